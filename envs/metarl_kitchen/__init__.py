@@ -1,0 +1,1 @@
+"""Cooking task families on a seven-joint arm."""

@@ -1,0 +1,1 @@
+"""Meta-learning and robot skill transfer on batched MuJoCo task families."""
