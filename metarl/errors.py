@@ -1,0 +1,72 @@
+"""The errors that metarl raises on purpose.
+
+Every message says what was given, what was expected, and the valid choices.
+The command line prints them in one line and exits with status 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MetaRLError(Exception):
+    """Base of every error that metarl raises on purpose."""
+
+
+class ShapeError(MetaRLError, ValueError):
+    """An array has the wrong shape or dtype, or values that are not finite."""
+
+
+class ConfigError(MetaRLError, ValueError):
+    """A configuration value is misspelt, unknown or out of range."""
+
+
+class UnknownNameError(MetaRLError, KeyError):
+    """A name that is not registered; the message lists the nearest valid ones."""
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str]):
+        super().__init__(unknown(kind, name, valid))
+
+    def __str__(self) -> str:  # KeyError would print the message's repr
+        return str(self.args[0])
+
+
+class FamilyError(MetaRLError):
+    """A task family breaks its contract; the message names package and method."""
+
+
+class SimulationError(MetaRLError):
+    """Physics cannot go on: a malformed model, or a world that cannot be reset."""
+
+
+class CheckpointError(MetaRLError):
+    """A checkpoint or run folder is missing, damaged or from another architecture."""
+
+
+class RenderError(MetaRLError):
+    """No picture can be drawn or no film written; the message names the remedy."""
+
+
+class TrainingError(MetaRLError):
+    """An update was refused: its loss or gradient is not finite."""
+
+
+class MissingDependencyError(MetaRLError, ImportError):
+    """An optional package is absent; the message is the line that installs it."""
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """Say that a name is unknown, the nearest valid names first.
+
+    Args:
+        kind: What the name should have named, for example ``"family"``.
+        name: What was given.
+        valid: The valid names.
+    Returns:
+        One line.
+    """
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r};{hint} valid: {', '.join(names) or '(none)'}"
