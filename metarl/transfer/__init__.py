@@ -1,0 +1,11 @@
+"""What carries over from one task to another, and what it is worth."""
+
+from metarl.transfer.strategies import (
+    STRATEGIES,
+    Strategy,
+    get_strategy,
+    parameter_groups,
+    prepare,
+)
+
+__all__ = ["STRATEGIES", "Strategy", "get_strategy", "parameter_groups", "prepare"]
