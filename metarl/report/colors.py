@@ -1,0 +1,54 @@
+"""One colour a method, the same in every plot."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+
+METHODS = {
+    "scratch": "#808080",  # grey
+    "finetune": "#E07B00",  # orange
+    "frozentrunk": "#15925F",  # green
+    "smallrate": "#8B55B7",  # purple
+    "maml": "#1F6FD6",  # blue
+}
+ALIASES = {
+    "fromscratch": "scratch",
+    "finetuning": "finetune",
+    "frozen": "frozentrunk",
+    "freeze": "frozentrunk",
+    "freezetrunk": "frozentrunk",
+    "smallerrate": "smallrate",
+    "smalllearningrate": "smallrate",
+}
+# Told apart under the common colour blindnesses, and from the methods above
+# (after Tol's "muted" scheme, personal.sron.nl/~pault).
+OTHERS = ("#CC6677", "#332288", "#3FA9C9", "#999933", "#882255", "#6B4226", "#E0B000", "#D64FB0")
+
+
+def method_colors(labels: Sequence[str]) -> list[str]:
+    """Choose the colours of the methods in one plot.
+
+    A known method always has its own colour. Any other label has the colour that its name hashes
+    to, so it keeps it from plot to plot; only when two labels of one plot claim the same colour
+    does the later one move on to the next free colour.
+
+    Args:
+        labels: Method names; case, spaces, hyphens and underscores do not matter.
+    Returns:
+        One "#RRGGBB" a label; distinct while there are colours left.
+    """
+    taken: list[str] = []
+    for label in labels:
+        wishes = _wishes(label)
+        taken.append(next((color for color in wishes if color not in taken), wishes[0]))
+    return taken
+
+
+def _wishes(label: str) -> list[str]:
+    name = re.sub(r"[^a-z0-9]", "", label.lower())
+    own = METHODS.get(ALIASES.get(name, name))
+    start = zlib.crc32(name.encode()) % len(OTHERS)  # hash() differs from process to process
+    cycle = [*OTHERS[start:], *OTHERS[:start]]
+    return [own, *cycle] if own else cycle

@@ -1,0 +1,241 @@
+"""A report in one HTML file that loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from numbers import Integral, Real
+from pathlib import Path
+
+import numpy as np
+
+from metarl.errors import MetaRLError, ShapeError
+
+# A cell that is aligned as a number: "12", "-0.3", "93 [88, 97]", "45 %", "1.2e-05".
+NUMBER = re.compile(r"[-+−]?\d[\d.,e+-]*( ?%)?( \[[^\]]*\])?|–")
+
+
+class Report:
+    """Collect sections, then write them as one self-contained HTML file.
+
+    Every string is escaped; films and pictures are embedded.
+
+    Args:
+        title: Heading of the page.
+        subtitle: One line beneath it; "" for none.
+    """
+
+    def __init__(self, title: str, subtitle: str = ""):
+        self.title = title
+        self.subtitle = subtitle
+        self._sections: list[tuple[str, str, str]] = []  # (kind, heading, escaped body)
+
+    def text(self, heading: str, paragraphs: str | Sequence[str]) -> None:
+        """Add prose.
+
+        Args:
+            heading: Heading of the section.
+            paragraphs: One paragraph, or several.
+        """
+        lines = [paragraphs] if isinstance(paragraphs, str) else paragraphs
+        self._add("text", heading, "".join(f"<p>{escape(line)}</p>" for line in lines))
+
+    def table(
+        self,
+        heading: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        note: str = "",
+    ) -> None:
+        """Add a table; columns of numbers are aligned to the right.
+
+        Args:
+            heading: Heading of the section.
+            columns: C names.
+            rows: Rows of C cells. Floats are written with four significant digits; None is a dash.
+            note: The command that measured it, printed beneath.
+        Raises:
+            ShapeError: If a row has not one cell a column.
+        """
+        texts = [[format_value(cell) for cell in row] for row in rows]
+        for i, row in enumerate(texts):
+            if len(row) != len(columns):
+                raise ShapeError(
+                    f"table {heading!r}: row {i} has {len(row)} cells; "
+                    f"expected {len(columns)}: {', '.join(columns)}"
+                )
+        kinds = [
+            ' class="number"' if texts and all(NUMBER.fullmatch(row[i]) for row in texts) else ""
+            for i in range(len(columns))
+        ]
+        head = _row("th", columns, kinds)
+        body = "".join(_row("td", row, kinds) for row in texts)
+        beneath = f'<p class="note"><code>{escape(note)}</code></p>' if note else ""
+        # The wrapper scrolls on a narrow screen; tabindex lets the keyboard scroll it too.
+        label = f'class="wide" tabindex="0" role="region" aria-label="{escape(heading)}"'
+        table = f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+        self._add("table", heading, f"<div {label}>{table}</div>{beneath}")
+
+    def picture(self, heading: str, png: bytes, *, caption: str, alt: str) -> None:
+        """Add a picture.
+
+        Args:
+            heading: Heading of the section.
+            png: The file's bytes.
+            caption: Printed beneath; "" for none.
+            alt: What the picture shows, for those who cannot see it.
+        """
+        image = f'<img alt="{escape(alt)}" src="{_data_uri("image/png", png)}">'
+        self._add("picture", heading, _figure(image, caption))
+
+    def film(self, heading: str, path: Path, *, caption: str) -> None:
+        """Add a film; films that follow one another stand side by side on a wide screen.
+
+        Args:
+            heading: Heading of the section.
+            path: An MP4 file (H.264), which is embedded.
+            caption: Printed beneath; "" for none.
+        Raises:
+            MetaRLError: If the film cannot be read.
+        """
+        source = _data_uri("video/mp4", read_bytes(Path(path)))
+        video = (
+            "<video controls autoplay loop muted playsinline "
+            f'aria-label="{escape(heading)}" src="{source}"></video>'
+        )
+        self._add("film", heading, _figure(video, caption))
+
+    def facts(self, heading: str, mapping: Mapping[str, object]) -> None:
+        """Add a list of names and values.
+
+        Args:
+            heading: Heading of the section.
+            mapping: The values by name.
+        """
+        pairs = (
+            f"<dt>{escape(str(name))}</dt><dd>{escape(format_value(value))}</dd>"
+            for name, value in mapping.items()
+        )
+        self._add("facts", heading, f"<dl>{''.join(pairs)}</dl>")
+
+    def render(self) -> str:
+        """Build the page.
+
+        Returns:
+            The complete HTML document.
+        """
+        style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+        subtitle = f"<p>{escape(self.subtitle)}</p>" if self.subtitle else ""
+        sections = "\n".join(
+            f'<section class="{kind}" id="s{i}"><h2>{escape(heading)}</h2>{body}</section>'
+            for i, (kind, heading, body) in enumerate(self._sections, start=1)
+        )
+        return (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{escape(self.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+            f"<header><h1>{escape(self.title)}</h1>{subtitle}</header>\n{self._contents()}"
+            f"<main>\n{sections}\n</main>\n</body>\n</html>\n"
+        )
+
+    def write(self, path: Path) -> Path:
+        """Write the page in one step: the file is the old one or the new one, never a half.
+
+        Args:
+            path: The file; missing folders are made.
+        Returns:
+            `path`.
+        Raises:
+            MetaRLError: If the file cannot be written.
+        """
+        path = Path(path)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_text(self.render(), encoding="utf-8")
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise MetaRLError(
+                f"cannot write the report {path}: {error.strerror or error}; "
+                "free some space, or choose a folder that you may write to"
+            ) from error
+        return path
+
+    def _add(self, kind: str, heading: str, body: str) -> None:
+        self._sections.append((kind, heading, body))
+
+    def _contents(self) -> str:
+        if len(self._sections) < 4:  # a short page needs no map
+            return ""
+        links = (
+            f'<a href="#s{i}">{escape(heading)}</a>'
+            for i, (_, heading, _) in enumerate(self._sections, start=1)
+        )
+        return f'<nav aria-label="Contents">{"".join(links)}</nav>\n'
+
+
+def format_value(value: object) -> str:
+    """Write a value for a reader.
+
+    Args:
+        value: Anything; long sequences are cut.
+    Returns:
+        One line, not yet escaped.
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        number = float(value)
+        return "–" if math.isnan(number) else f"{number:.4g}"
+    if isinstance(value, np.ndarray):
+        return format_value(value.tolist())
+    if isinstance(value, list | tuple):
+        shown = [format_value(item) for item in value[:8]]
+        more = [f"… ({len(value)} in all)"] if len(value) > 8 else []
+        return ", ".join([*shown, *more])
+    return str(value)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file.
+
+    Args:
+        path: The file.
+    Returns:
+        Its bytes.
+    Raises:
+        MetaRLError: If it cannot be read; the message names it.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MetaRLError(
+            f"cannot read {path}: {error.strerror or error}; expected a readable file"
+        ) from error
+
+
+def _row(tag: str, cells: Sequence[str], kinds: Sequence[str]) -> str:
+    pairs = zip(cells, kinds, strict=True)
+    return f"<tr>{''.join(f'<{tag}{kind}>{escape(cell)}</{tag}>' for cell, kind in pairs)}</tr>"
+
+
+def _figure(content: str, caption: str) -> str:
+    beneath = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f"<figure>{content}{beneath}</figure>"
+
+
+def _data_uri(mime: str, content: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,383 @@
+import base64
+import io
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import imageio
+import matplotlib.image
+import numpy as np
+import pytest
+
+from metarl.errors import CheckpointError, ConfigError, MetaRLError, ShapeError
+from metarl.report import (
+    Curve,
+    Report,
+    bars_png,
+    curves_png,
+    heatmap_png,
+    metrics_png,
+    run_report,
+)
+from metarl.report import canvas as canvas_module
+from metarl.report.canvas import spread
+from metarl.report.colors import METHODS, OTHERS, method_colors
+from metarl.transfer import STRATEGIES
+
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Parses a page and keeps what the tests ask about."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attrs, self.open, self.text = [], [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attrs.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.attrs if name == tag]
+
+
+def make_film(path: Path) -> Path:
+    frames = [np.full((32, 48, 3), 20 * i, np.uint8) for i in range(6)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    imageio.mimwrite(path, frames, fps=6, macro_block_size=16)
+    return path
+
+
+def make_curve(label="MAML", end=0.9):
+    mean = np.linspace(0.1, end, 4)
+    return Curve(label, np.arange(4), mean, mean - 0.05, mean + 0.05)
+
+
+def make_run(folder: Path, **files) -> Path:
+    folder.mkdir()
+    contents = {
+        "config.json": json.dumps({"family": "kitchen/season", "seed": 3, "net": {"lr": 0.01}}),
+        "metrics.jsonl": '{"step": 0, "success": 0.25, "loss": null}\n'
+        '{"step": 5, "success": 0.5, "loss": 1.5}\n{"step": 10, "succ',
+        "result.json": json.dumps({"mean": 0.5, "methods": [{"method": "maml", "mean": 0.75}]}),
+        **files,
+    }
+    for name, content in contents.items():
+        if content is not None:
+            (folder / name).write_text(content)
+    return folder
+
+
+def shape(png):
+    return matplotlib.image.imread(io.BytesIO(png)).shape
+
+
+def axes_of(monkeypatch, draw):
+    """The axes of the figure that `draw` draws."""
+    figures = []
+    write = canvas_module.png
+    monkeypatch.setattr(canvas_module, "png", lambda f: figures.append(f) or write(f))
+    draw()
+    return figures[0].axes
+
+
+# The page
+
+
+def test_page_is_well_formed_and_loads_nothing(tmp_path):
+    report = Report("Does transfer help?", "5 seeds")
+    report.text("Why", ["One.", "Two."])
+    report.table("Scores", ["Method", "Mean"], [["maml", 0.93]], note="metarl evaluate --seed 0")
+    report.picture(
+        "Curves",
+        curves_png([make_curve()], title="t", xlabel="x", ylabel="Success"),
+        caption="c",
+        alt="rising curve",
+    )
+    report.film("After", make_film(tmp_path / "a.mp4"), caption="Three updates.")
+    report.facts("Setting", {"rate": 0.001, "worlds": 512, "resumed": False, "note": None})
+    html = report.write(tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.open == []
+    assert page.tags.count("section") == 5
+    assert "http:" not in html
+    assert "https:" not in html
+    assert not {"link", "script", "iframe", "object"} & set(page.tags)
+    for attrs in page.all("img") + page.all("video"):
+        assert attrs["src"].startswith("data:")
+    assert [attrs["alt"] for attrs in page.all("img")] == ["rising curve"]
+    assert {"Two.", "0.93", "metarl evaluate --seed 0", "512", "no", "–"} <= set(page.text)
+    ids = [attrs["id"] for attrs in page.all("section")]
+    assert [attrs["href"] for attrs in page.all("a")] == [f"#{name}" for name in ids]
+
+
+def test_every_user_string_is_escaped(tmp_path):
+    evil = "<script>alert('x')</script>\" onload=\"x"
+    report = Report(evil, evil)
+    report.text(evil, evil)
+    report.table(evil, [evil], [[evil]], note=evil)
+    report.picture(evil, b"", caption=evil, alt=evil)
+    report.film(evil, make_film(tmp_path / "a.mp4"), caption=evil)
+    report.facts(evil, {evil: evil})
+    html = report.render()
+    page = Page(html)
+    assert "<script" not in html
+    assert "script" not in page.tags
+    assert not any("onload" in attrs for _, attrs in page.attrs)
+    assert page.all("img")[0]["alt"] == evil
+    assert page.text.count(evil) >= 14  # it is shown, not dropped
+
+
+def test_film_round_trips(tmp_path):
+    film = make_film(tmp_path / "film.mp4")
+    report = Report("Film")
+    report.film("After", film, caption="")
+    (video,) = Page(report.render()).all("video")
+    kind, content = video["src"].split(",", 1)
+    assert kind == "data:video/mp4;base64"
+    assert base64.b64decode(content) == film.read_bytes()
+    assert {"controls", "autoplay", "loop", "muted"} <= set(video)
+
+
+def test_columns_of_numbers_are_marked():
+    report = Report("t")
+    report.table("Scores", ["Method", "Mean"], [["maml", "93 [88, 97]"], ["2 heads", np.nan]])
+    cells = Page(report.render()).all("td")
+    assert [cell.get("class") for cell in cells] == [None, "number"] * 2
+
+
+def test_ragged_table_is_refused():
+    with pytest.raises(ShapeError, match="row 1 has 1 cells; expected 2: a, b"):
+        Report("t").table("Scores", ["a", "b"], [[1, 2], [3]])
+
+
+def test_missing_film_is_named(tmp_path):
+    with pytest.raises(MetaRLError, match=r"gone\.mp4"):
+        Report("t").film("f", tmp_path / "gone.mp4", caption="")
+
+
+def test_write_replaces_the_old_page_and_leaves_no_part(tmp_path):
+    path = tmp_path / "report.html"
+    Report("old").write(path)
+    Report("new").write(path)
+    assert "new" in path.read_text()
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_failed_write_keeps_the_old_page(tmp_path, monkeypatch):
+    path = Report("old").write(tmp_path / "report.html")
+
+    def full(self, *args, **kwargs):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(MetaRLError, match="No space left on device; free some space"):
+        Report("new").write(path)
+    assert "old" in path.read_text()
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_unwritable_target_is_a_typed_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MetaRLError, match="cannot write the report"):
+        Report("t").write(tmp_path / "file" / "report.html")
+
+
+# A run's report
+
+
+def test_run_report_shows_what_the_folder_holds(tmp_path):
+    folder = make_run(tmp_path / "run")
+    make_film(folder / "films" / "before.mp4")
+    make_film(folder / "films" / "after.mp4")
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "task_grid.png").write_bytes(
+        heatmap_png(np.eye(2), ["a", "b"], ["c", "d"], title="t", diverging=False)
+    )
+    page = Page(run_report(folder).render())
+    assert [video["aria-label"] for video in page.all("video")] == ["Before", "After"]
+    assert [image["alt"] for image in page.all("img")] == [
+        "Training curves of success, loss",
+        "Task grid",
+    ]
+    assert {"kitchen/season · seed 3", "net.lr", "0.01", "0.75", "maml"} <= set(page.text)
+    assert any("1 line(s)" in text for text in page.text)  # the half line is not hidden
+
+
+def test_run_without_metrics_or_result_says_so(tmp_path):
+    folder = make_run(tmp_path / "run", **{"metrics.jsonl": None, "result.json": None})
+    page = Page(run_report(folder).render())
+    assert "No metrics were recorded." in page.text
+    assert "Result" not in page.text
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"no config\.json; expected a run folder"):
+        run_report(tmp_path)
+    with pytest.raises(ConfigError, match="is not a folder"):
+        run_report(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("content", ['{"family": ', "[1]", ""])
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_damaged_json_is_a_typed_error(tmp_path, name, content):
+    folder = make_run(tmp_path / "run", **{name: content})
+    with pytest.raises(CheckpointError, match=name):
+        run_report(folder)
+
+
+# Plots
+
+
+def test_importing_the_report_does_not_import_matplotlib():
+    code = "import sys, metarl.report; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_drawing_leaves_pyplot_alone():
+    code = (
+        "import sys, numpy as np, metarl.report as r;"
+        "r.bars_png(['a'], [1.0], None, None, title='t', ylabel='y');"
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_same_numbers_same_bytes():
+    draw = lambda: curves_png([make_curve()], title="t", xlabel="x", ylabel="y")  # noqa: E731
+    assert draw() == draw()
+
+
+def test_curves_show_success_from_0_to_100_percent(monkeypatch):
+    curves = [make_curve("MAML"), make_curve("scratch", 0.2)]
+    (axes,) = axes_of(
+        monkeypatch, lambda: curves_png(curves, title="t", xlabel="x", ylabel="Success")
+    )
+    labels = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert (labels[0], labels[-1]) == ("0%", "100%")
+    assert [line.get_color() for line in axes.lines] == [METHODS["maml"], METHODS["scratch"]]
+    assert [text.get_text() for text in axes.texts] == ["MAML", "scratch"]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), curves[0].mean)
+
+
+def test_success_in_percent_keeps_its_axis(monkeypatch):
+    (axes,) = axes_of(
+        monkeypatch,
+        lambda: bars_png(["maml"], [93], [88], [97], title="t", ylabel="Success [%]"),
+    )
+    assert axes.get_ylim()[1] > 100
+    assert [text.get_text() for text in axes.texts] == ["93%"]
+
+
+def test_a_loss_in_success_plots_stays_visible(monkeypatch):
+    (axes,) = axes_of(
+        monkeypatch,
+        lambda: bars_png(["a"], [-0.4], None, None, title="t", ylabel="Gain in success"),
+    )
+    assert axes.get_ylim()[0] < -0.4
+
+
+def test_ylim_is_kept(monkeypatch):
+    (axes,) = axes_of(
+        monkeypatch,
+        lambda: curves_png([make_curve()], title="t", xlabel="x", ylabel="y", ylim=(-2, 3)),
+    )
+    assert axes.get_ylim() == (-2, 3)
+
+
+def test_curve_without_interval_and_with_one_point():
+    nan = np.array([np.nan])
+    png = curves_png(
+        [Curve("maml", np.array([0]), np.array([0.5]), nan, nan)],
+        title="t",
+        xlabel="x",
+        ylabel="Success",
+    )
+    assert shape(png)[2] == 4
+
+
+def test_bars_draw_their_intervals(monkeypatch):
+    (axes,) = axes_of(
+        monkeypatch,
+        lambda: bars_png(
+            ["a", "b"], [1.0, np.nan], [0.5, np.nan], [3.0, np.nan], title="t", ylabel="y"
+        ),
+    )
+    np.testing.assert_allclose(axes.collections[0].get_segments()[0], [[0, 0.5], [0, 3.0]])
+    assert [text.get_text() for text in axes.texts] == ["1", "no data"]
+
+
+def test_metrics_skip_what_was_not_recorded(monkeypatch):
+    rows = [{"step": 0, "a": 1.0}, {"step": 1, "a": None}, {"step": 2, "a": 3.0}, {"step": 3}]
+    axes = axes_of(monkeypatch, lambda: metrics_png(rows, ["a", "b"], title="t"))
+    np.testing.assert_allclose(axes[0].lines[0].get_xydata(), [[0, 1], [2, 3]])
+    assert [text.get_text() for text in axes[1].texts] == ["not recorded"]
+
+
+def test_heatmap_centres_zero_and_writes_its_numbers(monkeypatch):
+    values = np.array([[0.5, -0.25], [np.nan, -0.001]])
+    (axes,) = axes_of(
+        monkeypatch,
+        lambda: heatmap_png(values, ["a", "b"], ["c", "d"], title="t", diverging=True),
+    )
+    assert axes.images[0].get_clim() == (-0.5, 0.5)
+    assert [text.get_text() for text in axes.texts] == ["+0.50", "-0.25", "–", "+0.00"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "error"),
+    [
+        (lambda: curves_png([], title="t", xlabel="x", ylabel="y"), ConfigError),
+        (lambda: metrics_png([], [], title="t"), ConfigError),
+        (lambda: bars_png([], [], None, None, title="t", ylabel="y"), ShapeError),
+        (lambda: bars_png(["a"], [1, 2], None, None, title="t", ylabel="y"), ShapeError),
+        (lambda: heatmap_png(np.eye(2), ["a"], ["b"], title="t", diverging=False), ShapeError),
+        (lambda: Curve("a", np.arange(3), np.zeros(2), np.zeros(2), np.zeros(2)), ShapeError),
+        (lambda: Curve("a", *(np.zeros(0) for _ in range(4))), ShapeError),
+    ],
+)
+def test_plots_refuse_what_does_not_fit(draw, error):
+    with pytest.raises(error, match=r"expected"):
+        draw()
+
+
+def test_every_strategy_has_its_own_colour():
+    colors = method_colors([*STRATEGIES, "MAML"])
+    assert sorted(colors) == sorted(METHODS.values())
+    assert method_colors(["Frozen trunk", "fine_tune", "maml"]) == [
+        METHODS["frozentrunk"],
+        METHODS["finetune"],
+        METHODS["maml"],
+    ]
+
+
+def test_colours_do_not_depend_on_company():
+    forth = method_colors(["scratch", "RL2", "meta-critic"])
+    assert forth == method_colors(["meta-critic", "RL2", "scratch"])[::-1]
+    assert len(set(forth)) == 3
+    labels = [f"method {i}" for i in range(len(OTHERS))]
+    assert len(set(method_colors(labels))) == len(OTHERS)
+
+
+def test_end_labels_keep_their_order_and_distance():
+    wanted = np.array([0.99, 0.2, 1.0, 0.98])
+    placed = spread(wanted, gap=0.1)
+    assert list(np.argsort(placed)) == list(np.argsort(wanted))
+    assert np.diff(np.sort(placed)).min() >= 0.1 - 1e-12
+    assert placed.max() <= 1.0
+    assert placed[1] == 0.2
