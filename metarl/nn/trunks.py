@@ -57,11 +57,16 @@ class Mlp(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """See small pictures: four strided convolutions and a global average.
+    """See small pictures: four strided convolutions, each averaged over the picture.
+
+    The features are the averages of all four layers. The last layer alone keeps what its own
+    question needs and forgets the rest; the first ones still know colours and edges, and a
+    new head may need those.
 
     Args:
         in_channels: Channels of the picture.
-        width: Channels after the first convolution; they double twice.
+        width: Channels after the first convolution; they double twice. There are 11 times
+            as many features.
         generator: Draws the orthogonal weights (gain sqrt 2).
         device: Where the weights live.
     Raises:
@@ -82,15 +87,15 @@ class SmallCnn(nn.Module):
         if width < 4 or width % 4:
             raise ConfigError(f"SmallCnn width is {width}; expected a positive multiple of 4")
         channels = (in_channels, width, 2 * width, 4 * width, 4 * width)
-        layers: list[nn.Module] = []
+        self.layers = nn.ModuleList()
         for fan_in, fan_out in itertools.pairwise(channels):
             conv = nn.utils.skip_init(
                 nn.Conv2d, fan_in, fan_out, 3, stride=2, padding=1, device=device or "cpu"
             )
             # GroupNorm, not BatchNorm: no running statistics, so it vmaps and freezes cleanly.
-            layers += [conv, nn.GroupNorm(4, fan_out, device=device), nn.ReLU()]
-        self.layers = nn.Sequential(*layers)
-        self.num_features = channels[-1]
+            norm = nn.GroupNorm(4, fan_out, device=device)
+            self.layers.append(nn.Sequential(conv, norm, nn.ReLU()))
+        self.num_features = sum(channels[1:])
         initialise(self.layers, generator)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -101,4 +106,9 @@ class SmallCnn(nn.Module):
         Returns:
             Features, shape (N, num_features).
         """
-        return self.layers(pictures - 0.5).mean(dim=(-2, -1))
+        x = pictures - 0.5
+        features = []
+        for layer in self.layers:
+            x = layer(x)
+            features.append(x.mean(dim=(-2, -1)))
+        return torch.cat(features, dim=-1)

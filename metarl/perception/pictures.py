@@ -1,0 +1,278 @@
+"""Rendered pictures whose content is known, drawn from a scene that a package supplies."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+
+from metarl.errors import ConfigError, FamilyError, RenderError, SimulationError, UnknownNameError
+from metarl.types import num_tasks, take
+
+
+def choose_gl() -> None:
+    """Let MuJoCo draw without a display, unless the user has chosen a backend."""
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+
+
+def load_triton_first() -> None:
+    """Load triton, where it is installed, before the graphics driver.
+
+    Software drivers bring their own LLVM. If triton's is loaded after it, as the first torch
+    optimiser does, the two are mixed up and the process dies of a segmentation fault.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")
+
+
+choose_gl()  # MuJoCo reads the variable once, when it is first imported
+import mujoco  # noqa: E402
+
+Progress = Callable[[int, int], None]  # (done, total)
+
+
+class PictureScene(Protocol):
+    """What a package supplies so that pictures of its things can be drawn.
+
+    Attributes:
+        classes: What can be in a picture; a label indexes this.
+        camera: Name of the camera that takes the pictures.
+    """
+
+    classes: ClassVar[tuple[str, ...]]
+    camera: ClassVar[str]
+
+    def spec(self) -> Any:
+        """Build the model: an MjSpec or MJCF text."""
+
+    def sample(self, rng: np.random.Generator, n: int) -> Any:
+        """Draw n pictures' contents: a frozen dataclass of arrays with n rows.
+
+        Its fields ``label`` (index into `classes`, int) and ``doneness`` (0 raw to 1 burnt)
+        are what there is to learn; the others say how it looks: pose, size, light, camera.
+        """
+
+    def apply(self, model: Any, data: Any, row: Any) -> None:
+        """Make the model look like one row and bring `data` up to date."""
+
+
+SceneType = TypeVar("SceneType", bound=type)
+SCENES: dict[str, type[PictureScene]] = {}
+
+
+def register_scene(name: str) -> Callable[[SceneType], SceneType]:
+    """Register a scene class under a name; to be used as a decorator.
+
+    Args:
+        name: ``package/thing``, kebab-case.
+    Returns:
+        The decorator.
+    Raises:
+        FamilyError: If another class has the name; the message names both modules.
+    """
+
+    def register(scene: SceneType) -> SceneType:
+        known = SCENES.get(name)
+        if known is not None and origin(known) != origin(scene):
+            raise FamilyError(f"two scenes are called {name!r}: {origin(known)}, {origin(scene)}")
+        SCENES[name] = scene
+        return scene
+
+    return register
+
+
+def origin(scene: type) -> str:
+    """Say where a class comes from, as module and class name."""
+    return f"{scene.__module__}.{scene.__qualname__}"
+
+
+def get_scene(name: str) -> PictureScene:
+    """Find a scene by name and build it.
+
+    Args:
+        name: A registered name such as ``kitchen/ingredients``, or ``module:name`` for a
+            scene that no installed package announces.
+    Returns:
+        A new scene.
+    Raises:
+        UnknownNameError: If there is no such scene; the message lists the valid names, and
+            the packages that could not be imported.
+    """
+    module, _, wanted = name.rpartition(":")
+    if wanted not in SCENES:
+        broken = load_modules([module] if module else announced_modules())
+        if wanted not in SCENES:
+            raise UnknownNameError("picture scene", wanted, [*SCENES, *broken])
+    return SCENES[wanted]()
+
+
+def announced_modules() -> list[str]:
+    """List the modules of the entry-point group ``metarl.families``."""
+    return sorted(entry.value for entry in metadata.entry_points(group="metarl.families"))
+
+
+def load_modules(modules: list[str]) -> list[str]:
+    """Import modules for what they register; a broken one does not stop the others.
+
+    Args:
+        modules: Module names.
+    Returns:
+        One line per module that failed.
+    """
+    broken = []
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever a stranger's package raises
+            broken.append(f"(package {module} is broken: {type(error).__name__}: {error})")
+    return broken
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures and what is in them.
+
+    Attributes:
+        pixels: Shape (n, size, size, 3), uint8, RGB.
+        label: Index into the scene's classes, shape (n,), int64.
+        doneness: 0 raw to 1 burnt, shape (n,), float32.
+    """
+
+    pixels: np.ndarray
+    label: np.ndarray
+    doneness: np.ndarray
+
+
+class Studio:
+    """Hold one scene's model and renderer; a context manager.
+
+    Args:
+        scene: What to photograph.
+        size: Width and height of a picture [pixels].
+    Raises:
+        SimulationError: If the scene's model does not compile.
+        RenderError: If there is no way to draw here; the message names the remedy.
+    """
+
+    def __init__(self, scene: PictureScene, size: int = 64):
+        if size < 1:
+            raise ConfigError(f"picture size is {size}; expected at least 1 pixel")
+        self.scene = scene
+        self.model = compile_fast(scene)
+        self.data = mujoco.MjData(self.model)
+        load_triton_first()
+        try:
+            self.renderer = mujoco.Renderer(self.model, height=size, width=size)
+        except Exception as error:  # each GL backend raises its own
+            raise RenderError(
+                f"no picture can be drawn: {error}; set MUJOCO_GL=egl or MUJOCO_GL=osmesa"
+            ) from error
+
+    def __enter__(self) -> Studio:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.renderer.close()
+
+    def shoot(self, row: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Draw one picture.
+
+        Args:
+            row: One row of the scene's `sample`.
+            out: Where to put it, shape (size, size, 3), uint8; None makes a new array.
+        Returns:
+            The picture, shape (size, size, 3), uint8.
+        """
+        self.scene.apply(self.model, self.data, row)
+        self.renderer.update_scene(self.data, camera=self.scene.camera)
+        return self.renderer.render(out=out)
+
+
+def draw_pictures(
+    scene: PictureScene,
+    n: int,
+    *,
+    seed: int,
+    size: int = 64,
+    progress: Progress | None = None,
+) -> Pictures:
+    """Sample and draw pictures; the same seed gives the same bytes.
+
+    Args:
+        scene: What to photograph.
+        n: How many pictures.
+        seed: Decides everything in them.
+        size: Width and height [pixels].
+        progress: Called with (done, total) after each picture.
+    Returns:
+        The pictures.
+    Raises:
+        FamilyError: If the scene samples labels or doneness out of range.
+        RenderError: If there is no way to draw here.
+    """
+    rows = scene.sample(np.random.default_rng(seed), n)
+    require_valid_rows(scene, rows, n)
+    pixels = np.empty((n, size, size, 3), np.uint8)
+    with Studio(scene, size) as studio:
+        for i in range(n):
+            studio.shoot(take(rows, np.asarray(i)), out=pixels[i])
+            if progress is not None:
+                progress(i + 1, n)
+    return Pictures(pixels, rows.label.astype(np.int64), rows.doneness.astype(np.float32))
+
+
+def require_valid_rows(scene: PictureScene, rows: Any, n: int) -> None:
+    """Check what a scene has sampled.
+
+    Args:
+        scene: The scene.
+        rows: What its `sample` returned.
+        n: How many rows were asked for.
+    Raises:
+        FamilyError: If the rows are too few or too many, or a value is out of range.
+    """
+    where = f"{origin(type(scene))}.sample"
+    if num_tasks(rows) != n:
+        raise FamilyError(f"{where} returned {num_tasks(rows)} rows; expected {n}")
+    label, doneness = np.asarray(rows.label), np.asarray(rows.doneness)
+    if not ((label >= 0) & (label < len(scene.classes))).all():
+        raise FamilyError(f"{where} returned labels out of 0..{len(scene.classes) - 1}")
+    if not ((doneness >= 0.0) & (doneness <= 1.0)).all():
+        raise FamilyError(f"{where} returned doneness out of [0, 1]")
+
+
+def compile_fast(scene: PictureScene) -> Any:
+    """Compile a scene without shadows and multisampling, which cost 30 times the drawing.
+
+    Args:
+        scene: The scene.
+    Returns:
+        The MjModel.
+    Raises:
+        SimulationError: If the model does not compile; the message has MuJoCo's reason.
+    """
+    try:
+        spec = scene.spec()
+        if isinstance(spec, str):
+            spec = mujoco.MjSpec.from_string(spec)
+        spec.visual.quality.shadowsize = 0
+        spec.visual.quality.offsamples = 0
+        return spec.compile()
+    except ValueError as error:
+        raise SimulationError(
+            f"the model of {origin(type(scene))} is malformed: {error}"
+        ) from error
