@@ -40,6 +40,8 @@ class Config:
     """Independent repetitions, classifier included."""
     num_pictures: int = 4000
     """Pictures for each classifier."""
+    num_held_out: int = 1000
+    """Other pictures, to judge it."""
     epochs: int = 12
     """Passes over them."""
     num_train: int = 200
@@ -64,7 +66,11 @@ def measure(config: Config, seed: int) -> tuple[float, list[SwapResult]]:
         The classifier's accuracy, and one result a strategy.
     """
     network, accuracy = train_classifier(
-        config.scene, seed=seed, num_pictures=config.num_pictures, epochs=config.epochs
+        config.scene,
+        seed=seed,
+        num_pictures=config.num_pictures,
+        num_held_out=config.num_held_out,
+        epochs=config.epochs,
     )
     results = compare(
         network,

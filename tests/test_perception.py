@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import subprocess
 import sys
 from importlib.resources import files
@@ -58,7 +59,7 @@ def drawn(scene):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train_classifier(KITCHEN, seed=0, num_pictures=800, num_held_out=160, epochs=6)
+    return train_classifier(KITCHEN, seed=0, num_pictures=600, num_held_out=120, epochs=6)
 
 
 @pytest.fixture(scope="module")
@@ -360,3 +361,40 @@ def test_a_loss_that_is_not_finite_changes_nothing():
     with pytest.raises(TrainingError, match="nan"):
         descend(optimiser, network(torch.full((1, 3, 64, 64), torch.nan)).sum())
     assert state(network) == before
+
+
+# The benchmarks, as a user runs them ------------------------------------------------------
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def run_benchmark(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(BENCHMARKS / name), "--scene", KITCHEN, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_classifier_benchmark_writes_what_the_demo_loads(tmp_path):
+    out, sheet = tmp_path / "net.safetensors", tmp_path / "sheet.png"
+    sizes = ("--num-pictures", "16", "--num-held-out", "8", "--epochs", "1")
+    run_benchmark("classifier.py", *sizes, "--out", str(out), "--sheet", str(sheet))
+    meta = headswap.load_classifier(out)[1]
+    assert meta["num_pictures"] == 16
+    assert meta["command"].startswith("python benchmarks/classifier.py --scene")
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_headswap_benchmark_writes_json_and_pictures(tmp_path):
+    sizes = ("--num-pictures", "16", "--num-held-out", "8", "--epochs", "1", "--max-epochs", "1")
+    sizes += ("--num-train", "10", "--num-test", "8")
+    run_benchmark("headswap.py", "--seeds", "2", *sizes, "--out", str(tmp_path))
+    report = json.loads((tmp_path / "headswap.json").read_text())
+    assert list(report["strategies"]) == list(STRATEGIES)
+    for summary in report["strategies"].values():
+        errors = [result["mae"] for result in summary["results"]]
+        assert summary["mae"]["mean"] == pytest.approx(np.mean(errors))
+        assert min(errors) <= summary["mae"]["mean_low"] <= summary["mae"]["mean_high"]
+        assert len(errors) == len(report["accuracy"]) == report["config"]["seeds"] == 2
+    for name in ("headswap.png", "headswap-seconds.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
