@@ -3,7 +3,8 @@
     python benchmarks/headswap.py
 
 Each seed trains its own classifier on its own pictures, so that the intervals cover the
-source as well as the new head.
+source as well as the new head. The seeds that are reported took no part in choosing the
+settings; `SELECTION` says how those were chosen.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ from metarl.report.plots import bars_png
 from metarl.statistics import estimate
 
 ROOT = Path(__file__).parents[1]
+SELECTION = (
+    "Six settings were tried on seeds 0 and 1, test errors in view: features of the last layer "
+    "with GroupNorm at rates 0.001, 0.003 and 0.01; and at rate 0.003 the last layer without "
+    "norm, all layers without norm, all layers with GroupNorm. The last was kept, because a "
+    "frozen trunk does best with it: with the last layer alone it was worse than scratch."
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Config:
     """Where the pictures come from."""
     seeds: int = 5
     """Independent repetitions, classifier included."""
+    first_seed: int = 100
+    """The first of them; 0 and 1 were used to choose the settings."""
     num_pictures: int = 4000
     """Pictures for each classifier."""
     num_held_out: int = 1000
@@ -86,6 +95,17 @@ def measure(config: Config, seed: int) -> tuple[float, list[SwapResult]]:
     return accuracy, results
 
 
+def seeds_of(config: Config) -> range:
+    """List the seeds to measure.
+
+    Args:
+        config: See `Config`.
+    Returns:
+        Consecutive seeds.
+    """
+    return range(config.first_seed, config.first_seed + config.seeds)
+
+
 def summarise(results: Sequence[SwapResult]) -> dict[str, Any]:
     """Summarise one strategy over seeds, with 95 % bootstrap intervals.
 
@@ -115,6 +135,8 @@ def describe(config: Config) -> dict[str, Any]:
         "config": {key: value for key, value in asdict(config).items() if key != "out"},
         "fit": asdict(FitConfig(max_epochs=config.max_epochs)),
         "rule": " ".join((FitConfig.__doc__ or "").split("Attributes:")[0].split()),
+        "selection": SELECTION,
+        "seeds": list(seeds_of(config)),
         "machine": {
             "processor": platform.machine(),
             "cores": os.cpu_count(),
@@ -130,7 +152,7 @@ def main(config: Config) -> None:
         config: See `Config`.
     """
     torch.set_num_threads(config.threads)
-    runs = [measure(config, seed) for seed in range(config.seeds)]
+    runs = [measure(config, seed) for seed in seeds_of(config)]
     names = [result.strategy for result in runs[0][1]]
     strategies = {
         name: summarise([results[i] for _, results in runs]) for i, name in enumerate(names)
