@@ -1,0 +1,54 @@
+"""Leaving on SIGINT and SIGTERM with the work saved."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+
+class Signals:
+    """What `on_signals` has seen.
+
+    Args:
+        stop: The number of the first signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.stop: int | None = None
+
+    def _receive(self, number: int, frame: object) -> None:
+        if self.stop is None:
+            self.stop = number
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+
+class Stopped(SystemExit):
+    """Leave after a signal, with the exit code that shells expect: 130 SIGINT, 143 SIGTERM."""
+
+    def __init__(self, number: int):
+        super().__init__(128 + number)
+
+
+@contextlib.contextmanager
+def on_signals() -> Iterator[Signals]:
+    """Note SIGINT and SIGTERM, so that a training loop can save before it leaves.
+
+    The loop asks for ``signals.stop`` once a step, saves, and raises ``Stopped(signals.stop)``.
+    A SIGINT after the first signal raises KeyboardInterrupt at once. Outside the main thread,
+    where Python delivers no signals, nothing is noted.
+    """
+    signals = Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, signals._receive) for number in numbers}
+    try:
+        yield signals
+    finally:
+        for number, handler in previous.items():
+            # None: installed outside Python, which cannot put it back
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
