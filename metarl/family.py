@@ -1,0 +1,119 @@
+"""The one plug-in contract: what a task family fulfils."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from metarl.errors import FamilyError
+from metarl.types import Split
+
+if TYPE_CHECKING:
+    from metarl.sim.scene import Scene
+    from metarl.streams import Streams
+
+Task = TypeVar("Task")
+
+
+class TaskFamily(Generic[Task]):
+    """A distribution over tasks that share one observation and one action interface.
+
+    A family is stateless: everything about a world lives in its physics state (its
+    `userdata` included), everything about a task in the frozen task dataclass. Each
+    method works on N worlds at once; row i never looks at row j.
+
+    Attributes:
+        id: The registered name, set by `register`.
+        task_type: The task dataclass; its fields are declared with `types.varies`, and an
+            optional integer field ``model`` picks the model of a task.
+        horizon: Control steps in an episode.
+        control_dt_s: Control period [s]; a multiple of each model's time step.
+        weights: Weight of each named reward term.
+        film_camera: The camera of films and pictures.
+        cameras: Cameras that may be observed.
+        same_test: Declares ``test = train`` (published standards); results say so.
+    """
+
+    id: ClassVar[str] = ""
+    task_type: ClassVar[type]
+    horizon: ClassVar[int] = 100
+    control_dt_s: ClassVar[float] = 0.05
+    weights: ClassVar[Mapping[str, float]] = {}
+    film_camera: ClassVar[str | int] = -1
+    cameras: ClassVar[tuple[str, ...]] = ()
+    same_test: ClassVar[bool] = False
+
+    # Required ---------------------------------------------------------------------------
+
+    def models(self) -> Mapping[str, Any]:
+        """Build the models: name -> MjSpec, MJCF text, or path of an MJCF file."""
+        raise _missing(self, "models")
+
+    def sample(self, rng: Streams, n: int, split: Split) -> Task:
+        """Draw n tasks of a split, row i from stream i alone."""
+        raise _missing(self, "sample")
+
+    def reset(self, worlds: Scene, ids: np.ndarray, task: Task, rng: Streams) -> None:
+        """Write the initial state of the worlds `ids` (qpos, qvel, ctrl, userdata).
+
+        Args:
+            worlds: The scene; its state is the model's default for `ids`.
+            ids: Which worlds, shape (n,).
+            task: Their tasks, n rows.
+            rng: Their streams, n rows.
+        """
+        raise _missing(self, "reset")
+
+    def observe(self, worlds: Scene, task: Task) -> Mapping[str, np.ndarray]:
+        """Return named blocks, each (N, D_i), bounded, without hidden fields."""
+        raise _missing(self, "observe")
+
+    def terms(self, worlds: Scene, task: Task, action: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return the named reward terms after a step, each (N,), before weighting."""
+        raise _missing(self, "terms")
+
+    def success(self, worlds: Scene, task: Task) -> np.ndarray:
+        """Judge each world, (N,) bool; it counts at the last control step."""
+        raise _missing(self, "success")
+
+    # Optional ---------------------------------------------------------------------------
+
+    def configure(self, worlds: Scene, ids: np.ndarray, task: Task) -> None:
+        """Write per-world model fields (`worlds.model_field`) of the worlds `ids`."""
+
+    def act(self, worlds: Scene, task: Task, action: np.ndarray) -> None:
+        """Turn actions in [-1, 1], (N, A), into `worlds.ctrl`; default: the control ranges."""
+        worlds.ctrl[:] = worlds.ctrl_mid + action * worlds.ctrl_half
+
+    def action_dim(self, num_actuators: int) -> int:
+        """Return the number of actions; default: one per actuator."""
+        return num_actuators
+
+    def advance(self, worlds: Scene, task: Task) -> None:
+        """Advance state beyond physics (in `worlds.userdata`), once a control step."""
+
+    def failure(self, worlds: Scene, task: Task) -> np.ndarray:
+        """Say which worlds have failed for good, (N,) bool -> terminated."""
+        return np.zeros(worlds.num_worlds, bool)
+
+    def score(self, worlds: Scene, task: Task) -> np.ndarray:
+        """Grade each world in [0, 1]; default: success."""
+        return self.success(worlds, task).astype(np.float32)
+
+    def expert(self, worlds: Scene, task: Task) -> np.ndarray:
+        """Return scripted actions, (N, A); it may look at hidden fields."""
+        raise _missing(self, "expert")
+
+    @classmethod
+    def has_expert(cls) -> bool:
+        """Whether the family scripts an expert."""
+        return cls.expert is not TaskFamily.expert
+
+
+def _missing(family: TaskFamily[Any], method: str) -> FamilyError:
+    return FamilyError(
+        f"{type(family).__module__}.{type(family).__name__} does not define {method}();"
+        " the required methods are models, sample, reset, observe, terms, success"
+    )

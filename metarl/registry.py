@@ -1,0 +1,118 @@
+"""Names -> families, found through the entry points of installed packages."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+from metarl.errors import FamilyError, UnknownNameError
+from metarl.family import TaskFamily
+
+GROUP = "metarl.families"
+
+F = TypeVar("F", bound=type[TaskFamily[Any]])
+
+
+@dataclass
+class _Registry:
+    classes: dict[str, type[TaskFamily[Any]]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    loaded: set[str] = field(default_factory=set)
+
+
+_registry = _Registry()
+
+
+def register(name: str) -> Callable[[F], F]:
+    """Register a family class under a name such as ``"kitchen/season"``.
+
+    Args:
+        name: ``package/skill``, kebab-case.
+    Raises:
+        FamilyError: If another class holds the name; the message names both.
+    """
+
+    def put(cls: F) -> F:
+        old = _registry.classes.get(name)
+        if old is not None and _origin(old) != _origin(cls):
+            raise FamilyError(
+                f"two families are called {name!r}: {_origin(old)} and {_origin(cls)};"
+                " rename one of them"
+            )
+        cls.id = name
+        _registry.classes[name] = cls
+        return cls
+
+    return put
+
+
+def _origin(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def load_plugins() -> dict[str, str]:
+    """Import every module of the entry-point group; a broken one hides no other.
+
+    Returns:
+        What failed: entry point -> one line that names the package and the error.
+    """
+    for entry in entry_points(group=GROUP):
+        if entry.value not in _registry.loaded:
+            _registry.loaded.add(entry.value)
+            _load(entry)
+    return dict(_registry.broken)
+
+
+def _load(entry: EntryPoint) -> None:
+    before = dict(_registry.classes)
+    try:
+        entry.load()
+    except Exception as error:  # a stranger's import may raise anything at all
+        _registry.classes = before
+        package = entry.dist.name if entry.dist else entry.value
+        _registry.broken[entry.value] = (
+            f"package {package} (module {entry.value}) failed to import:"
+            f" {type(error).__name__}: {error}"
+        )
+
+
+def family_names() -> list[str]:
+    """List the registered names, sorted."""
+    load_plugins()
+    return sorted(_registry.classes)
+
+
+def family_class(name: str) -> type[TaskFamily[Any]]:
+    """Look a family class up without building it.
+
+    Args:
+        name: A registered name, or ``module:name`` to import a module first.
+    Raises:
+        UnknownNameError: If no family has the name; lists the valid ones, and the
+            packages that failed to import.
+    """
+    if ":" in name:
+        module, name = name.split(":", 1)
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise FamilyError(f"cannot import {module!r}: {error}") from error
+    if name not in _registry.classes:
+        load_plugins()
+    if name not in _registry.classes:
+        unknown_name = UnknownNameError("family", name, _registry.classes)
+        unknown_name.args = ("; ".join([str(unknown_name), *_registry.broken.values()]),)
+        raise unknown_name
+    return _registry.classes[name]
+
+
+def make_family(name: str) -> TaskFamily[Any]:
+    """Build a family by name; see `family_class`."""
+    cls = family_class(name)
+    try:
+        return cls()
+    except Exception as error:
+        raise FamilyError(f"{_origin(cls)}() raised {type(error).__name__}: {error}") from error

@@ -1,0 +1,109 @@
+"""Observation blocks: stacked by the library, the task's own block last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from metarl.errors import FamilyError
+from metarl.family import TaskFamily
+from metarl.sim.scene import Scene
+from metarl.types import Spec, num_tasks, take, variations
+
+OBS_BOUND = 10.0  # observations are clipped to [-OBS_BOUND, OBS_BOUND]
+
+
+def make_spec(family: TaskFamily[Any], scene: Scene, task: Any) -> Spec:
+    """Derive a family's interface from its first observation.
+
+    Raises:
+        FamilyError: If `observe` breaks the contract; names the family and the method.
+    """
+    blocks = family.observe(
+        scene, task if num_tasks(task) == scene.num_worlds else _head(task, scene)
+    )
+    if "task" in blocks:
+        raise FamilyError(
+            f"{family.id}: observe() may not name a block 'task'; the library owns it"
+        )
+    widths = {
+        name: _width(family, name, values, scene.num_worlds) for name, values in blocks.items()
+    }
+    columns = [
+        (name, _columns(task, name), v.hidden) for name, v in variations(family.task_type).items()
+    ]
+    return Spec(
+        blocks={**widths, "task": sum(width for _, width, _ in columns)},
+        action_dim=family.action_dim(scene.model.nu),
+        horizon=family.horizon,
+        control_dt_s=family.control_dt_s,
+        task_fields=tuple(columns),
+    )
+
+
+def _head(task: Any, scene: Scene) -> Any:
+    return take(task, slice(0, scene.num_worlds))
+
+
+def _columns(task: Any, name: str) -> int:
+    values = np.asarray(getattr(task, name))
+    return 1 if values.ndim == 1 else values.shape[1]
+
+
+def _width(family: TaskFamily[Any], name: str, values: np.ndarray, num_worlds: int) -> int:
+    values = np.asarray(values)
+    if values.ndim != 2 or values.shape[0] != num_worlds:
+        raise FamilyError(
+            f"{family.id}: observe() block {name!r} must have shape ({num_worlds}, D), got"
+            f" {values.shape}"
+        )
+    return values.shape[1]
+
+
+class ObservationStack:
+    """Writes named blocks and the task block into one float32 array.
+
+    Args:
+        spec: The family's interface.
+        task_type: The task dataclass.
+    """
+
+    def __init__(self, spec: Spec, task_type: type):
+        self.spec = spec
+        self.variations = variations(task_type)
+        self.slices = {name: spec.slice(name) for name in spec.blocks}
+        self._task_block = np.zeros((0, spec.task_dim), np.float32)
+
+    def show(self, task: Any, task_visible: bool) -> None:
+        """Fix the task block: fields scaled to [-1, 1], hidden ones zero unless visible."""
+        parts = []
+        for (name, width, hidden), v in zip(self.spec.task_fields, self.variations.values()):
+            values = np.asarray(getattr(task, name), float).reshape(-1, width)
+            low, high = np.asarray(v.low, float), np.asarray(v.high, float)
+            scaled = 2.0 * (values - low) / np.where(high > low, high - low, 1.0) - 1.0
+            parts.append(scaled * (task_visible or not hidden))
+        self._task_block = np.concatenate(parts, axis=1).astype(np.float32)
+
+    def blank(self) -> np.ndarray:
+        """A new (N, D) float32 array with the task block filled in."""
+        obs = np.empty((len(self._task_block), self.spec.obs_dim), np.float32)
+        obs[:, self.slices["task"]] = self._task_block
+        return obs
+
+    def write(
+        self,
+        obs: np.ndarray,
+        rows: np.ndarray | slice,
+        blocks: Mapping[str, np.ndarray],
+        family: TaskFamily[Any],
+    ) -> None:
+        """Write a family's blocks into their columns, clipped to the declared bounds."""
+        if len(blocks) + 1 != len(self.slices):
+            raise FamilyError(
+                f"{family.id}: observe() gave blocks {', '.join(blocks)}; at first it gave"
+                f" {', '.join(self.slices)}"
+            )
+        for name, values in blocks.items():
+            obs[rows, self.slices[name]] = np.clip(values, -OBS_BOUND, OBS_BOUND)

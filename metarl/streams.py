@@ -1,0 +1,106 @@
+"""Per-world random streams: row i's numbers depend on its own key alone.
+
+A counter-based generator (SplitMix64) over arrays of keys: no loop over worlds, and
+the whole state is two integers a world, so it is saved and restored with a run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarl.errors import ShapeError
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+_TO_UNIT = 2.0**-53
+
+
+def _mix(z: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser (Steele, Lea, Flood 2014, fig. 17); wraps modulo 2**64."""
+    z = (z ^ (z >> np.uint64(30))) * _MIX1
+    z = (z ^ (z >> np.uint64(27))) * _MIX2
+    return z ^ (z >> np.uint64(31))
+
+
+class Streams:
+    """One random stream per row.
+
+    Args:
+        keys: The streams' keys, shape (n,), uint64.
+        counters: How many numbers each has drawn, shape (n,), uint64; zeros if omitted.
+    Source: Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators".
+    """
+
+    def __init__(self, keys: np.ndarray, counters: np.ndarray | None = None):
+        self.keys = np.asarray(keys, np.uint64)
+        self.counters = (
+            np.zeros_like(self.keys) if counters is None else np.asarray(counters, np.uint64)
+        )
+        if self.keys.ndim != 1 or self.counters.shape != self.keys.shape:
+            raise ShapeError(
+                f"streams need keys and counters of one shape (n,), got {self.keys.shape}"
+                f" and {self.counters.shape}"
+            )
+
+    @classmethod
+    def from_seed(cls, seed: int, n: int, start: int = 0) -> Streams:
+        """Make n streams from one seed; stream i does not depend on n.
+
+        Args:
+            seed: Any non-negative integer.
+            n: How many streams.
+            start: The index of the first one.
+        """
+        if seed < 0:
+            raise ShapeError(f"seed must be a non-negative integer, got {seed}")
+        root = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+        index = np.arange(start, start + n, dtype=np.uint64)
+        return cls(_mix(_mix(index * _GOLDEN + root) + root))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, ids: np.ndarray) -> Streams:
+        """The streams of some rows, as copies: write them back with `put`."""
+        return Streams(self.keys[ids], self.counters[ids])
+
+    def put(self, ids: np.ndarray, streams: Streams) -> None:
+        """Write streams back to their rows."""
+        self.keys[ids] = streams.keys
+        self.counters[ids] = streams.counters
+
+    def split(self) -> Streams:
+        """Draw one number from each stream and make it the key of a new stream."""
+        return Streams(_mix(self._bits(1)[:, 0] + _GOLDEN))
+
+    def _bits(self, k: int) -> np.ndarray:
+        index = self.counters[:, None] + np.arange(1, k + 1, dtype=np.uint64)
+        self.counters = self.counters + np.uint64(k)
+        return _mix(self.keys[:, None] + index * _GOLDEN)
+
+    def uniform(self, low: object = 0.0, high: object = 1.0, size: int | None = None) -> np.ndarray:
+        """Draw uniform numbers.
+
+        Args:
+            low: Lower bounds, a scalar or shape (size,).
+            high: Upper bounds, likewise.
+            size: How many a stream; omitted, the answer has shape (n,).
+        Returns:
+            Shape (n,) or (n, size), float64.
+        """
+        unit = (self._bits(size or 1) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
+        low, high = np.asarray(low, float), np.asarray(high, float)
+        out = low + (high - low) * (unit if size is not None else unit[:, 0])
+        return out
+
+    def normal(self, scale: object = 1.0, size: int | None = None) -> np.ndarray:
+        """Draw Gaussian numbers of mean 0 (Box-Muller), shape (n,) or (n, size)."""
+        k = size or 1
+        u = (self._bits(2 * k) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
+        z = np.sqrt(-2.0 * np.log1p(-u[:, :k])) * np.cos(2.0 * np.pi * u[:, k:])
+        return np.asarray(scale, float) * (z if size is not None else z[:, 0])
+
+    def integers(self, high: int, size: int | None = None) -> np.ndarray:
+        """Draw integers in [0, high), shape (n,) or (n, size)."""
+        return (self.uniform(size=size) * high).astype(np.int64)
