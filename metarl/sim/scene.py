@@ -80,6 +80,11 @@ class Scene:
         """A body's orientation, rotation matrices row by row, (N, 9)."""
         return self._view("bmat", name, lambda: self.batch.body(name).xmat)
 
+    def mocap_pos(self, name: str) -> np.ndarray:
+        """Where a mocap body is put [m], (N, 3), writable."""
+        index = int(self.model.body(name).mocapid[0])
+        return self._view("mocap", name, lambda: self.batch.bind("mocap_pos")[:, index])
+
     def sensor(self, name: str) -> np.ndarray:
         """A sensor's reading, (N, dim)."""
         return self._view("sensor", name, lambda: self.batch.sensor(name).data)
@@ -111,7 +116,7 @@ class Scene:
             view = make()
         except (KeyError, ValueError, AttributeError) as error:
             raise SimulationError(self._no_such(kind, name, error)) from error
-        if kind not in ("jpos", "jvel", "model"):
+        if kind not in ("jpos", "jvel", "mocap", "model"):
             # a derived field bound between calls reads zero until the next call
             self.batch.forward(stage=VELOCITY_STAGE)
         return view
