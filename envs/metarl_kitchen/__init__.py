@@ -1,5 +1,5 @@
 """Cooking task families on a seven-joint arm."""
 
-from metarl_kitchen import ingredients, season
+from metarl_kitchen import heat, ingredients, season
 
-__all__ = ["ingredients", "season"]
+__all__ = ["heat", "ingredients", "season"]

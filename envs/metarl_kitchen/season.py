@@ -18,8 +18,8 @@ from metarl_kitchen.kitchen import KitchenFamily
 
 IN_POT, SPILLED, RATE = NUM_USERDATA, NUM_USERDATA + 1, NUM_USERDATA + 2  # [g], [g], [g/step]
 POT_RADIUS_M = 0.085
-RATE_G = 0.8  # salt in a control step at full tilt and full shake, coarseness 1 [g]
-FULL_SHAKE_M_S = 0.20
+RATE_G = 0.7  # salt in a control step at full tilt and full shake, coarseness 1 [g]
+FULL_SHAKE_M_S = 0.2
 HOVER_M = 0.24
 
 POT_X, POT_Y, FAR_Y = (0.40, 0.60), (-0.20, 0.20), (0.21, 0.27)  # [m]
@@ -137,13 +137,13 @@ class Season(KitchenFamily[SeasonTask]):
         action[:, :3] = steer(worlds, goal)
         over = self._offset(worlds, task) < 0.6 * POT_RADIUS_M
         missing = task.wanted_g - worlds.userdata[:, IN_POT]
-        pour = over & (missing > 0.25)
+        pour = over & (missing > 0.15 + 2.0 * worlds.userdata[:, RATE])
         tilt = np.where(pour, 1.3, 0.4) - worlds.userdata[:, TILT]
         action[:, 4] = np.clip(tilt / STEP_RAD, -1.0, 1.0)
         rising = worlds.sensor("hand_velocity")[:, 2] > 0.0
         height = worlds.ctrl[:, 2] - HOVER_M
         rise = (rising & (height < 0.03)) | (height < -0.03)
-        shake = np.where(rise, 1.0, -1.0) * np.clip(missing, 0.25, 1.0)
+        shake = np.where(rise, 1.0, -1.0) * np.clip(missing / 2.0, 0.35, 1.0)
         action[:, 2] = np.where(pour, shake, action[:, 2])
         return action
 
