@@ -1,0 +1,1 @@
+"""Learning to adapt: inner loops, MAML and its kin."""

@@ -1,0 +1,120 @@
+"""The inner loop: adaptation as a pure, differentiable function of the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from metarl.losses import gaussian_log_prob, surrogate
+from metarl.nn.functional import Params, apply
+
+
+class Batch(NamedTuple):
+    """What a policy update needs of K tasks, M samples each.
+
+    Args:
+        obs: Shape (K, M, D).
+        action: Shape (K, M, A).
+        log_prob: Under the policy that acted, shape (K, M).
+        advantage: Normalised per task, 0 outside the mask, shape (K, M).
+        mask: 1 where a sample counts, shape (K, M).
+    """
+
+    obs: Tensor
+    action: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    mask: Tensor
+
+
+Loss = Callable[[Params, Batch], Tensor]
+
+
+def log_prob_of(output: tuple[Tensor, Tensor], action: Tensor) -> Tensor:
+    """Compute log densities from a policy's output (mean (..., M, A), log_std (..., A))."""
+    mean, log_std = output
+    return gaussian_log_prob(mean, log_std.unsqueeze(-2), action)
+
+
+def policy_gradient(policy: nn.Module) -> Loss:
+    """Make the inner loss: (params (K, ...), batch) -> losses (K,)."""
+
+    def loss(params: Params, batch: Batch) -> Tensor:
+        log_prob = log_prob_of(apply(policy, params, batch.obs), batch.action)
+        return surrogate(log_prob, batch.log_prob, batch.advantage, batch.mask)
+
+    return loss
+
+
+def initial_rates(
+    params: Mapping[str, Tensor], num_updates: int, rate: float, context_rate: float | None = None
+) -> Params:
+    """Make inner rates, one a parameter element and update.
+
+    Args:
+        params: The parameters, each (...).
+        num_updates: U.
+        rate: Their value.
+        context_rate: That of the parameter ``context``; None: as the others.
+    Returns:
+        By name, each (U, ...).
+    """
+    special = {} if context_rate is None else {"context": context_rate}
+    return {
+        name: p.detach().new_full((num_updates, *p.shape), special.get(name, rate))
+        for name, p in params.items()
+    }
+
+
+def rate_at(rates: Mapping[str, Tensor], update: int) -> Params:
+    """Pick the rates of an update; updates beyond the last one go on with its rates."""
+    return {name: rate[min(update, len(rate) - 1)] for name, rate in rates.items()}
+
+
+def adapt(
+    params: Params,
+    batch: Batch,
+    rates: Mapping[str, Tensor],
+    loss: Loss,
+    *,
+    update: int = 0,
+    first_order: bool = False,
+) -> Params:
+    """Take one gradient step on each of K tasks: new = params - rate * gradient.
+
+    Tasks share nothing, so the gradient of the summed losses holds each task's own.
+
+    Args:
+        params: Parameters that require gradients, each (K, ...).
+        batch: What the step learns from.
+        rates: Inner rates by name, each (U, ...) with (...) a scalar or the parameter's shape.
+        loss: Gives each task's loss, (K,).
+        update: Which row of the rates, counted from 0; the last row serves later updates.
+        first_order: Take the gradient for a constant, so that the result is differentiable
+            only through `params` and `rates` directly.
+    Returns:
+        The adapted parameters, each (K, ...).
+    Source: Finn et al. 2017, arXiv:1703.03400; rates per element: Li et al. 2017,
+        arXiv:1707.09835; per update: Antoniou et al. 2018, arXiv:1810.09502.
+    """
+    gradients = torch.autograd.grad(
+        loss(params, batch).sum(),
+        list(params.values()),
+        create_graph=not first_order,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    now = rate_at(rates, update)
+    return {name: p - now[name] * g for (name, p), g in zip(params.items(), gradients)}
+
+
+def adapted(
+    params: Params, batch: Batch, rates: Mapping[str, Tensor], loss: Loss, update: int
+) -> Params:
+    """Take the step of `adapt` outside any graph: the result is new data, each (K, ...)."""
+    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+    new = adapt(leaves, batch, rates, loss, update=update, first_order=True)
+    return {name: p.detach() for name, p in new.items()}

@@ -1,0 +1,339 @@
+"""MAML for policies: meta-train parameters and inner rates that adapt in a few updates."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from metarl.checkpoint import Checkpoint
+from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.family import TaskFamily
+from metarl.meta.baseline import make_batch
+from metarl.meta.inner import Batch, adapted, initial_rates, policy_gradient
+from metarl.meta.outer import Backend, Outer, outer_gradients
+from metarl.nn.functional import Params, expand, parameters_of
+from metarl.nn.network import load_partial
+from metarl.nn.policy import GaussianPolicy
+from metarl.rollout import Trajectories, collect
+from metarl.sim.worlds import Worlds
+from metarl.state import flatten, unflatten
+from metarl.types import repeat
+
+BACKENDS = ("torch", "learn2learn")
+
+
+@dataclasses.dataclass(frozen=True)
+class MamlConfig:
+    """Everything that decides what a MAML run computes.
+
+    Args:
+        num_tasks: K, train tasks an iteration.
+        episodes: B, episodes of each task before each inner update and after the last.
+        inner_updates: U.
+        inner_rate: First value of every inner rate.
+        context_rate: That of the task context; None: as the others.
+        learn_rates: Learn one inner rate a parameter element and update.
+        first_order: Ignore second derivatives (FOMAML).
+        multi_step: Judge the policy after every inner update, not only after the last.
+        outer_rate: Adam's rate for the parameters.
+        rates_rate: Adam's rate for the inner rates.
+        outer_epochs: Adam steps on each iteration's data.
+        clip: PPO's clip on post-update data.
+        max_grad_norm: Longest meta-gradient; longer ones are shortened.
+        gamma: Discount per control step.
+        lam: Of the generalised advantage estimate.
+        entropy: Weight of the outer entropy bonus.
+        iterations: How many meta-updates the run has.
+        max_seconds: Stop after this wall time [s]; None: never.
+        seed: Of weights, worlds, tasks and noise.
+        hidden: Widths of the policy's layers.
+        log_std: First log standard deviation of the actions; None: -0.7, or the pretrained one.
+        device: Where the networks live.
+        backend: Who differentiates.
+        task_visible: Whether the policy sees the hidden task; it must infer it, so False.
+    """
+
+    num_tasks: int = 40
+    episodes: int = 10
+    inner_updates: int = 2
+    inner_rate: float = 0.1
+    context_rate: float | None = None
+    learn_rates: bool = True
+    first_order: bool = False
+    multi_step: bool = True
+    outer_rate: float = 1e-3
+    rates_rate: float = 1e-3
+    outer_epochs: int = 5
+    clip: float = 0.2
+    max_grad_norm: float = 1.0
+    gamma: float = 0.99
+    lam: float = 0.95
+    entropy: float = 0.0
+    iterations: int = 200
+    max_seconds: float | None = None
+    seed: int = 0
+    hidden: tuple[int, ...] = (64, 64)
+    log_std: float | None = None
+    device: str = "cpu"
+    backend: Literal["torch", "learn2learn"] = "torch"
+    task_visible: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("num_tasks", "episodes", "inner_updates", "outer_epochs", "iterations"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
+        for name in ("outer_rate", "rates_rate", "clip", "max_grad_norm"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
+        for name in ("gamma", "lam"):
+            value = getattr(self, name)
+            _require(0.0 <= value <= 1.0, name, value, "a number in [0, 1]")
+        _require(math.isfinite(self.inner_rate), "inner_rate", self.inner_rate, "a finite number")
+        _require(self.entropy >= 0.0, "entropy", self.entropy, "a number >= 0")
+        _require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
+        limit = self.max_seconds
+        _require(limit is None or limit > 0.0, "max_seconds", limit, "a time > 0 s or None")
+        _require(all(w >= 1 for w in self.hidden), "hidden", self.hidden, "widths >= 1")
+        _require(self.backend in BACKENDS, "backend", self.backend, " or ".join(BACKENDS))
+        _require(not self.task_visible, "task_visible", self.task_visible, "False")
+        fixed = self.backend == "torch" or not (self.learn_rates or self.context_rate is not None)
+        _require(
+            fixed, "backend", self.backend,
+            "torch, or learn_rates=False and context_rate=None: learn2learn has one fixed rate",
+        )  # fmt: skip
+
+    @property
+    def outer(self) -> Outer:
+        """What the outer loss is made of."""
+        return Outer(self.clip, self.entropy, self.first_order, self.multi_step)
+
+
+def _require(holds: bool, name: str, value: object, valid: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} is {value!r}; expected {valid}")
+
+
+class MamlTrainer:
+    """Meta-trains a policy on a family's training tasks.
+
+    Args:
+        family: The family.
+        config: Everything else that decides what is computed.
+        initial: Parameters of a pretrained `GaussianPolicy`; those that fit are taken.
+        num_threads: Physics threads; 0 takes every core. It changes no result.
+    Raises:
+        ConfigError: If none of the initial parameters fits.
+    """
+
+    method = "maml"
+
+    def __init__(
+        self,
+        family: TaskFamily[Any],
+        config: MamlConfig,
+        *,
+        initial: Mapping[str, Tensor] | None = None,
+        num_threads: int = 0,
+    ):
+        self.family, self.config = family, config
+        self.worlds = Worlds(
+            family,
+            config.num_tasks * config.episodes,
+            seed=config.seed,
+            num_threads=num_threads,
+        )
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.policy = self._build_policy(initial)
+        self.params = parameters_of(self.policy)
+        self.rates = initial_rates(
+            self.params, config.inner_updates, config.inner_rate, config.context_rate
+        )
+        groups: list[dict[str, Any]] = [{"params": list(self.params.values())}]
+        if config.learn_rates:
+            for rate in self.rates.values():
+                rate.requires_grad_()
+            groups.append({"params": list(self.rates.values()), "lr": config.rates_rate})
+        self.optimizer = torch.optim.Adam(groups, lr=config.outer_rate)
+        self.inner_loss = policy_gradient(self.policy)
+        self.gradients = _backend(config.backend)
+        self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
+
+    def _build_policy(self, initial: Mapping[str, Tensor] | None) -> GaussianPolicy:
+        spec, config = self.worlds.spec, self.config
+        policy = GaussianPolicy(
+            spec.obs_dim, spec.action_dim, spec.task_dim, self.generator, hidden=config.hidden
+        )
+        if initial is not None:
+            report = load_partial(policy, initial)
+            if not report.loaded:
+                raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
+        if config.log_std is not None:
+            with torch.no_grad():
+                policy.log_std.fill_(config.log_std)
+        return policy.to(config.device)
+
+    # One iteration ----------------------------------------------------------------------
+
+    def iterate(self) -> dict[str, float]:
+        """Sample tasks, adapt to each, and improve what adaptation starts from.
+
+        Returns:
+            Metrics by name: success and return before and after adaptation, and the like.
+        Raises:
+            TrainingError: If rewards, adapted parameters, loss or gradient are not finite;
+                parameters, rates and optimizer then keep their last good state.
+        """
+        start_s = time.perf_counter()
+        ids = range(0, self.worlds.num_worlds, self.config.episodes)
+        tasks = self.worlds.sample("train", torch.tensor(ids).numpy())
+        self.worlds.assign(repeat(tasks, self.config.episodes))
+        batches, episodes = self._explore()
+        collected_s = time.perf_counter()
+        for _ in range(self.config.outer_epochs):
+            loss, norm = self._update(batches)
+        end_s = time.perf_counter()
+        self.iteration += 1
+        self.num_steps += sum(e.num_steps for e in episodes)
+        self.seconds += end_s - start_s
+        return {
+            **_outcomes(episodes),
+            "loss": loss,
+            "grad_norm": norm,
+            "std": float(self.policy.log_std.detach().exp().mean()),
+            "num_steps": self.num_steps,
+            "steps_per_s": sum(e.num_steps for e in episodes) / (end_s - start_s),
+            "collect_s": collected_s - start_s,
+            "update_s": end_s - collected_s,
+        }
+
+    def _explore(self) -> tuple[list[Batch], list[Trajectories]]:
+        """Collect and adapt U times, and collect once more."""
+        config = self.config
+        params: Params = {n: p.detach() for n, p in expand(self.params, config.num_tasks).items()}
+        batches, episodes = [], []
+        for u in range(config.inner_updates + 1):
+            episodes.append(
+                collect(
+                    self.worlds, self.policy, params,
+                    num_tasks=config.num_tasks, generator=self.generator,
+                )
+            )  # fmt: skip
+            batches.append(make_batch(episodes[-1], config.gamma, config.lam))
+            if u < config.inner_updates:
+                params = adapted(params, batches[-1], self.rates, self.inner_loss, u)
+                _require_finite(f"parameters after inner update {u + 1}", params)
+        return batches, episodes
+
+    def _update(self, batches: list[Batch]) -> tuple[float, float]:
+        """Take one outer step; returns the loss and the gradient's norm before clipping."""
+        loss, of_params, of_rates = self.gradients(
+            self.policy, self.params, self.rates, batches, self.config.outer
+        )
+        _require_finite("the outer loss", {"loss": loss})
+        _require_finite("the meta-gradient", {**of_params, **of_rates})
+        for name, p in self.params.items():
+            p.grad = of_params[name]
+        for name, gradient in of_rates.items():
+            self.rates[name].grad = gradient
+        norm = torch.nn.utils.clip_grad_norm_(self.params.values(), self.config.max_grad_norm)
+        _require_finite("the meta-gradient's norm", {"norm": norm})
+        if self.config.learn_rates:
+            torch.nn.utils.clip_grad_norm_(self.rates.values(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(loss), float(norm)
+
+    # State ------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next iteration depends on."""
+        return {
+            "policy": self.policy.state_dict(),
+            "rates": {name: rate.detach() for name, rate in self.rates.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "worlds": self.worlds.state_dict(),
+            "progress": (self.iteration, self.num_steps, self.seconds),
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continue from the `state_dict` of a trainer of the same family and config."""
+        try:
+            self.policy.load_state_dict(saved["policy"])
+            with torch.no_grad():
+                for name, rate in self.rates.items():
+                    rate.copy_(saved["rates"][name])
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(f"this state is of another policy: {error}") from error
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.generator.set_state(saved["generator"])
+        self.worlds.load_state_dict(saved["worlds"])
+        self.iteration, self.num_steps, self.seconds = saved["progress"]
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give what a run saves: ``policy.*`` and ``rates.*``, and what resuming needs."""
+        state = self.state_dict()
+        policy, rates = state.pop("policy"), state.pop("rates")
+        tensors, meta = flatten(state)
+        tensors |= {f"policy.{name}": value for name, value in policy.items()}
+        tensors |= {f"rates.{name}": value for name, value in rates.items()}
+        meta |= {
+            "method": self.method,
+            "family": self.family.id,
+            "blocks": dict(self.worlds.spec.blocks),
+            "action_dim": self.worlds.spec.action_dim,
+            "config": dataclasses.asdict(self.config),
+            "steps": self.num_steps,
+            "seconds": self.seconds,
+        }
+        return tensors, meta
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a `checkpoint`."""
+        tensors = checkpoint.tensors
+        state = unflatten(tensors, checkpoint.meta)
+        for part in ("policy", "rates"):
+            prefix = f"{part}."
+            state[part] = {
+                name.removeprefix(prefix): value
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
+        self.load_state_dict(state)
+
+
+def _backend(name: str) -> Backend:
+    if name == "torch":
+        return outer_gradients
+    from metarl.meta.learn2learn_backend import outer_gradients as by_learn2learn
+
+    return by_learn2learn
+
+
+def _require_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
+    bad = [name for name, x in tensors.items() if not torch.isfinite(x).all()]
+    if bad:
+        raise TrainingError(
+            f"{what}: not finite in {', '.join(bad[:4])}; the update was refused and the last"
+            " good state kept. A smaller inner_rate or outer_rate may help"
+        )
+
+
+def _outcomes(episodes: list[Trajectories]) -> dict[str, float]:
+    """Summarise each collection, before the first to after the last update."""
+    first, last = episodes[0], episodes[-1]
+    return {
+        "success_before": float(first.success.mean()),
+        "success_after": float(last.success.mean()),
+        "return_before": float(first.returns.mean()),
+        "return_after": float(last.returns.mean()),
+        "score_after": float(last.score.mean()),
+        **{f"success_{u}": float(e.success.mean()) for u, e in enumerate(episodes)},
+        **{f"term/{name}": value for name, value in last.terms.items()},
+        "num_diverged": float(sum(e.num_diverged for e in episodes)),
+    }

@@ -1,0 +1,49 @@
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarl.family import TaskFamily
+from metarl.registry import register
+from metarl.rewards import closeness, distance
+from metarl.types import varies
+
+
+@dataclass(frozen=True)
+class ReachTask:
+    goal_m: np.ndarray = varies("m", (-0.2, -0.2), (0.2, 0.2), hidden=True)
+
+
+XML = """<mujoco><option timestep="0.01" integrator="implicitfast"/><worldbody>
+<body name="ball"><joint name="x" type="slide" axis="1 0 0" damping="2"/><joint name="y" type="slide" axis="0 1 0" damping="2"/>
+<geom size=".02" mass="1"/></body></worldbody>
+<actuator><motor joint="x" ctrlrange="-5 5"/><motor joint="y" ctrlrange="-5 5"/></actuator></mujoco>"""
+
+
+@register("toy/reach")
+class Reach(TaskFamily[ReachTask]):
+    task_type = ReachTask
+    horizon = 40
+    control_dt_s = 0.05
+    weights = {"near": 1.0}
+
+    def models(self):
+        return {"ball": XML}
+
+    def sample(self, rng, n, split):
+        g = rng.uniform(-0.2, 0.2, size=2)
+        return ReachTask(g)
+
+    def reset(self, worlds, ids, task, rng):
+        worlds.qpos[ids] = rng.uniform(-0.1, 0.1, size=2)
+
+    def observe(self, worlds, task):
+        return {"robot": np.concatenate([worlds.qpos * 5, worlds.qvel], 1)}
+
+    def terms(self, worlds, task, action):
+        return {"near": closeness(distance(worlds.qpos, task.goal_m), 0.4)}
+
+    def success(self, worlds, task):
+        return distance(worlds.qpos, task.goal_m) < 0.05
+
+    def expert(self, worlds, task):
+        return np.clip(10 * (task.goal_m - worlds.qpos) - 2 * worlds.qvel, -1, 1)
