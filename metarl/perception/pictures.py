@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import mujoco
 import numpy as np
 
-from metarl.errors import ConfigError, FamilyError, RenderError, SimulationError, UnknownNameError
+from metarl.errors import ConfigError, FamilyError, SimulationError, UnknownNameError
+from metarl.sim.render import Renderer
 from metarl.types import num_tasks, take
-
-
-def choose_gl() -> None:
-    """Let MuJoCo draw without a display, unless the user has chosen a backend."""
-    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        os.environ.setdefault("MUJOCO_GL", "egl")
-
-
-def load_triton_first() -> None:
-    """Load triton, where it is installed, before the graphics driver.
-
-    Software drivers bring their own LLVM. If triton's is loaded after it, as the first torch
-    optimiser does, the two are mixed up and the process dies of a segmentation fault.
-    """
-    with contextlib.suppress(ImportError):
-        importlib.import_module("triton")
-
-
-choose_gl()  # MuJoCo reads the variable once, when it is first imported
-import mujoco  # noqa: E402
 
 Progress = Callable[[int, int], None]  # (done, total)
 
@@ -169,13 +148,7 @@ class Studio:
         self.scene = scene
         self.model = compile_fast(scene)
         self.data = mujoco.MjData(self.model)
-        load_triton_first()
-        try:
-            self.renderer = mujoco.Renderer(self.model, height=size, width=size)
-        except Exception as error:  # each GL backend raises its own
-            raise RenderError(
-                f"no picture can be drawn: {error}; set MUJOCO_GL=egl or MUJOCO_GL=osmesa"
-            ) from error
+        self.renderer = Renderer(self.model, size, size, scene.camera, film=False)
 
     def __enter__(self) -> Studio:
         return self
@@ -198,8 +171,7 @@ class Studio:
             The picture, shape (size, size, 3), uint8.
         """
         self.scene.apply(self.model, self.data, row)
-        self.renderer.update_scene(self.data, camera=self.scene.camera)
-        return self.renderer.render(out=out)
+        return self.renderer.frame(self.model, self.data, out)
 
 
 def draw_pictures(

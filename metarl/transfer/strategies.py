@@ -8,14 +8,16 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from metarl.errors import ConfigError, UnknownNameError
-from metarl.nn.network import Network
 
-AnyNetwork = TypeVar("AnyNetwork", bound=Network)
+if TYPE_CHECKING:  # the command line checks a strategy's name without loading torch
+    import torch
+
+    from metarl.nn.network import Network
+
+AnyNetwork = TypeVar("AnyNetwork", bound="Network")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""Which OpenGL draws the pictures, chosen before MuJoCo is imported; nothing heavy is here."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import sys
+
+from metarl.errors import RenderError
+
+INSTALL = "on Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri"
+BACKENDS = ("egl", "glfw", "osmesa")
+_LINUX_VALUES = (*BACKENDS, "glx", "enable", "enabled", "on", "true", "1")
+_OFF = ("disable", "disabled", "off", "false", "0")
+_REMEDIES = {"egl": INSTALL, "osmesa": f"unset MUJOCO_GL; {INSTALL}"}
+_NEEDS = {"egl": (("EGL",), ("OpenGL", "GL")), "osmesa": (("OSMesa",),)}
+
+
+class _Choice:
+    problem = ""  # why nothing can be drawn, "" if nothing is known against it
+
+
+def has_display() -> bool:
+    """Whether there is a screen on which a window could open."""
+    if sys.platform != "linux":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def choose_gl() -> None:
+    """Let MuJoCo draw without a display, and import where nothing can be drawn at all.
+
+    MuJoCo reads ``MUJOCO_GL`` once, when it is first imported; an unknown value, or one whose
+    library is absent, would make that import fail. Then drawing is switched off here, and the
+    first picture asked for says why.
+    """
+    if sys.platform != "linux":
+        return
+    value = os.environ.get("MUJOCO_GL", "").lower().strip()
+    if value in _OFF:
+        _Choice.problem = _Choice.problem or f"MUJOCO_GL={value} switches drawing off; unset it"
+        return
+    if not value:
+        if has_display() or "mujoco" in sys.modules:
+            return
+        value = os.environ["MUJOCO_GL"] = "egl"
+    _Choice.problem = _problem(value)
+    if _Choice.problem:
+        os.environ["MUJOCO_GL"] = "disable"
+
+
+def _problem(value: str) -> str:
+    if value not in _LINUX_VALUES:
+        return f"MUJOCO_GL={value!r} names no way to draw; valid: {', '.join(BACKENDS)}, or unset"
+    for names in _NEEDS.get(value, ()):
+        if not any(_loads(name) for name in names):
+            missing = " or ".join(f"lib{name}" for name in names)
+            return f"{missing} is missing; {_REMEDIES[value]}"
+    return ""
+
+
+def _loads(name: str) -> bool:
+    for suffix in (".1", ".0", "", *(f".{i}" for i in range(2, 10))):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(f"lib{name}.so{suffix}")
+            return True
+    return False
+
+
+def load_triton_first() -> None:
+    """Load triton, where it is installed, before the graphics driver.
+
+    Software drivers bring their own LLVM. If triton's is loaded after it, as the first torch
+    optimiser does, the two are mixed up and the process dies of a segmentation fault.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")
+
+
+def prepare_gl() -> None:
+    """Get ready to open a drawing context.
+
+    Raises:
+        RenderError: If it is known that nothing can be drawn; the message names the remedy.
+    """
+    if _Choice.problem:
+        raise RenderError(f"no picture can be drawn: {_Choice.problem}")
+    load_triton_first()
+
+
+def gl_error(why: object) -> RenderError:
+    """Say in one line why nothing can be drawn here, and the remedy.
+
+    Args:
+        why: A reason, or what a GL backend raised.
+    """
+    text = " ".join(str(why).split()) or type(why).__name__
+    hint = f"{INSTALL}; or choose with MUJOCO_GL={'|'.join(BACKENDS)}"
+    if not os.environ.get("MUJOCO_GL") and not has_display():
+        hint = "mujoco was imported before metarl: import metarl first, or set MUJOCO_GL=egl"
+    return RenderError(f"no picture can be drawn: {text[:200].rstrip('.')}. {hint}")
