@@ -1,0 +1,231 @@
+"""The command line: one frozen dataclass a command; what is heavy loads when a command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from metarl.errors import MetaRLError, unknown
+
+FamilyName = Annotated[Positional[str], arg(metavar="FAMILY")]
+SplitName = Literal["train", "test", "far"]
+
+
+@dataclass(frozen=True)
+class Families:
+    """List the task families that are installed."""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.families import list_families
+
+        return list_families()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Film a policy, and show it live where there is a display."""
+
+    family: FamilyName
+    """a family's name, or module:name to import a module first"""
+    policy: str = "random"
+    """random, expert, still, a checkpoint file or a run folder"""
+    split: SplitName = "train"
+    """where the tasks come from"""
+    seed: int = 0
+    """of tasks, worlds and the random policy"""
+    episodes: int = 3
+    """how many, each on a task of its own"""
+    out: Path = Path("film.mp4")
+    """the MP4 file"""
+    live: bool = True
+    """open a window where there is a display"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.watch import watch
+
+        return watch(**vars(self))
+
+
+@dataclass(frozen=True)
+class Check:
+    """Run the conformance checks on a family; exit 1 if one fails."""
+
+    family: FamilyName
+    """a family's name, or module:name to import a module first"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.check import check
+
+        return check(self.family)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write a run's report, one self-contained HTML file."""
+
+    folder: Annotated[Positional[Path], arg(metavar="RUN_FOLDER")]
+    """the folder that train wrote"""
+    out: Path | None = None
+    """the HTML file; None: report.html in the run folder"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.report import run_report
+
+        print(f"wrote {run_report(self.folder).write(self.out or self.folder / 'report.html')}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy on a family's training tasks."""
+
+    family: FamilyName
+    """a family's name, or module:name to import a module first"""
+    method: str = "maml"
+    """how it learns: maml, ppo, ..."""
+    seed: int = 0
+    """of weights, worlds, tasks and noise"""
+    max_seconds: float | None = None
+    """stop after this wall time [s]"""
+    iterations: int | None = None
+    """stop after so many updates; None: the method's own"""
+    out: Path | None = None
+    """the run folder; None: runs/FAMILY-METHOD-sSEED"""
+    resume: bool = False
+    """go on with the run in that folder"""
+    backend: Literal["torch", "learn2learn"] = "torch"
+    """who differentiates the inner loop"""
+    device: str = "cpu"
+    """where the networks live: cpu, cuda, cuda:1"""
+    start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
+    """begin with the weights of this checkpoint or run"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.learn import train
+
+        return train(**vars(self))
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """Adapt a trained policy to tasks it has not seen, and measure it."""
+
+    checkpoint: Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
+    """a checkpoint file or a run folder"""
+    family: FamilyName
+    """a family's name, or module:name to import a module first"""
+    updates: int = 5
+    """how many updates on each task"""
+    episodes: int = 10
+    """how many episodes for each update"""
+    num_tasks: int = 20
+    """how many tasks"""
+    seed: int = 0
+    """of tasks, worlds and noise"""
+    strategy: str = "fine-tune"
+    """scratch, fine-tune, frozen-trunk or small-rate"""
+    split: SplitName = "test"
+    """where the tasks come from"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.learn import adapt
+
+        return adapt(**vars(self))
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Adapt shipped policies to tasks they never saw: films, a table and a report."""
+
+    out: Path = Path("demo")
+    """the folder to write to"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.demo import run
+
+        for path in run(self.out):
+            print(f"wrote {path}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Version:
+    """Print the version of metarl and of what it stands on."""
+
+    def run(self) -> int:
+        """Run the command."""
+        from importlib.metadata import version
+
+        from metarl.checkpoint import release
+
+        print(f"metarl {release()}")
+        for name in ("mujoco", "torch", "gymnasium", "stable-baselines3", "numpy"):
+            print(f"{name} {version(name)}")
+        return 0
+
+
+COMMANDS: dict[str, type[Any]] = {
+    "families": Families,
+    "demo": Demo,
+    "train": Train,
+    "adapt": Adapt,
+    "watch": Watch,
+    "check": Check,
+    "report": Report,
+    "version": Version,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows the program's name; None: as the process was started.
+    Returns:
+        The exit status: 0, 1 (a check failed), 2 (a mistake of the user), 130 (interrupted).
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(given)
+    except MetaRLError as error:
+        print(f"metarl: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # for example `metarl families | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(given: list[str]) -> int:
+    if given and not given[0].startswith("-") and given[0] not in COMMANDS:
+        raise MetaRLError(unknown("command", given[0], COMMANDS))
+    if any(":" in word for word in given):
+        sys.path.append(os.getcwd())  # module:name may name a module in this folder
+    if given and given[0] in COMMANDS:  # alone, so that hints come from this command only
+        name = given[0]
+        return tyro.cli(COMMANDS[name], prog=f"metarl {name}", args=given[1:]).run()
+    about = "Meta-learning and robot skill transfer on batched MuJoCo task families."
+    commands = dict[str, Callable[..., Any]](COMMANDS)
+    tyro.extras.subcommand_cli_from_dict(
+        commands, prog="metarl", description=about, args=given or ["--help"]
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

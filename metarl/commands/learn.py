@@ -1,0 +1,103 @@
+"""`metarl train` and `metarl adapt`: names are checked before anything slow is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metarl.commands.output import progress_bar, say
+from metarl.errors import CheckpointError, UnknownNameError
+from metarl.registry import family_class
+from metarl.types import Split
+
+
+def train(
+    family: str,
+    method: str,
+    *,
+    seed: int,
+    max_seconds: float | None,
+    iterations: int | None,
+    out: Path | None,
+    resume: bool,
+    backend: str,
+    device: str,
+    start: Path | None,
+) -> int:
+    """Train a policy on a family's training tasks.
+
+    Returns:
+        The exit status.
+    Raises:
+        MetaRLError: If a name is unknown, a value out of range, or training cannot go on.
+    """
+    family_class(family)
+    if start is not None and not start.exists():
+        raise CheckpointError(f"no checkpoint {start}; expected a file or a run folder")
+    from metarl.training import METHODS
+    from metarl.training import train as train_policy
+
+    if method not in METHODS:
+        raise UnknownNameError("method", method, METHODS)
+    folder = out or default_folder(family, method, seed)
+    written = train_policy(
+        family,
+        method,
+        seed=seed,
+        max_seconds=max_seconds,
+        iterations=iterations,
+        out=folder,
+        resume=resume,
+        backend=backend,
+        device=device,
+        start=start,
+    )
+    say(f"wrote {written}")
+    return 0
+
+
+def default_folder(family: str, method: str, seed: int) -> Path:
+    """Name a run's folder, for example ``runs/kitchen-season-maml-s0``."""
+    name = family.rpartition(":")[2].replace("/", "-")
+    return Path("runs") / f"{name}-{method}-s{seed}"
+
+
+def adapt(
+    checkpoint: Path,
+    family: str,
+    *,
+    updates: int,
+    episodes: int,
+    num_tasks: int,
+    seed: int,
+    strategy: str,
+    split: Split,
+) -> int:
+    """Adapt a trained policy to tasks it has not seen, and print how well it then does.
+
+    Returns:
+        The exit status.
+    Raises:
+        MetaRLError: If a name is unknown or the checkpoint does not load.
+    """
+    from metarl.transfer import get_strategy
+
+    get_strategy(strategy)
+    family_class(family)
+    if not checkpoint.exists():
+        raise CheckpointError(f"no checkpoint {checkpoint}; expected a file or a run folder")
+    from metarl.evaluate import run_adaptation
+
+    with progress_bar("adapting") as progress:
+        result = run_adaptation(
+            checkpoint,
+            family,
+            updates=updates,
+            episodes=episodes,
+            num_tasks=num_tasks,
+            seed=seed,
+            strategy=strategy,
+            split=split,
+            progress=progress,
+        )
+    say(str(result))
+    return 0

@@ -1,0 +1,140 @@
+"""`metarl watch`: an MP4 anywhere, and a live window where there is a display."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metarl.commands.output import say
+from metarl.commands.policies import make_act, read_checkpoint, require_policy, sees_task
+from metarl.errors import ConfigError, RenderError
+from metarl.registry import family_class, make_family
+from metarl.sim.gl import has_display
+from metarl.types import Split
+
+if TYPE_CHECKING:
+    from metarl.sim.film import Act
+    from metarl.sim.worlds import Worlds
+    from metarl.types import Step
+
+
+def watch(
+    family: str, policy: str, *, split: Split, seed: int, episodes: int, out: Path, live: bool
+) -> int:
+    """Run a policy on sampled tasks, film it, and show it where there is a display.
+
+    Args:
+        family: A family's name.
+        policy: random, expert, still, a checkpoint file or a run folder.
+        split: Where the tasks come from.
+        seed: Of tasks, worlds and the random policy.
+        episodes: How many, each on a task of its own.
+        out: The MP4 file.
+        live: Open a window where there is a display.
+    Returns:
+        The exit status.
+    Raises:
+        MetaRLError: If a name is unknown, or nothing can be drawn.
+    """
+    family_class(family)
+    require_policy(policy)
+    if episodes < 1:
+        raise ConfigError(f"--episodes is {episodes}; expected at least 1")
+    from metarl.commands.policies import NAMED
+    from metarl.sim.worlds import Worlds
+
+    checkpoint = None if policy in NAMED else read_checkpoint(Path(policy))
+    visible = checkpoint is not None and sees_task(checkpoint)
+    worlds = Worlds(make_family(family), 1, seed=seed, split=split, task_visible=visible)
+    act = make_act(policy, worlds, seed, checkpoint)
+    title = f"{worlds.family.id}, {Path(policy).name}"
+    results = _film(worlds, act, title, split, episodes, out)
+    say(f"{sum(results)} of {episodes} episodes succeeded ({title}, split {split}, seed {seed})")
+    say(f"wrote {out}")
+    if live:
+        _show(worlds, act, episodes, split)
+    return 0
+
+
+def _film(
+    worlds: Worlds, act: Act, title: str, split: Split, episodes: int, out: Path
+) -> list[bool]:
+    from metarl.sim.film import episode_frames, film_renderer
+    from metarl.sim.mp4 import write_film
+
+    results: list[bool] = []
+
+    def caption(done: int, step: Step | None) -> str:
+        good = step is not None and bool(step.success[0])
+        if step is not None and worlds.done[0]:
+            results.append(good)
+        seconds = done * worlds.family.control_dt_s
+        state = "success" if good else "diverged" if step and step.diverged[0] else ""
+        return "   ".join(part for part in (title, f"{seconds:4.1f} s", state) if part)
+
+    def frames() -> Iterator[np.ndarray]:
+        for number in range(episodes):
+            if number:
+                worlds.assign(worlds.sample(split))
+            with film_renderer(worlds) as renderer:
+                yield from episode_frames(worlds, act, renderer, caption=caption)
+
+    write_film(out, frames(), 1.0 / worlds.family.control_dt_s)
+    return results
+
+
+def _show(worlds: Worlds, act: Act, episodes: int, split: Split) -> None:
+    if not has_display():
+        say("no display, so no live window; the film shows the same")
+        return
+    try:
+        for _ in range(episodes):
+            worlds.assign(worlds.sample(split))
+            if not _show_episode(worlds, act):
+                return
+    except RenderError as error:
+        say(f"no live window: {error}")
+
+
+def _show_episode(worlds: Worlds, act: Act) -> bool:
+    """Play one episode in MuJoCo's viewer at true speed; False if the window was closed."""
+    import mujoco
+
+    model, data = worlds.world()
+    obs = worlds.reset()
+    with _open_viewer(model, data) as viewer:
+        while viewer.is_running() and not worlds.done[0]:
+            due_s = time.monotonic() + worlds.family.control_dt_s
+            obs = worlds.step(act(obs)).obs
+            with viewer.lock():
+                _copy_state(model, worlds.world()[1], data)
+                mujoco.mj_forward(model, data)
+            viewer.sync()
+            time.sleep(max(0.0, due_s - time.monotonic()))
+        return viewer.is_running()
+
+
+@contextlib.contextmanager
+def _open_viewer(model: Any, data: Any) -> Iterator[Any]:
+    import mujoco.viewer
+
+    try:
+        viewer = mujoco.viewer.launch_passive(model, data, show_left_ui=False, show_right_ui=False)
+    except Exception as error:  # whatever the window system raises
+        raise RenderError(" ".join(str(error).split())) from error
+    with viewer:
+        yield viewer
+
+
+def _copy_state(model: Any, source: Any, target: Any) -> None:
+    import mujoco
+
+    kind = mujoco.mjtState.mjSTATE_INTEGRATION.value
+    state = np.empty(mujoco.mj_stateSize(model, kind))
+    mujoco.mj_getState(model, source, state, kind)
+    mujoco.mj_setState(model, target, state, kind)
