@@ -1,5 +1,5 @@
 """Cooking task families on a seven-joint arm."""
 
-from metarl_kitchen import heat, ingredients, season
+from metarl_kitchen import add, heat, ingredients, season
 
-__all__ = ["heat", "ingredients", "season"]
+__all__ = ["add", "heat", "ingredients", "season"]

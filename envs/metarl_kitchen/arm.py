@@ -83,7 +83,7 @@ def _finger(side: str, sign: int) -> str:
     return f"""
         <body name="{side}_finger" pos="0 0 .0584" gravcomp="1">
           <joint name="{side}_finger" type="slide" axis="0 {sign} 0" range="0 {OPEN_M}" damping="20" armature=".1"/>
-          <geom type="box" size=".011 .006 .026" pos="0 {sign * 0.006} .026" mass=".05" material="finger" class="hand" friction="1.5 .02 .001" condim="4"/>
+          <geom type="box" size=".011 .006 .026" pos="0 {sign * 0.006} .026" mass=".05" material="finger" class="hand" friction=".4 .01 .001" condim="4"/>
         </body>"""
 
 
@@ -94,8 +94,8 @@ ACTUATORS = f"""
     <position name="rx" site="grip" refsite="down" gear="0 0 0 1 0 0" kp="100" kv="10" ctrlrange="-3.2 3.2"/>
     <position name="ry" site="grip" refsite="down" gear="0 0 0 0 1 0" kp="100" kv="10" ctrlrange="-3.2 3.2"/>
     <position name="rz" site="grip" refsite="down" gear="0 0 0 0 0 1" kp="100" kv="10" ctrlrange="-3.2 3.2"/>
-    <position name="left" joint="left_finger" kp="600" kv="40" ctrlrange="0 {OPEN_M}" forcerange="-40 40"/>
-    <position name="right" joint="right_finger" kp="600" kv="40" ctrlrange="0 {OPEN_M}" forcerange="-40 40"/>
+    <position name="left" joint="left_finger" kp="400" kv="60" ctrlrange="0 {OPEN_M}" forcerange="-40 40"/>
+    <position name="right" joint="right_finger" kp="400" kv="60" ctrlrange="0 {OPEN_M}" forcerange="-40 40"/>
 """
 NUM_ACTIONS = 6  # dx, dy, dz, yaw, tilt, grip
 

@@ -28,7 +28,7 @@ def kitchen_mjcf(
     """
     return f"""<mujoco model="kitchen">
   <compiler angle="radian"/>
-  <option timestep="{time_step_s}" integrator="implicitfast" cone="elliptic" impratio="3" iterations="20" ls_iterations="20"/>
+  <option timestep="{time_step_s}" integrator="implicitfast" cone="elliptic" impratio="3"/>
   <size nuserdata="{num_userdata}" memory="2M"/>
   <visual>
     <global offwidth="1280" offheight="960" fovy="45"/>
@@ -56,9 +56,9 @@ def kitchen_mjcf(
   <default>
     <default class="link"><geom contype="0" conaffinity="0"/></default>
     <default class="show"><geom contype="0" conaffinity="0" mass="0"/></default>
-    <default class="hand"><geom contype="2" conaffinity="0" solref=".02 1"/></default>
-    <default class="fixed"><geom contype="1" conaffinity="2" solref=".02 1"/></default>
-    <default class="thing"><geom contype="1" conaffinity="3" solref=".02 1" condim="4"/></default>
+    <default class="hand"><geom contype="2" conaffinity="0" solref=".02 1" /></default>
+    <default class="fixed"><geom contype="1" conaffinity="2" solref=".02 1" friction=".4 .005 .0001"/></default>
+    <default class="thing"><geom contype="1" conaffinity="3" solref=".02 1"  condim="4"/></default>
   </default>
   <worldbody>
     <light name="lamp" pos=".5 -.5 1.9" dir="0 .28 -1" diffuse=".62 .60 .55" castshadow="true"/>
