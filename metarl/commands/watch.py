@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarl.commands.output import say
-from metarl.commands.policies import make_act, read_checkpoint, require_policy, sees_task
+from metarl.commands.output import progress_bar, say
+from metarl.commands.policies import NAMED, make_act, read_checkpoint, require_policy, sees_task
 from metarl.errors import ConfigError, RenderError
 from metarl.registry import family_class, make_family
 from metarl.sim.gl import has_display
@@ -45,20 +45,33 @@ def watch(
     require_policy(policy)
     if episodes < 1:
         raise ConfigError(f"--episodes is {episodes}; expected at least 1")
-    from metarl.commands.policies import NAMED
-    from metarl.sim.worlds import Worlds
-
-    checkpoint = None if policy in NAMED else read_checkpoint(Path(policy))
-    visible = checkpoint is not None and sees_task(checkpoint)
-    worlds = Worlds(make_family(family), 1, seed=seed, split=split, task_visible=visible)
-    act = make_act(policy, worlds, seed, checkpoint)
+    if seed < 0:
+        raise ConfigError(f"--seed is {seed}; expected an integer >= 0")
+    start = _starter(family, policy, split, seed)
+    if live and not has_display():
+        say("no display, so no live window; the film shows the same")
+    elif live:
+        _show(*start(), split, episodes)
+    worlds, act = start()
     title = f"{worlds.family.id}, {Path(policy).name}"
     results = _film(worlds, act, title, split, episodes, out)
     say(f"{sum(results)} of {episodes} episodes succeeded ({title}, split {split}, seed {seed})")
     say(f"wrote {out}")
-    if live:
-        _show(worlds, act, episodes, split)
     return 0
+
+
+def _starter(family: str, policy: str, split: Split, seed: int) -> Callable[[], tuple[Worlds, Act]]:
+    """Make a function that starts the same episodes anew: once live, once on film."""
+    from metarl.sim.worlds import Worlds
+
+    checkpoint = None if policy in NAMED else read_checkpoint(Path(policy))
+    visible = checkpoint is not None and sees_task(checkpoint)
+
+    def start() -> tuple[Worlds, Act]:
+        worlds = Worlds(make_family(family), 1, seed=seed, split=split, task_visible=visible)
+        return worlds, make_act(policy, worlds, seed, checkpoint)
+
+    return start
 
 
 def _film(
@@ -78,23 +91,26 @@ def _film(
         return "   ".join(part for part in (title, f"{seconds:4.1f} s", state) if part)
 
     def frames() -> Iterator[np.ndarray]:
+        done, total = 0, episodes * (worlds.family.horizon + 1)
         for number in range(episodes):
             if number:
                 worlds.assign(worlds.sample(split))
             with film_renderer(worlds) as renderer:
-                yield from episode_frames(worlds, act, renderer, caption=caption)
+                for frame in episode_frames(worlds, act, renderer, caption=caption):
+                    yield frame
+                    done += 1
+                    progress(done, total)
 
-    write_film(out, frames(), 1.0 / worlds.family.control_dt_s)
+    with progress_bar("filming") as progress:
+        write_film(out, frames(), 1.0 / worlds.family.control_dt_s)
     return results
 
 
-def _show(worlds: Worlds, act: Act, episodes: int, split: Split) -> None:
-    if not has_display():
-        say("no display, so no live window; the film shows the same")
-        return
+def _show(worlds: Worlds, act: Act, split: Split, episodes: int) -> None:
     try:
-        for _ in range(episodes):
-            worlds.assign(worlds.sample(split))
+        for number in range(episodes):
+            if number:
+                worlds.assign(worlds.sample(split))
             if not _show_episode(worlds, act):
                 return
     except RenderError as error:

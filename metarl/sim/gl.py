@@ -7,6 +7,7 @@ import ctypes
 import importlib
 import os
 import sys
+from typing import Any
 
 from metarl.errors import RenderError
 
@@ -43,7 +44,7 @@ def choose_gl() -> None:
         _Choice.problem = _Choice.problem or f"MUJOCO_GL={value} switches drawing off; unset it"
         return
     if not value:
-        if has_display() or "mujoco" in sys.modules:
+        if has_display():
             return
         value = os.environ["MUJOCO_GL"] = "egl"
     _Choice.problem = _problem(value)
@@ -88,6 +89,18 @@ def prepare_gl() -> None:
     if _Choice.problem:
         raise RenderError(f"no picture can be drawn: {_Choice.problem}")
     load_triton_first()
+    if os.environ.get("MUJOCO_GL") == "egl":
+        _use_egl()
+
+
+def _use_egl() -> None:
+    # Where mujoco was imported before metarl, it has settled on a backend that needs a display.
+    try:
+        context = importlib.import_module("mujoco.egl").GLContext
+    except Exception as error:  # PyOpenGL raises whatever its loaders do
+        raise gl_error(error) from error
+    gl_context: Any = importlib.import_module("mujoco.rendering.classic.gl_context")
+    gl_context.GLContext = context
 
 
 def gl_error(why: object) -> RenderError:
@@ -98,6 +111,4 @@ def gl_error(why: object) -> RenderError:
     """
     text = " ".join(str(why).split()) or type(why).__name__
     hint = f"{INSTALL}; or choose with MUJOCO_GL={'|'.join(BACKENDS)}"
-    if not os.environ.get("MUJOCO_GL") and not has_display():
-        hint = "mujoco was imported before metarl: import metarl first, or set MUJOCO_GL=egl"
     return RenderError(f"no picture can be drawn: {text[:200].rstrip('.')}. {hint}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -105,8 +106,8 @@ class Film:
         command = [self._executable, "-y", "-loglevel", "error", "-f", "rawvideo"]
         command += ["-pix_fmt", "rgb24", "-s", size, "-r", f"{self.fps:g}", "-i", "-"]
         # faststart: the index first, so that a browser plays before it has read everything
-        command += ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "21"]
-        command += ["-movflags", "+faststart", str(self._part)]
+        command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "21"]
+        command += ["-pix_fmt", "yuv420p", "-movflags", "+faststart", str(self._part)]
         try:
             return subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors
@@ -115,6 +116,8 @@ class Film:
             raise self._failed(f"{self._executable}: {error.strerror}") from error
 
     def _reason(self) -> str:
+        if self._errors.closed:
+            return ""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
@@ -127,15 +130,15 @@ class Film:
         )
 
     def _discard(self) -> None:
-        if self._ffmpeg is not None and self._ffmpeg.poll() is None:
-            self._ffmpeg.kill()
-            self._ffmpeg.wait()
-        if self._ffmpeg is not None and self._ffmpeg.stdin is not None:
-            try:
-                self._ffmpeg.stdin.close()
-            except OSError:  # its last frames went nowhere, as intended
-                self._ffmpeg.stdin = None
-        self._part.unlink(missing_ok=True)
+        if self._ffmpeg is not None:
+            if self._ffmpeg.poll() is None:
+                self._ffmpeg.kill()
+                self._ffmpeg.wait()
+            with contextlib.suppress(OSError):  # its last frames go nowhere, as intended
+                self._ffmpeg.stdin.close()  # type: ignore[union-attr]
+        self._errors.close()
+        with contextlib.suppress(OSError):
+            self._part.unlink(missing_ok=True)
 
 
 def write_film(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> Path:
