@@ -1,3 +1,5 @@
+"""A family small enough for tests: push a ball to a hidden place."""
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -235,7 +235,8 @@ class MamlTrainer:
             self.policy, self.params, self.rates, batches, self.config.outer
         )
         _require_finite("the outer loss", {"loss": loss})
-        _require_finite("the meta-gradient", {**of_params, **of_rates})
+        _require_finite("the meta-gradient", of_params)
+        _require_finite("the meta-gradient of the rates", of_rates)
         for name, p in self.params.items():
             p.grad = of_params[name]
         for name, gradient in of_rates.items():

@@ -1,0 +1,411 @@
+"""Meta-learning: gradients against other ways to compute them, and the trainer's promises."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from toy import Reach
+
+from metarl.adaptation import FineTuning, adapt_policy, fine_tune
+from metarl.checkpoint import load_checkpoint, save_checkpoint
+from metarl.errors import ConfigError, TrainingError
+from metarl.losses import gaussian_entropy
+from metarl.meta import learn2learn_backend
+from metarl.meta.baseline import features, fit_values, make_batch
+from metarl.meta.inner import (
+    Batch,
+    adapt,
+    adapted,
+    initial_rates,
+    log_prob_of,
+    policy_gradient,
+    rate_at,
+)
+from metarl.meta.loop import train
+from metarl.meta.maml import MamlConfig, MamlTrainer
+from metarl.meta.outer import Outer, outer_gradients, outer_loss
+from metarl.nn.functional import apply, expand, parameters_of
+from metarl.nn.policy import GaussianPolicy
+from metarl.rollout import collect
+from metarl.runs import read_metrics
+from metarl.sim.worlds import Worlds
+from metarl.types import repeat
+
+K, M, D, A = 3, 20, 5, 2
+TINY = MamlConfig(num_tasks=2, episodes=2, outer_epochs=2, iterations=4, hidden=(8,))
+
+
+class Short(Reach):
+    horizon = 8
+
+
+class Nan(Short):
+    """Rewards are not numbers."""
+
+    def terms(self, worlds, task, action):
+        return {"near": np.full(worlds.num_worlds, np.nan)}
+
+
+def make_problem(num_updates, dtype=torch.float64):
+    g = torch.Generator().manual_seed(0)
+    policy = GaussianPolicy(D, A, 2, g, hidden=(6,)).to(dtype)
+    with torch.no_grad():
+        policy.head.weight.mul_(50.0)  # the first head is nearly 0, which hides mistakes
+    params = parameters_of(policy)
+    batches = []
+    for _ in range(num_updates + 1):
+        obs = torch.randn(K, M, D, generator=g, dtype=dtype)
+        with torch.no_grad():
+            mean, log_std = apply(policy, params, obs)
+            noise = torch.randn(mean.shape, generator=g, dtype=dtype)
+            action = mean + log_std[:, None].exp() * noise
+            # another policy than this acted, so that no ratio is 1
+            old = log_prob_of((mean + 0.05, log_std), action)
+        advantage = torch.randn(K, M, generator=g, dtype=dtype)
+        mask = (torch.rand(K, M, generator=g) < 0.8).to(dtype)
+        batches.append(Batch(obs, action, old, advantage, mask))
+    rates = initial_rates(params, num_updates, 0.1)
+    return policy, params, rates, batches
+
+
+# Gradients ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("num_updates", [1, 2])
+def test_meta_gradient_equals_learn2learns(num_updates, first_order):
+    pytest.importorskip("learn2learn")
+    problem = make_problem(num_updates, torch.float32)
+    outer = Outer(entropy=0.01, first_order=first_order, multi_step=True)
+    loss, ours, _ = outer_gradients(*problem, outer)
+    their_loss, theirs, _ = learn2learn_backend.outer_gradients(*problem, outer)
+    torch.testing.assert_close(loss, their_loss, rtol=0, atol=1e-5)
+    assert max(g.abs().max() for g in ours.values()) > 1e-2
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("num_updates", [1, 2])
+def test_meta_gradient_equals_finite_differences(num_updates):
+    policy, params, rates, batches = make_problem(num_updates)
+    for rate in rates.values():
+        rate.requires_grad_()
+    outer = Outer(clip=100.0, entropy=0.01, multi_step=True)  # the clip's kink has no derivative
+    _, of_params, of_rates = outer_gradients(policy, params, rates, batches, outer)
+    for tensors, gradients in ((params, of_params), (rates, of_rates)):
+        for name, tensor in tensors.items():
+            flat = tensor.detach().reshape(-1)  # shares memory: moved in place below
+            for i in range(0, len(flat), max(1, len(flat) // 4)):
+                value, losses = flat[i].item(), []
+                for sign in (1.0, -1.0):
+                    flat[i] = value + sign * 1e-5
+                    losses.append(outer_loss(policy, params, rates, batches, outer).item())
+                flat[i] = value
+                numeric = (losses[0] - losses[1]) / 2e-5
+                assert gradients[name].reshape(-1)[i].item() == pytest.approx(numeric, abs=1e-6)
+
+
+def test_first_order_is_the_post_update_gradient_at_the_adapted_parameters():
+    policy, params, rates, batches = make_problem(1)
+    outer = Outer(first_order=True)
+    _, gradients, _ = outer_gradients(policy, params, rates, batches, outer)
+    after = adapted(expand(params, K), batches[0], rates, policy_gradient(policy), 0)
+    leaves = {name: p.requires_grad_() for name, p in after.items()}
+    loss = outer.loss(apply(policy, leaves, batches[1].obs), batches[1]).mean()
+    direct = torch.autograd.grad(loss, list(leaves.values()))
+    for name, gradient in zip(leaves, direct):
+        torch.testing.assert_close(gradients[name], gradient.sum(0))
+    _, second, _ = outer_gradients(policy, params, rates, batches, Outer())
+    assert any((second[n] - gradients[n]).abs().max() > 1e-4 for n in gradients)
+
+
+def test_inner_step_is_each_tasks_own_gradient_step():
+    policy, params, rates, batches = make_problem(1)
+    after = adapted(expand(params, K), batches[0], rates, policy_gradient(policy), 0)
+    for k in range(K):
+        own = Batch(*(x[k : k + 1] for x in batches[0]))
+        leaves = {n: p.detach()[None].clone().requires_grad_() for n, p in params.items()}
+        loss = policy_gradient(policy)(leaves, own)[0]
+        for (name, p), g in zip(leaves.items(), torch.autograd.grad(loss, list(leaves.values()))):
+            torch.testing.assert_close(after[name][k], (p - 0.1 * g)[0])
+
+
+def test_the_last_rates_serve_later_updates():
+    rates = {"w": torch.tensor([1.0, 2.0])}
+    assert [rate_at(rates, u)["w"].item() for u in range(4)] == [1.0, 2.0, 2.0, 2.0]
+
+
+def test_the_context_may_have_its_own_rate():
+    rates = initial_rates({"context": torch.zeros(3), "w": torch.zeros(2, 2)}, 2, 0.1, 5.0)
+    assert (rates["context"] == 5.0).all()
+    assert (rates["w"] == 0.1).all()
+    assert rates["w"].shape == (2, 2, 2)
+
+
+def on_meta(policy):
+    """Make a problem on device meta, the policy's parameters too; call it under the mode."""
+    for module in policy.modules():
+        for name, p in list(module._parameters.items()):
+            module._parameters[name] = torch.nn.Parameter(torch.empty(p.shape, device="meta"))
+    params = parameters_of(policy)
+    shapes = [(K, M, D), (K, M, A), (K, M), (K, M), (K, M)]
+    batches = [Batch(*(torch.empty(s, device="meta") for s in shapes)) for _ in range(3)]
+    rates = initial_rates(params, 2, 0.1)
+    for rate in rates.values():
+        rate.requires_grad_()
+    return policy, params, rates, batches
+
+
+def test_every_tensor_of_an_update_lives_on_the_parameters_device():
+    """A stray CPU tensor raises under FakeTensorMode, in the backward pass too."""
+    policy = make_problem(2, torch.float32)[0]
+    outer = Outer(entropy=0.01, multi_step=True)
+    with FakeTensorMode():
+        problem = on_meta(policy)
+        loss, of_params, of_rates = outer_gradients(*problem, outer)
+        adapted(expand(problem[1], K), problem[3][0], problem[2], policy_gradient(problem[0]), 0)
+        for tensor in (loss, *of_params.values(), *of_rates.values()):
+            assert tensor.device.type == "meta"
+        stray = problem[3][1]._replace(mask=torch.ones(K, M))
+        with pytest.raises(RuntimeError, match="device"):
+            outer_gradients(*problem[:3], [problem[3][0], stray], outer)
+
+
+def test_advantages_are_made_on_the_episodes_device(episodes):
+    with FakeTensorMode():
+        moved = {
+            f.name: torch.empty(value.shape, device="meta")
+            for f in dataclasses.fields(episodes)
+            if isinstance(value := getattr(episodes, f.name), torch.Tensor)
+        }
+        elsewhere = dataclasses.replace(episodes, **moved)
+        assert fit_values(elsewhere, 0.99).device.type == "meta"
+
+
+# Baseline -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    worlds = Worlds(Short(), 3 * 6, num_threads=1)
+    worlds.assign(repeat(worlds.sample("train", np.array([0, 6, 12])), 6))
+    g = torch.Generator().manual_seed(0)
+    policy = GaussianPolicy(worlds.spec.obs_dim, 2, 2, g)
+    return collect(worlds, policy, parameters_of(policy), num_tasks=3, generator=g)
+
+
+def test_baseline_solves_each_tasks_own_least_squares(episodes):
+    values = fit_values(episodes, 0.9)
+    assert (values[-1] == 0).all()
+    x = features(episodes.obs).numpy()
+    returns = np.zeros((9, 18))
+    for t in range(7, -1, -1):
+        returns[t] = episodes.reward[t].double().numpy() + 0.9 * returns[t + 1]
+    for k in range(3):
+        phi = x[:, 6 * k : 6 * k + 6].reshape(48, -1)
+        y = returns[:8, 6 * k : 6 * k + 6].reshape(48)
+        w = np.linalg.solve(phi.T @ phi + 48e-5 * np.eye(phi.shape[1]), phi.T @ y)
+        expected = (phi @ w).reshape(8, 6)
+        np.testing.assert_allclose(values[:-1, 6 * k : 6 * k + 6], expected, rtol=1e-6)
+
+
+def test_advantages_are_normalised_per_task(episodes):
+    batch = make_batch(episodes, 0.99, 0.95)
+    assert batch.obs.shape == (3, 48, episodes.obs.shape[-1])
+    torch.testing.assert_close(batch.advantage.mean(1), torch.zeros(3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(batch.advantage.pow(2).mean(1), torch.ones(3))
+
+
+# The trainer ----------------------------------------------------------------------------
+
+
+def same(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
+    return a == b
+
+
+def test_resumed_equals_never_stopped(tmp_path):
+    straight = MamlTrainer(Short(), TINY, num_threads=1)
+    train(straight, tmp_path / "straight", save_every_s=0.0)
+    stopped = MamlTrainer(Short(), TINY, num_threads=1)
+    for _ in range(2):
+        stopped.iterate()
+    save_checkpoint(tmp_path / "half.safetensors", *stopped.checkpoint())
+    resumed = MamlTrainer(Short(), TINY, num_threads=1)
+    resumed.restore(load_checkpoint(tmp_path / "half.safetensors"))
+    for _ in range(2):
+        resumed.iterate()
+    a, b = straight.state_dict(), resumed.state_dict()
+    assert a.pop("progress")[:2] == b.pop("progress")[:2] == (4, 4 * 3 * 4 * 8)
+    assert same(a, b)
+    rows = read_metrics(tmp_path / "straight")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert {"success_before", "success_after", "term/near", "steps_per_s"} <= rows[0].keys()
+
+
+def test_a_finished_run_resumes_to_nothing(tmp_path):
+    trainer = MamlTrainer(Short(), TINY, num_threads=1)
+    train(trainer, tmp_path, save_every_s=0.0)
+    again = MamlTrainer(Short(), TINY, num_threads=1)
+    assert train(again, tmp_path, resume=True) == {}
+    assert same(trainer.state_dict()["policy"], again.state_dict()["policy"])
+
+
+def test_a_checkpoint_says_what_it_is():
+    trainer = MamlTrainer(Short(), TINY, num_threads=1)
+    tensors, meta = trainer.checkpoint()
+    assert tensors["policy.head.weight"].shape == (2, 8)
+    assert tensors["rates.head.weight"].shape == (2, 2, 8)
+    assert (meta["method"], meta["family"]) == ("maml", "toy/reach")
+    assert meta["blocks"] == {"robot": 4, "task": 2}
+    assert meta["config"]["num_tasks"] == 2
+
+
+def test_not_a_number_rewards_refuse_the_update():
+    trainer = MamlTrainer(Nan(), TINY, num_threads=1)
+    before = copy.deepcopy(trainer.state_dict())
+    with pytest.raises(TrainingError, match=r"rewards are not finite in tasks \[0, 1\]"):
+        trainer.iterate()
+    after = trainer.state_dict()
+    for part in ("policy", "rates", "optimizer"):
+        assert same(before[part], after[part])
+
+
+def test_a_gradient_that_is_not_finite_refuses_the_update():
+    trainer = MamlTrainer(Short(), TINY, num_threads=1)
+    inner = trainer.gradients
+
+    def broken(*args):
+        loss, of_params, of_rates = inner(*args)
+        of_params["log_std"] = of_params["log_std"] * torch.nan
+        return loss, of_params, of_rates
+
+    trainer.gradients = broken
+    before = copy.deepcopy(trainer.state_dict()["policy"])
+    with pytest.raises(TrainingError, match="log_std"):
+        trainer.iterate()
+    assert same(before, trainer.state_dict()["policy"])
+
+
+def test_a_refused_update_leaves_a_run_that_resumes(tmp_path):
+    with pytest.raises(TrainingError):
+        train(MamlTrainer(Nan(), TINY, num_threads=1), tmp_path)
+    train(MamlTrainer(Short(), TINY, num_threads=1), tmp_path, resume=True)
+    assert len(read_metrics(tmp_path)) == 4
+
+
+def test_pretrained_parameters_are_taken():
+    g = torch.Generator().manual_seed(5)
+    source = GaussianPolicy(6, 2, 2, g, hidden=(8,))
+    trainer = MamlTrainer(Short(), TINY, initial=source.state_dict(), num_threads=1)
+    assert torch.equal(trainer.policy.head.weight, source.head.weight)
+    with pytest.raises(ConfigError, match="none of the initial"):
+        MamlTrainer(Short(), TINY, initial={"x": torch.zeros(1)}, num_threads=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_tasks": 0}, "num_tasks is 0"),
+        ({"gamma": 1.5}, r"gamma is 1.5; expected a number in \[0, 1\]"),
+        ({"outer_rate": float("nan")}, "outer_rate is nan"),
+        ({"backend": "jax"}, "torch or learn2learn"),
+        ({"task_visible": True}, "task_visible"),
+        ({"backend": "learn2learn"}, "learn_rates=False"),
+    ],
+)
+def test_a_config_says_what_is_wrong(change, message):
+    with pytest.raises(ConfigError, match=message):
+        MamlConfig(**change)
+
+
+def test_both_backends_train_alike():
+    pytest.importorskip("learn2learn")
+    fixed = dataclasses.replace(TINY, learn_rates=False)
+    ours = MamlTrainer(Short(), fixed, num_threads=1)
+    theirs = MamlTrainer(Short(), dataclasses.replace(fixed, backend="learn2learn"), num_threads=1)
+    for _ in range(2):
+        a, b = ours.iterate(), theirs.iterate()
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
+    for name, p in ours.params.items():
+        torch.testing.assert_close(p, theirs.params[name], rtol=0, atol=1e-5)
+
+
+# Adaptation -----------------------------------------------------------------------------
+
+
+def worlds_and_policy():
+    worlds = Worlds(Short(), 2 * 3, num_threads=1, split="test")
+    g = torch.Generator().manual_seed(0)
+    policy = GaussianPolicy(worlds.spec.obs_dim, 2, 2, g, hidden=(8,))
+    return worlds, policy, {"num_tasks": 2, "generator": g}
+
+
+def test_adaptation_is_the_inner_loop_of_training():
+    worlds, policy, options = worlds_and_policy()
+    params = parameters_of(policy)
+    rates = initial_rates(params, 1, 0.5)
+    steps = list(adapt_policy(worlds, policy, params, rates, updates=3, **options))
+    assert len(steps) == 3
+    now, loss = expand(params, 2), policy_gradient(policy)
+    for update, step in enumerate(steps):
+        now = adapt(now, make_batch(step.trajectories, 0.99, 0.95), rates, loss, update=update)
+        for name in now:
+            torch.testing.assert_close(step.params[name], now[name])
+
+
+def test_fine_tuning_with_a_frozen_trunk_moves_head_and_log_std_alone():
+    worlds, policy, options = worlds_and_policy()
+    params, how = parameters_of(policy), FineTuning(frozen_trunk=True, epochs=2)
+    before = copy.deepcopy(policy.state_dict())
+    *_, last = fine_tune(worlds, policy, params, how, updates=2, **options)
+    moved = {n for n in params if not torch.equal(last.params[n], expand(params, 2)[n])}
+    assert moved == {"head.weight", "head.bias", "log_std"}
+    assert same(before, policy.state_dict())
+    assert not torch.equal(last.params["head.bias"][0], last.params["head.bias"][1])
+
+
+def test_one_batched_adam_is_one_adam_a_task():
+    worlds, policy, options = worlds_and_policy()
+    params, how = parameters_of(policy), FineTuning(epochs=3)
+    (step,) = fine_tune(worlds, policy, params, how, updates=1, **options)
+    batch = make_batch(step.trajectories, 0.99, 0.95)
+    outer = Outer(clip=how.clip)
+    for k in range(2):
+        alone = copy.deepcopy(policy)
+        own = Batch(*(x[k] for x in batch))
+        adam = torch.optim.Adam(alone.parameters(), lr=how.rate)
+        for _ in range(how.epochs):
+            adam.zero_grad()
+            outer.loss(alone(own.obs), own).backward()
+            adam.step()
+        for name, p in alone.named_parameters():
+            torch.testing.assert_close(step.params[name][k], p.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_entropy_bonus_raises_the_log_std():
+    policy, params, rates, batches = make_problem(1)
+    zero = [b._replace(advantage=torch.zeros(K, M, dtype=torch.float64)) for b in batches]
+    _, gradients, _ = outer_gradients(policy, params, rates, zero, Outer(entropy=0.5))
+    torch.testing.assert_close(gradients["log_std"], torch.full((A,), -0.5, dtype=torch.float64))
+    assert gaussian_entropy(policy.log_std).ndim == 0
+
+
+@pytest.mark.slow
+def test_it_really_learns_to_adapt():
+    config = MamlConfig(num_tasks=20, episodes=10, iterations=20)
+    trainer = MamlTrainer(Reach(), config)
+    rows = [trainer.iterate() for _ in range(config.iterations)]
+    assert rows[0]["success_after"] < 0.3
+    assert np.mean([r["success_before"] for r in rows[-3:]]) < 0.2
+    assert np.mean([r["success_after"] for r in rows[-3:]]) > 0.5
