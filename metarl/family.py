@@ -106,6 +106,10 @@ class TaskFamily(Generic[Task]):
         """Return scripted actions, (N, A); it may look at hidden fields."""
         raise _missing(self, "expert")
 
+    def in_split(self, task: Task, split: Split) -> np.ndarray | None:
+        """Say which tasks belong to a split, (n,) bool; None if the family cannot tell."""
+        return None
+
     @classmethod
     def has_expert(cls) -> bool:
         """Whether the family scripts an expert."""

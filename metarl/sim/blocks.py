@@ -10,7 +10,7 @@ import numpy as np
 from metarl.errors import FamilyError
 from metarl.family import TaskFamily
 from metarl.sim.scene import Scene
-from metarl.types import Spec, num_tasks, take, variations
+from metarl.types import Spec, variations
 
 OBS_BOUND = 10.0  # observations are clipped to [-OBS_BOUND, OBS_BOUND]
 
@@ -21,9 +21,7 @@ def make_spec(family: TaskFamily[Any], scene: Scene, task: Any) -> Spec:
     Raises:
         FamilyError: If `observe` breaks the contract; names the family and the method.
     """
-    blocks = family.observe(
-        scene, task if num_tasks(task) == scene.num_worlds else _head(task, scene)
-    )
+    blocks = family.observe(scene, task)
     if "task" in blocks:
         raise FamilyError(
             f"{family.id}: observe() may not name a block 'task'; the library owns it"
@@ -41,10 +39,6 @@ def make_spec(family: TaskFamily[Any], scene: Scene, task: Any) -> Spec:
         control_dt_s=family.control_dt_s,
         task_fields=tuple(columns),
     )
-
-
-def _head(task: Any, scene: Scene) -> Any:
-    return take(task, slice(0, scene.num_worlds))
 
 
 def _columns(task: Any, name: str) -> int:
@@ -100,10 +94,11 @@ class ObservationStack:
         family: TaskFamily[Any],
     ) -> None:
         """Write a family's blocks into their columns, clipped to the declared bounds."""
-        if len(blocks) + 1 != len(self.slices):
+        widths = {name: np.shape(values)[-1] for name, values in blocks.items()}
+        if {**widths, "task": self.spec.task_dim} != dict(self.spec.blocks):
             raise FamilyError(
-                f"{family.id}: observe() gave blocks {', '.join(blocks)}; at first it gave"
-                f" {', '.join(self.slices)}"
+                f"{family.id}: observe() gave blocks of widths {widths}; at first it gave"
+                f" {dict(self.spec.blocks)}"
             )
         for name, values in blocks.items():
             obs[rows, self.slices[name]] = np.clip(values, -OBS_BOUND, OBS_BOUND)

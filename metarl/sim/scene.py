@@ -96,6 +96,20 @@ class Scene:
         """
         return self._view("model", name, lambda: self.batch.expand(name))
 
+    def restore_model_fields(self, ids: np.ndarray) -> None:
+        """Give worlds the model's own values back, so that no task leaves a trace."""
+        for (kind, name), values in self._cache.items():
+            if kind == "model":
+                owner, _, field = name.rpartition(".")
+                values[ids] = getattr(self.model.opt if owner else self.model, field)
+
+    def derive_constants(self, ids: np.ndarray) -> None:
+        """Let the constants that MuJoCo derives follow the worlds' own model fields."""
+        inputs = mujoco.MjModel._setconst_inputs
+        names = [name for kind, name in self._cache if kind == "model"]
+        if any(name in inputs or name.startswith("opt.") for name in names):
+            self.batch.set_const(ids)
+
     def id(self, kind: str, name: str) -> int:
         """The index of a named object, for example ``id("body", "pot")``."""
         try:

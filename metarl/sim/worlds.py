@@ -86,7 +86,7 @@ class Worlds:
         self.task: Any = None
         self.assign(self.sample(split))
         self._reset_physics(np.arange(num_worlds))
-        self.spec = make_spec(family, self._groups[0].scene, self.task)
+        self.spec = make_spec(family, self._groups[0].scene, self._task_of(self._groups[0]))
         self._stack = ObservationStack(self.spec, family.task_type)
         self._stack.show(self.task, task_visible)
 
@@ -116,42 +116,51 @@ class Worlds:
             raise ShapeError(f"assign got {num_tasks(task)} tasks for {len(ids)} worlds")
         whole = self.task is None or len(ids) == self.num_worlds
         self.task = take(task, slice(None)) if whole else put(self.task, ids, task)
-        self._regroup()
+        old, self._groups = self._groups, self._grouped()
         self.done[ids] = True
         for group in self._groups:
-            mine, local = group.among(ids)
-            if len(mine):
-                self.family.configure(group.scene, local, take(self.task, mine))
-                self._derive_constants(group.scene, local)
+            kept = any(group is g for g in old)
+            self._configure(group, ids if kept else group.ids)
+            if not kept:
+                self._carry_over(old, group)
         if hasattr(self, "_stack"):
             self._stack.show(self.task, self.task_visible)
 
-    def _regroup(self) -> None:
+    def _configure(self, group: _Group, ids: np.ndarray) -> None:
+        mine, local = group.among(ids)
+        if len(mine):
+            group.scene.restore_model_fields(local)
+            self.family.configure(group.scene, local, take(self.task, mine))
+            group.scene.derive_constants(local)
+
+    @staticmethod
+    def _carry_over(old: list[_Group], group: _Group) -> None:
+        """Continue the episodes of worlds that keep their model in a batch of another size."""
+        for before in (g for g in old if g.name == group.name):
+            stay, local = group.among(before.ids)
+            group.scene.batch.state[local] = before.scene.batch.state[before.local[stay]]
+        group.scene.batch.forward(stage=VELOCITY_STAGE)
+
+    def _grouped(self) -> list[_Group]:
+        """The worlds by model; a group that did not change is the same object."""
         names = list(self.models)
         model = getattr(self.task, "model", None)
         model = np.zeros(self.num_worlds, int) if model is None else np.asarray(model)
         if model.min() < 0 or model.max() >= len(names):
             raise FamilyError(
-                f"{self.family.id}: sample() gave model {int(model.max())}; models() has"
+                f"{self.family.id}: sample() gave models {np.unique(model).tolist()}; models() has"
                 f" {len(names)}: {', '.join(names)}"
             )
-        if self._groups and all(
-            np.array_equal(model[g.ids], [names.index(g.name)] * len(g.ids)) for g in self._groups
-        ):
-            return
-        self._groups = []
+        held = {g.name: g for g in self._groups}
+        groups = []
         for index, name in enumerate(names):
             rows = np.flatnonzero(model == index)
-            if len(rows):
+            if name in held and np.array_equal(held[name].ids, rows):
+                groups.append(held[name])
+            elif len(rows):
                 scene = Scene(self.models[name], len(rows), self.num_threads)
-                self._groups.append(_Group(name, scene, rows, self.num_worlds))
-        self.done[:] = True
-
-    @staticmethod
-    def _derive_constants(scene: Scene, local: np.ndarray) -> None:
-        inputs = mujoco.MjModel._setconst_inputs
-        if any(kind == "model" and name in inputs for kind, name in scene._cache):
-            scene.batch.set_const(local)
+                groups.append(_Group(name, scene, rows, self.num_worlds))
+        return groups
 
     # Episodes ---------------------------------------------------------------------------
 
@@ -225,6 +234,10 @@ class Worlds:
             scene, task, rows = group.scene, self._task_of(group), group.rows
             self.family.advance(scene, task)
             for name, values in self.family.terms(scene, task, action[rows]).items():
+                if name not in terms:
+                    raise FamilyError(
+                        f"{self.family.id}: terms() gave {name!r}; weights has {', '.join(terms)}"
+                    )
                 terms[name][rows] = self.family.weights[name] * values
             success[rows] = self.family.success(scene, task)
             terminated[rows] = self.family.failure(scene, task)
@@ -272,11 +285,20 @@ class Worlds:
 
     def world(self, i: int = 0) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """One world as MuJoCo's own objects, to render it or to look inside."""
+        scene, local = self.place(i)
+        return scene.batch.get_model(local), scene.batch.get_data(local)
+
+    def place(self, i: int) -> tuple[Scene, int]:
+        """The scene in which a world runs, and its row there."""
         for group in self._groups:
-            if group.local[i] >= 0:
-                local = int(group.local[i])
-                return group.scene.batch.get_model(local), group.scene.batch.get_data(local)
+            if 0 <= i < self.num_worlds and group.local[i] >= 0:
+                return group.scene, int(group.local[i])
         raise ConfigError(f"world must be in [0, {self.num_worlds}), got {i}")
+
+    def model_name(self, i: int = 0) -> str:
+        """The name of the model on which a world runs."""
+        scene, _ = self.place(i)
+        return next(g.name for g in self._groups if g.scene is scene)
 
     # ------------------------------------------------------------------------------------
 
@@ -300,7 +322,15 @@ class Worlds:
         if ids is None:
             return np.arange(self.num_worlds)
         ids = np.asarray(ids)
-        ids = np.flatnonzero(ids) if ids.dtype == bool else ids
+        if ids.dtype == bool and ids.shape == (self.num_worlds,):
+            ids = np.flatnonzero(ids)
+        if ids.size == 0:
+            ids = np.zeros(0, int)
+        if ids.ndim != 1 or ids.dtype.kind not in "iu":
+            raise ShapeError(
+                f"world ids must be integers of shape (n,) or a mask of shape"
+                f" ({self.num_worlds},), got {ids.dtype} {ids.shape}"
+            )
         if ids.size and (
             ids.min() < 0 or ids.max() >= self.num_worlds or (np.diff(ids) <= 0).any()
         ):
