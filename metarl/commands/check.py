@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metarl.commands.output import make_console, make_table, one_line
+from metarl.commands.output import make_console, one_line
 from metarl.registry import family_class
 
 
@@ -19,15 +19,14 @@ def check(name: str) -> int:
     family_class(name)
     from rich.markup import escape
 
-    from metarl.conformance import check_family
+    from metarl.conformance import check_names, iter_checks
 
-    results = list(check_family(name))
-    table = make_table("", "check", "")
-    for result in results:
+    console, width = make_console(), max(map(len, check_names()))
+    counts = {True: 0, False: 0}
+    for result in iter_checks(name):
+        counts[result.passed] += 1
         mark = "[green]pass[/green]" if result.passed else "[bold red]FAIL[/bold red]"
-        table.add_row(mark, escape(result.name), escape(one_line(result.detail or "–")))
-    console = make_console()
-    console.print(table)
-    failed = sum(not result.passed for result in results)
-    console.print(f"{escape(name)}: {len(results) - failed} checks passed, {failed} failed")
-    return 1 if failed else 0
+        row = f"{mark}  {escape(result.name):<{width}}  {escape(one_line(result.detail))}"
+        console.print(row.rstrip(), soft_wrap=True)
+    console.print(f"{escape(name)}: {counts[True]} checks passed, {counts[False]} failed")
+    return 1 if counts[False] else 0

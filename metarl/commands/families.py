@@ -38,7 +38,7 @@ def _row(name: str, cls: type[TaskFamily[Any]]) -> tuple[str, str, str, str, str
     try:
         fields = variations(cls.task_type)
     except (MetaRLError, AttributeError, TypeError) as error:
-        return name, doc, f"broken: {one_line(error)}", "", episode
+        return name, doc, f"broken: {type(error).__name__}: {one_line(error)}", "", episode
     hidden = ", ".join(_describe(n, v) for n, v in fields.items() if v.hidden)
     visible = ", ".join(_describe(n, v) for n, v in fields.items() if not v.hidden)
     return name, doc, hidden or "–", visible or "–", episode

@@ -23,7 +23,7 @@ def say(text: str) -> None:
 
 def one_line(error: object) -> str:
     """Fold an error's message into one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())
 
 
 def make_console() -> Console:
