@@ -70,13 +70,23 @@ def _load(entry: EntryPoint) -> None:
     before = dict(_registry.classes)
     try:
         entry.load()
-    except Exception as error:  # a stranger's import may raise anything at all
-        _registry.classes = before
+    except (Exception, SystemExit) as error:  # a stranger's import may raise anything at all
+        _registry.classes = _without(entry.module, before)
         package = entry.dist.name if entry.dist else entry.value
         _registry.broken[entry.value] = (
             f"package {package} (module {entry.value}) failed to import:"
             f" {type(error).__name__}: {error}"
         )
+
+
+def _without(module: str, before: dict[str, type[TaskFamily[Any]]]) -> dict[str, Any]:
+    """What is registered, less what a broken package added; others it imported stay."""
+    root = module.partition(".")[0]
+    return {
+        name: cls
+        for name, cls in _registry.classes.items()
+        if name in before or cls.__module__.partition(".")[0] != root
+    }
 
 
 def family_names() -> list[str]:
@@ -98,8 +108,10 @@ def family_class(name: str) -> type[TaskFamily[Any]]:
         module, name = name.split(":", 1)
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise FamilyError(f"cannot import {module!r}: {error}") from error
+        except Exception as error:  # likewise
+            raise FamilyError(
+                f"cannot import {module!r}: {type(error).__name__}: {error}"
+            ) from error
     if name not in _registry.classes:
         load_plugins()
     if name not in _registry.classes:

@@ -13,7 +13,11 @@ _BY_EXPERT = 0.9
 
 
 def every_action_matters(subject: Subject) -> str:
-    """Each action, held at 1 or at -1, changes how the worlds move."""
+    """Each action, held at 1 or at -1, changes how the worlds move.
+
+    A family that shares its robot's actions without needing all of them says so:
+    ``idle_actions = (5,)``.
+    """
     probe = subject.worlds(1)
     num_actions = probe.spec.action_dim
     worlds = subject.worlds(1 + 2 * num_actions)
@@ -31,9 +35,13 @@ def every_action_matters(subject: Subject) -> str:
             changed |= (values[1:] != values[0]).any(axis=1)
         if worlds.done.any():
             break
-    idle = np.flatnonzero(~changed.reshape(2, -1).any(axis=0))
-    expect(not len(idle), f"actions {idle.tolist()} of {num_actions} do nothing")
-    return f"{num_actions} actions"
+    idle = np.flatnonzero(~changed.reshape(2, -1).any(axis=0)).tolist()
+    declared = sorted(getattr(subject.family, "idle_actions", ()))
+    expect(
+        idle == declared,
+        f"actions {idle} of {num_actions} do nothing; idle_actions declares {declared}",
+    )
+    return f"{num_actions} actions" + (f", {idle} idle as declared" if idle else "")
 
 
 def chance_fails(subject: Subject) -> str:

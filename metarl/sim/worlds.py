@@ -15,11 +15,8 @@ from metarl.sim.scene import VELOCITY_STAGE, Scene, compile_model
 from metarl.streams import Streams
 from metarl.types import SPLITS, Split, Step, num_tasks, put, take
 
-_BAD = [
-    int(mujoco.mjtWarning.mjWARN_BADQPOS),
-    int(mujoco.mjtWarning.mjWARN_BADQVEL),
-    int(mujoco.mjtWarning.mjWARN_BADQACC),
-]
+# BADQPOS, BADQVEL, BADQACC
+_BAD = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
 
 class _Group:
@@ -220,8 +217,10 @@ class Worlds:
             scene.batch.step(nstep=self.substeps, stage=VELOCITY_STAGE)
         except BatchError as error:
             failed[error.ids] = True
-        failed |= scene.batch.warning[:, _BAD, 1].any(axis=1)
-        failed |= ~np.isfinite(scene.batch.state.sum(axis=1))
+        warned = scene.batch.warning[:, _BAD, 1]
+        if warned.any() or not np.isfinite(scene.batch.state.sum()):
+            failed |= warned.any(axis=1)
+            failed |= ~np.isfinite(scene.batch.state.sum(axis=1))
         return failed
 
     def _outcome(self, action: np.ndarray, diverged: np.ndarray) -> Step:
@@ -241,7 +240,8 @@ class Worlds:
                 terms[name][rows] = self.family.weights[name] * values
             success[rows] = self.family.success(scene, task)
             terminated[rows] = self.family.failure(scene, task)
-            score[rows] = self.family.score(scene, task)
+            graded = type(self.family).score is not TaskFamily.score
+            score[rows] = self.family.score(scene, task) if graded else success[rows]
         obs = self._observe()
         if diverged.any():
             obs[diverged] = self.obs[diverged]
