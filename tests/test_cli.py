@@ -317,7 +317,7 @@ def test_default_folder_has_no_slashes():
 
 
 def test_empty_run_folder_holds_no_policy(tmp_path):
-    from metarl.commands.policies import read_checkpoint
+    from metarl.policies import read_checkpoint
 
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         read_checkpoint(tmp_path)

@@ -24,7 +24,6 @@ from metarl.meta.inner import (
     policy_gradient,
     rate_at,
 )
-from metarl.meta.loop import train
 from metarl.meta.maml import MamlConfig, MamlTrainer
 from metarl.meta.outer import Outer, outer_gradients, outer_loss
 from metarl.nn.functional import apply, expand, parameters_of
@@ -32,6 +31,7 @@ from metarl.nn.policy import GaussianPolicy
 from metarl.rollout import collect
 from metarl.runs import read_metrics
 from metarl.sim.worlds import Worlds
+from metarl.training_loop import train
 from metarl.types import repeat
 
 K, M, D, A = 3, 20, 5, 2

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarl.errors import CheckpointError, ConfigError, FamilyError, unknown
+from metarl.errors import ConfigError, FamilyError, unknown
+from metarl.policies import load_policy
 
 if TYPE_CHECKING:
     from metarl.checkpoint import Checkpoint
@@ -30,60 +31,6 @@ def require_policy(name: str) -> None:
         raise ConfigError(
             f"{unknown('policy', name, NAMED)}, or a checkpoint file or run folder that exists"
         )
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Load a checkpoint file, or the newest checkpoint of a run folder.
-
-    Raises:
-        CheckpointError: If there is none, or it is damaged.
-    """
-    from metarl.checkpoint import load_checkpoint
-    from metarl.runs import latest_checkpoint
-
-    if not path.is_dir():
-        return load_checkpoint(path)
-    found = latest_checkpoint(path)
-    if found is None:
-        raise CheckpointError(f"{path} holds no checkpoint; expected a run folder or a file")
-    return found[1]
-
-
-def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
-    """Rebuild the policy that a run saved.
-
-    Args:
-        checkpoint: Its tensors ``policy.*``, and the interface it was trained for.
-    Raises:
-        CheckpointError: If it holds no policy, or parts of one.
-    """
-    import torch
-
-    from metarl.nn.policy import GaussianPolicy
-
-    meta = checkpoint.meta
-    state = {
-        name.removeprefix("policy."): tensor
-        for name, tensor in checkpoint.tensors.items()
-        if name.startswith("policy.")
-    }
-    try:
-        policy = GaussianPolicy(
-            sum(meta["blocks"].values()),
-            meta["action_dim"],
-            meta["blocks"]["task"],
-            torch.Generator().manual_seed(0),  # every weight is loaded below
-            hidden=tuple(meta["config"]["hidden"]),
-        )
-        policy.load_state_dict(state)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(f"this checkpoint holds no whole policy: {error}") from error
-    return policy.eval()
-
-
-def sees_task(checkpoint: Checkpoint) -> bool:
-    """Whether the policy was trained with the hidden task fields in view."""
-    return bool(checkpoint.meta.get("config", {}).get("task_visible", False))
 
 
 def make_act(name: str, worlds: Worlds, seed: int, checkpoint: Checkpoint | None) -> Act:

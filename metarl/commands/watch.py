@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarl.commands.output import progress_bar, say
-from metarl.commands.policies import NAMED, make_act, read_checkpoint, require_policy, sees_task
+from metarl.commands.policies import NAMED, make_act, require_policy
 from metarl.errors import ConfigError, RenderError
+from metarl.policies import read_checkpoint, sees_task
 from metarl.registry import family_class, make_family
 from metarl.sim.gl import has_display
 from metarl.types import Split

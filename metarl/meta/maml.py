@@ -59,27 +59,27 @@ class MamlConfig:
         task_visible: Whether the policy sees the hidden task; it must infer it, so False.
     """
 
-    num_tasks: int = 40
+    num_tasks: int = 20
     episodes: int = 10
-    inner_updates: int = 2
-    inner_rate: float = 0.1
+    inner_updates: int = 5
+    inner_rate: float = 0.01
     context_rate: float | None = None
     learn_rates: bool = True
     first_order: bool = False
     multi_step: bool = True
-    outer_rate: float = 1e-3
-    rates_rate: float = 1e-3
-    outer_epochs: int = 5
+    outer_rate: float = 5e-4
+    rates_rate: float = 3e-3
+    outer_epochs: int = 3
     clip: float = 0.2
     max_grad_norm: float = 1.0
-    gamma: float = 0.99
+    gamma: float = 0.95
     lam: float = 0.95
     entropy: float = 0.0
     iterations: int = 200
     max_seconds: float | None = None
     seed: int = 0
     hidden: tuple[int, ...] = (64, 64)
-    log_std: float | None = None
+    log_std: float | None = -0.7
     device: str = "cpu"
     backend: Literal["torch", "learn2learn"] = "torch"
     task_visible: bool = False

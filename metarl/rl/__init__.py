@@ -1,0 +1,1 @@
+"""Pretraining by reinforcement learning, on Stable-Baselines3."""

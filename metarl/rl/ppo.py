@@ -1,0 +1,281 @@
+"""Pretraining with Stable-Baselines3's PPO on our own networks and worlds.
+
+SB3's zip files are never written nor read: what SB3 trains is a `GaussianPolicy` and a
+`Critic`, saved as every checkpoint here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+from torch import Tensor
+
+from metarl.checkpoint import Checkpoint
+from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.family import TaskFamily
+from metarl.interop.sb3 import FamilyVecEnv
+from metarl.nn.network import load_partial
+from metarl.nn.policy import GaussianPolicy
+from metarl.rl.actor_critic import ActorCritic
+from metarl.state import flatten, unflatten
+
+
+@dataclasses.dataclass(frozen=True)
+class PpoConfig:
+    """Everything that decides what a pretraining run computes.
+
+    Args:
+        num_worlds: N; an iteration is one episode in each.
+        minibatch: Samples in a gradient step.
+        epochs: Passes over an iteration's samples.
+        learning_rate: Adam's.
+        gamma: Discount per control step.
+        lam: Of the generalised advantage estimate.
+        clip: Of the surrogate.
+        entropy: Weight of the entropy bonus.
+        max_grad_norm: Longest gradient; longer ones are shortened.
+        iterations: How many iterations the run has.
+        max_seconds: Stop after this wall time [s]; None: never.
+        seed: Of weights, worlds, tasks and noise.
+        hidden: Widths of the networks' layers.
+        log_std: First log standard deviation of the actions.
+        device: Where the networks live.
+        task_visible: Whether the policy sees the hidden task fields.
+    """
+
+    num_worlds: int = 512
+    minibatch: int = 5120
+    epochs: int = 4
+    learning_rate: float = 1e-3
+    gamma: float = 0.95
+    lam: float = 0.95
+    clip: float = 0.2
+    entropy: float = 0.0
+    max_grad_norm: float = 1.0
+    iterations: int = 120
+    max_seconds: float | None = None
+    seed: int = 0
+    hidden: tuple[int, ...] = (64, 64)
+    log_std: float = -0.7
+    device: str = "cpu"
+    task_visible: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("num_worlds", "minibatch", "epochs", "iterations"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
+        for name in ("learning_rate", "clip", "max_grad_norm"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "a number > 0")
+        for name in ("gamma", "lam"):
+            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
+        limit = self.max_seconds
+        _require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
+        _require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
+
+
+def _require(holds: bool, name: str, value: object, valid: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} is {value!r}; expected {valid}")
+
+
+class _Outcomes(BaseCallback):
+    """Keeps how the episodes of the current iteration ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.successes: list[bool] = []
+        self.returns: list[float] = []
+
+    def _on_rollout_start(self) -> None:
+        self.successes, self.returns = [], []
+
+    def _on_step(self) -> bool:
+        if self.locals["dones"].any():
+            ended = [info for info in self.locals["infos"] if info]
+            self.successes += [info["is_success"] for info in ended]
+            self.returns += [info["episode"]["r"] for info in ended]
+        return True
+
+
+@contextlib.contextmanager
+def _global_random_state(state: dict[str, Any]) -> Iterator[None]:
+    """Lend the global generators, which SB3 draws from, to one run; give them back after."""
+    outside = _read_random_state()
+    _write_random_state(state)
+    try:
+        yield
+    finally:
+        state.update(_read_random_state())
+        _write_random_state(outside)
+
+
+def _read_random_state() -> dict[str, Any]:
+    name, keys, pos, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": (name, np.asarray(keys), int(pos), int(has_gauss), float(gauss)),
+    }
+
+
+def _write_random_state(state: Mapping[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    np.random.set_state(tuple(state["numpy"]))  # noqa: NPY002
+
+
+class PpoTrainer:
+    """Trains a policy that sees its task, on a family's training tasks.
+
+    Args:
+        family: The family.
+        config: Everything else that decides what is computed.
+        initial: Parameters of a `GaussianPolicy` to start from; those that fit are taken.
+        num_threads: Physics threads; 0 takes every core. It changes no result.
+    """
+
+    method = "ppo"
+
+    def __init__(
+        self,
+        family: TaskFamily[Any],
+        config: PpoConfig,
+        *,
+        initial: Mapping[str, Tensor] | None = None,
+        num_threads: int = 0,
+    ):
+        self.family, self.config = family, config
+        self.env = FamilyVecEnv(
+            family,
+            config.num_worlds,
+            seed=config.seed,
+            task_visible=config.task_visible,
+            num_threads=num_threads,
+        )
+        self.random_state = _read_random_state()
+        with _global_random_state(self.random_state):
+            self.model = self._build()
+        if initial is not None:
+            report = load_partial(self.policy, initial)
+            if not report.loaded:
+                raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
+        self.outcomes = _Outcomes()
+        self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
+
+    def _build(self) -> PPO:
+        config, spec = self.config, self.env.worlds.spec
+        model = PPO(
+            ActorCritic,
+            self.env,
+            learning_rate=config.learning_rate,
+            n_steps=spec.horizon,
+            batch_size=min(config.minibatch, spec.horizon * config.num_worlds),
+            n_epochs=config.epochs,
+            gamma=config.gamma,
+            gae_lambda=config.lam,
+            clip_range=config.clip,
+            ent_coef=config.entropy,
+            max_grad_norm=config.max_grad_norm,
+            seed=config.seed,
+            device=config.device,
+            policy_kwargs={
+                "context_dim": spec.task_dim,
+                "hidden": config.hidden,
+                "first_log_std": config.log_std,
+                "seed": config.seed,
+            },
+        )
+        model.set_logger(Logger(folder=None, output_formats=[]))
+        return model
+
+    @property
+    def networks(self) -> ActorCritic:
+        """The actor and the critic."""
+        return cast(ActorCritic, self.model.policy)
+
+    @property
+    def policy(self) -> GaussianPolicy:
+        """The actor."""
+        return self.networks.actor
+
+    def iterate(self) -> dict[str, float]:
+        """Run one episode in every world and improve the policy on them.
+
+        Returns:
+            Metrics by name.
+        Raises:
+            TrainingError: If the networks are no longer finite.
+        """
+        start_s = time.perf_counter()
+        steps = self.config.num_worlds * self.env.worlds.spec.horizon
+        with _global_random_state(self.random_state):
+            self.model.learn(steps, callback=self.outcomes, reset_num_timesteps=False)
+        if not all(torch.isfinite(p).all() for p in self.model.policy.parameters()):
+            raise TrainingError("the policy is not finite any more; try a smaller learning_rate")
+        seconds = time.perf_counter() - start_s
+        self.iteration += 1
+        self.num_steps += steps
+        self.seconds += seconds
+        success = float(np.mean(self.outcomes.successes))
+        return {
+            "success": success,
+            "return": float(np.mean(self.outcomes.returns)),
+            "std": float(self.policy.log_std.detach().exp().mean()),
+            "num_steps": self.num_steps,
+            "steps_per_s": steps / seconds,
+        }
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give what a run saves: ``policy.*``, ``critic.*``, and what resuming needs."""
+        net, env = self.networks, self.env
+        state = {
+            "optimizer": net.optimizer.state_dict(),
+            "random": self.random_state,
+            "worlds": env.worlds.state_dict(),
+            "returns": env._returns.copy(),
+            "lengths": env._lengths.copy(),
+            "last_obs": None if self.model._last_obs is None else np.array(self.model._last_obs),
+            "counters": (self.model.num_timesteps, self.model._n_updates),
+            "progress": (self.iteration, self.num_steps, self.seconds),
+        }
+        tensors, meta = flatten(state)
+        tensors |= {f"policy.{n}": v.detach() for n, v in net.actor.state_dict().items()}
+        tensors |= {f"critic.{n}": v.detach() for n, v in net.critic.state_dict().items()}
+        meta |= {
+            "method": self.method,
+            "family": self.family.id,
+            "blocks": dict(env.worlds.spec.blocks),
+            "action_dim": env.worlds.spec.action_dim,
+            "config": dataclasses.asdict(self.config),
+            "steps": self.num_steps,
+            "seconds": self.seconds,
+        }
+        return tensors, meta
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a `checkpoint` of the same family and config."""
+        net, env, tensors = self.networks, self.env, checkpoint.tensors
+        state = unflatten(tensors, checkpoint.meta)
+        try:
+            net.actor.load_state_dict(_part(tensors, "policy."))
+            net.critic.load_state_dict(_part(tensors, "critic."))
+        except RuntimeError as error:
+            raise CheckpointError(f"this state is of another policy: {error}") from error
+        net.optimizer.load_state_dict(state["optimizer"])
+        self.random_state = dict(state["random"])
+        env.worlds.load_state_dict(state["worlds"])
+        env._returns[:], env._lengths[:] = state["returns"], state["lengths"]
+        self.model._last_obs = state["last_obs"]
+        self.model._last_episode_starts = np.ones(self.config.num_worlds, bool)
+        self.model.num_timesteps, self.model._n_updates = state["counters"]
+        self.iteration, self.num_steps, self.seconds = state["progress"]
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}

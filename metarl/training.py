@@ -1,0 +1,103 @@
+"""Methods by name: what `metarl train --method NAME` runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from metarl.errors import UnknownNameError
+from metarl.registry import make_family
+from metarl.runs import latest_checkpoint
+
+
+def _ppo(family: Any, options: dict[str, Any], initial: Any) -> Any:
+    from metarl.rl.ppo import PpoConfig, PpoTrainer
+
+    options.pop("backend", None)
+    return PpoTrainer(family, PpoConfig(**options), initial=initial)
+
+
+def _maml(family: Any, options: dict[str, Any], initial: Any) -> Any:
+    from metarl.meta.maml import MamlConfig, MamlTrainer
+
+    if options.get("backend") == "learn2learn":
+        options |= {"learn_rates": False, "context_rate": None}
+    else:
+        options = {"context_rate": 0.1, **options}
+    return MamlTrainer(family, MamlConfig(**options), initial=initial)
+
+
+METHODS: dict[str, Callable[[Any, dict[str, Any], Any], Any]] = {"ppo": _ppo, "maml": _maml}
+
+
+def train(
+    family: str,
+    method: str,
+    *,
+    seed: int = 0,
+    max_seconds: float | None = None,
+    iterations: int | None = None,
+    out: Path,
+    resume: bool = False,
+    backend: str = "torch",
+    device: str = "cpu",
+    start: Path | None = None,
+    **options: Any,
+) -> Path:
+    """Train a policy in a run folder.
+
+    Args:
+        family: Name of the family.
+        method: ``ppo`` or ``maml``.
+        seed: Of everything that is drawn.
+        max_seconds: Training time [s]; None: the method's own budget.
+        iterations: Iterations; None: the method's own number.
+        out: The run folder.
+        resume: Go on with the run in it.
+        backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop.
+        device: Where the networks live.
+        start: Checkpoint of a policy to start from.
+        options: Other fields of the method's config.
+    Returns:
+        The newest checkpoint.
+    Raises:
+        UnknownNameError: If there is no such method.
+    """
+    if method not in METHODS:
+        raise UnknownNameError("method", method, METHODS)
+    import torch
+    from rich.console import Console
+
+    from metarl.training_loop import train as run_loop
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    given = {"seed": seed, "device": device, "backend": backend, "max_seconds": max_seconds}
+    if iterations is not None:
+        given["iterations"] = iterations
+    elif max_seconds is not None:
+        given["iterations"] = 1_000_000
+    trainer = METHODS[method](make_family(family), {**given, **options}, _initial(start))
+    run_loop(
+        trainer,
+        out,
+        resume=resume,
+        command=shlex.join(sys.argv),
+        console=Console(stderr=True),
+    )
+    found = latest_checkpoint(out)
+    assert found is not None  # the loop has just saved one
+    return out / "checkpoints" / f"step-{found[0]:08d}.safetensors"
+
+
+def _initial(start: Path | None) -> dict[str, Any] | None:
+    """The policy's tensors of a checkpoint."""
+    if start is None:
+        return None
+    from metarl.policies import read_checkpoint
+
+    tensors = read_checkpoint(start).tensors
+    return {n.removeprefix("policy."): t for n, t in tensors.items() if n.startswith("policy.")}

@@ -1,0 +1,23 @@
+"""Every registered family passes every check."""
+
+from importlib.metadata import entry_points
+
+import pytest
+
+from metarl.conformance import check_names, iter_checks
+from metarl.registry import GROUP, family_class, family_names, load_plugins
+
+PACKAGES = {entry.module.partition(".")[0] for entry in entry_points(group=GROUP)}
+FAMILIES = [n for n in family_names() if family_class(n).__module__.partition(".")[0] in PACKAGES]
+
+
+def test_registry_has_the_kitchen():
+    assert load_plugins() == {}
+    assert {"kitchen/season", "kitchen/heat"} <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_family_conforms(name):
+    results = list(iter_checks(name))
+    assert [f"{r.name}: {r.detail}" for r in results if not r.passed] == []
+    assert len(results) == len(check_names())
