@@ -31,7 +31,7 @@ class Slide(TaskFamily[SlideTask]):
 
     id = "toy/slide"
     task_type = SlideTask
-    horizon = 12
+    horizon = 25
     control_dt_s = 0.05
     weights: ClassVar[dict[str, float]] = {"near": 2.0, "effort": -0.1}
 

@@ -84,11 +84,12 @@ def _blame(family: TaskFamily[Any], error: Exception) -> str:
 
 def _method(family: TaskFamily[Any], traceback: TracebackType | None) -> str:
     """The family's method that the library called when the error came up."""
+    contract = [name for name in vars(TaskFamily) if not name.startswith("_")]
+    codes = {getattr(getattr(family, n), "__code__", None): n for n in contract}
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        own = traceback.tb_frame.f_locals.get(code.co_varnames[0]) if code.co_varnames else None
-        if own is family and hasattr(TaskFamily, code.co_name):
-            return f"{type(family).__name__}.{code.co_name}() raised "
+        name = codes.get(traceback.tb_frame.f_code)
+        if name:
+            return f"{type(family).__name__}.{name}() raised "
         traceback = traceback.tb_next
     return ""
 
