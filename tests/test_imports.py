@@ -1,0 +1,91 @@
+"""Imports point one way."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENVS = sorted(p.name for p in (ROOT / "envs").iterdir() if (p / "__init__.py").exists())
+
+# Higher may import lower or equal. A module that is not listed stands below the commands
+# and above everything that learns: list it here if a lower one needs it.
+LEVELS = [
+    {"errors"},
+    {"types"},
+    {"rewards", "losses", "nn", "streams", "state", "signals", "checkpoint", "statistics"},
+    {"family", "registry", "sim", "config"},
+    {"rollout", "interop", "runs", "training_loop"},
+    {"rl", "meta", "multitask", "transfer", "perception"},
+    {"evaluate", "report", "conformance", "adaptation"},
+    {"cli", "commands"},
+]
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+FOR_FAMILIES = ("family", "types", "errors", "rewards", "sim", "registry", "streams")
+FOR_FAMILIES_EXACTLY = ("metarl.perception.pictures",)
+
+
+def imports(path):
+    """Every module that a file imports, guarded by TYPE_CHECKING or not."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            if node.module == "metarl":
+                yield from (f"metarl.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def room(module):
+    return module.split(".")[1]
+
+
+def level(name):
+    return LEVEL.get(name, LEVEL["report"])
+
+
+LIBRARY = sorted((ROOT / "metarl").rglob("*.py"))
+FAMILIES = sorted(p for name in ENVS for p in (ROOT / "envs" / name).rglob("*.py"))
+
+
+def test_there_is_something_to_check():
+    assert "metarl_kitchen" in ENVS
+    assert len(LIBRARY) > 30
+    assert len(FAMILIES) > 3
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda p: str(p.relative_to(ROOT)))
+def test_library_imports_point_one_way(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts == ("metarl", "__init__"):
+        return  # the package itself, loaded before everything
+    for module in imports(path):
+        top = module.partition(".")[0]
+        assert top not in (*ENVS, "envs", "tests", "benchmarks"), f"{path}: imports {module}"
+        if top == "metarl" and "." in module:
+            assert level(room(module)) <= level(parts[1]), f"{path}: imports {module}"
+
+
+@pytest.mark.parametrize("path", FAMILIES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_families_import_the_contract_alone(path):
+    own = path.relative_to(ROOT / "envs").parts[0]
+    for module in imports(path):
+        top = module.partition(".")[0]
+        assert top == own or top not in ENVS, f"{path}: imports {module}"
+        if top == "metarl":
+            allowed = room(module) in FOR_FAMILIES or module in FOR_FAMILIES_EXACTLY
+            assert allowed, f"{path}: imports {module}"
+
+
+def test_interop_is_lazy_about_sb3():
+    code = (
+        "import sys, metarl.interop; "
+        "assert not {'torch', 'stable_baselines3'} & set(sys.modules), 'imported too early'; "
+        "from metarl.interop import FamilyVecEnv; assert 'stable_baselines3' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
