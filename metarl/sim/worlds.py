@@ -11,30 +11,13 @@ from mujoco.batch import SimulationError as BatchError
 from metarl.errors import ConfigError, FamilyError, ShapeError
 from metarl.family import TaskFamily
 from metarl.sim.blocks import ObservationStack, make_spec
+from metarl.sim.groups import Group, count_substeps, group_worlds
 from metarl.sim.scene import VELOCITY_STAGE, Scene, compile_model
 from metarl.streams import Streams
 from metarl.types import SPLITS, Split, Step, num_tasks, put, take
 
 # BADQPOS, BADQVEL, BADQACC
 _BAD = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
-
-
-class _Group:
-    """The worlds that run on one model."""
-
-    def __init__(self, name: str, scene: Scene, rows: np.ndarray, num_worlds: int):
-        self.name = name
-        self.scene = scene
-        whole = len(rows) == num_worlds
-        self.ids = rows  # (n,) global ids
-        self.rows: np.ndarray | slice = slice(None) if whole else rows
-        self.local = np.full(num_worlds, -1)
-        self.local[rows] = np.arange(len(rows))
-
-    def among(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of global ids, those in this group: (global, local)."""
-        mine = ids[self.local[ids] >= 0]
-        return mine, self.local[mine]
 
 
 class Worlds:
@@ -76,10 +59,10 @@ class Worlds:
             for name, source in family.models().items()
         }
         self.streams = Streams.from_seed(seed, num_worlds, first_stream)
-        self.substeps = _substeps(family, self.models)
+        self.substeps = count_substeps(family, self.models)
         self.elapsed = np.zeros(num_worlds, np.int64)
         self.done = np.ones(num_worlds, bool)  # nobody may step before the first reset
-        self._groups: list[_Group] = []
+        self._groups: list[Group] = []
         self.task: Any = None
         self.assign(self.sample(split))
         self._reset_physics(np.arange(num_worlds))
@@ -119,45 +102,26 @@ class Worlds:
             kept = any(group is g for g in old)
             self._configure(group, ids if kept else group.ids)
             if not kept:
-                self._carry_over(old, group)
+                group.carry_over(old)
         if hasattr(self, "_stack"):
             self._stack.show(self.task, self.task_visible)
 
-    def _configure(self, group: _Group, ids: np.ndarray) -> None:
+    def _configure(self, group: Group, ids: np.ndarray) -> None:
         mine, local = group.among(ids)
         if len(mine):
             group.scene.restore_model_fields(local)
             self.family.configure(group.scene, local, take(self.task, mine))
             group.scene.derive_constants(local)
 
-    @staticmethod
-    def _carry_over(old: list[_Group], group: _Group) -> None:
-        """Continue the episodes of worlds that keep their model in a batch of another size."""
-        for before in (g for g in old if g.name == group.name):
-            stay, local = group.among(before.ids)
-            group.scene.batch.state[local] = before.scene.batch.state[before.local[stay]]
-        group.scene.batch.forward(stage=VELOCITY_STAGE)
-
-    def _grouped(self) -> list[_Group]:
-        """The worlds by model; a group that did not change is the same object."""
-        names = list(self.models)
+    def _grouped(self) -> list[Group]:
         model = getattr(self.task, "model", None)
         model = np.zeros(self.num_worlds, int) if model is None else np.asarray(model)
-        if model.min() < 0 or model.max() >= len(names):
+        if model.min() < 0 or model.max() >= len(self.models):
             raise FamilyError(
                 f"{self.family.id}: sample() gave models {np.unique(model).tolist()}; models() has"
-                f" {len(names)}: {', '.join(names)}"
+                f" {len(self.models)}: {', '.join(self.models)}"
             )
-        held = {g.name: g for g in self._groups}
-        groups = []
-        for index, name in enumerate(names):
-            rows = np.flatnonzero(model == index)
-            if name in held and np.array_equal(held[name].ids, rows):
-                groups.append(held[name])
-            elif len(rows):
-                scene = Scene(self.models[name], len(rows), self.num_threads)
-                groups.append(_Group(name, scene, rows, self.num_worlds))
-        return groups
+        return group_worlds(self.models, model, self._groups, self.num_threads)
 
     # Episodes ---------------------------------------------------------------------------
 
@@ -302,7 +266,7 @@ class Worlds:
 
     # ------------------------------------------------------------------------------------
 
-    def _task_of(self, group: _Group) -> Any:
+    def _task_of(self, group: Group) -> Any:
         return self.task if len(self._groups) == 1 else take(self.task, group.ids)
 
     def _observe(self) -> np.ndarray:
@@ -357,19 +321,3 @@ class Worlds:
                 f"the episodes of worlds {bad.tolist()[:10]} have ended; call reset(ids) first"
             )
         return np.clip(action, -1.0, 1.0)
-
-
-def _substeps(family: TaskFamily[Any], models: dict[str, mujoco.MjModel]) -> int:
-    """Physics steps in a control step; the same for every model of a family."""
-    counts = set()
-    for name, model in models.items():
-        ratio = family.control_dt_s / model.opt.timestep
-        if abs(ratio - round(ratio)) > 1e-6 or round(ratio) < 1:
-            raise FamilyError(
-                f"{family.id}: control_dt_s {family.control_dt_s} is not a multiple of the time"
-                f" step {model.opt.timestep} of model {name!r}"
-            )
-        counts.add(round(ratio))
-    if len(counts) != 1:
-        raise FamilyError(f"{family.id}: models() must share one time step and not be empty")
-    return counts.pop()
