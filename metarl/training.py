@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -74,7 +73,7 @@ def train(
 
     from metarl.training_loop import train as run_loop
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(1)  # small networks: a second thread gains nothing, and stalls when busy
     given = {"seed": seed, "device": device, "backend": backend, "max_seconds": max_seconds}
     if iterations is not None:
         given["iterations"] = iterations
