@@ -39,8 +39,8 @@ def adapt_policy(
     num_tasks: int,
     updates: int,
     generator: torch.Generator,
-    gamma: float = 0.99,
-    lam: float = 0.95,
+    gamma: float,
+    lam: float,
 ) -> Iterator[Adapted]:
     """Adapt by the inner loop that MAML trained for.
 
@@ -52,8 +52,8 @@ def adapt_policy(
         num_tasks: K.
         updates: How many updates, >= 1.
         generator: Draws the actions' noise.
-        gamma: Discount per control step.
-        lam: Of the generalised advantage estimate.
+        gamma: Discount per control step: that of meta-training, for which the rates were learned.
+        lam: Of the generalised advantage estimate, likewise.
     Yields:
         One `Adapted` an update; B episodes of each task are collected before it.
     """

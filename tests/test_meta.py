@@ -35,7 +35,9 @@ from metarl.training_loop import train
 from metarl.types import repeat
 
 K, M, D, A = 3, 20, 5, 2
-TINY = MamlConfig(num_tasks=2, episodes=2, outer_epochs=2, iterations=4, hidden=(8,))
+TINY = MamlConfig(
+    num_tasks=2, episodes=2, inner_updates=2, outer_epochs=2, iterations=4, hidden=(8,)
+)
 
 
 class Short(Reach):
@@ -355,7 +357,9 @@ def test_adaptation_is_the_inner_loop_of_training():
     worlds, policy, options = worlds_and_policy()
     params = parameters_of(policy)
     rates = initial_rates(params, 1, 0.5)
-    steps = list(adapt_policy(worlds, policy, params, rates, updates=3, **options))
+    steps = list(
+        adapt_policy(worlds, policy, params, rates, updates=3, gamma=0.99, lam=0.95, **options)
+    )
     assert len(steps) == 3
     now, loss = expand(params, 2), policy_gradient(policy)
     for update, step in enumerate(steps):
@@ -403,7 +407,9 @@ def test_entropy_bonus_raises_the_log_std():
 
 @pytest.mark.slow
 def test_it_really_learns_to_adapt():
-    config = MamlConfig(num_tasks=20, episodes=10, iterations=20)
+    config = MamlConfig(
+        num_tasks=20, inner_updates=2, inner_rate=0.1, outer_rate=3e-3, iterations=20, gamma=0.99
+    )
     trainer = MamlTrainer(Reach(), config)
     rows = [trainer.iterate() for _ in range(config.iterations)]
     assert rows[0]["success_after"] < 0.3
