@@ -2,12 +2,15 @@
 
 import dataclasses
 
+import gymnasium
 import numpy as np
 import pytest
+import toy
 from sliders import XML, Slide, SlideTask, Two
 
 from metarl.conformance import CheckResult, check_family, check_names, contract, iter_checks
 from metarl.errors import UnknownNameError
+from metarl.sim.worlds import Worlds
 from metarl.types import varies
 
 
@@ -204,6 +207,71 @@ def test_raising_method_is_named_with_its_package(method):
     assert any(f"package test_conformance: Broken.{method}() raised RuntimeError: boom" in r.detail
                for r in failed)  # fmt: skip
     assert not any("Traceback" in r.detail or "\n" in r.detail for r in failed)
+
+
+def test_raising_constructor_is_a_row(monkeypatch):
+    monkeypatch.setattr(toy.Reach, "__init__", lambda self: 1 / 0)
+    (row,) = check_family("toy/reach")
+    assert not row.passed
+    assert "toy.Reach() raised ZeroDivisionError" in row.detail
+
+
+def test_short_horizons_are_checked_too():
+    family = type("Short", (Slide,), {"horizon": 2})
+    failed = [r for r in check_family(family(), num_tasks=4) if not r.passed]
+    assert {r.name for r in failed} <= {"the expert succeeds", "every action matters"}
+
+
+# The checks of what the library owns must be able to fail, too: break the library.
+
+
+def test_shared_memory_would_be_seen(monkeypatch):
+    step = Worlds.step
+
+    def leaky(self, action):
+        return dataclasses.replace(step(self, action), obs=self.obs)
+
+    def writing(self):
+        self.obs = getattr(self, "obs", fresh(self))
+        self.obs[:] = fresh(self)
+        return self.obs
+
+    fresh = Worlds._observe
+    monkeypatch.setattr(Worlds, "step", leaky)
+    monkeypatch.setattr(Worlds, "_observe", writing)
+    assert "changed an observation" in run(Slide(), "observations share no memory").detail
+
+
+def test_accepted_bad_actions_would_be_seen(monkeypatch):
+    monkeypatch.setattr(Worlds, "_checked", lambda self, action: np.nan_to_num(action))
+    assert run(Slide(), "bad actions are refused").detail == "NaN actions were accepted"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_silent_divergence_would_be_seen(monkeypatch):
+    advance = Worlds._advance
+
+    def silent(self, scene):
+        return np.zeros_like(advance(self, scene))
+
+    monkeypatch.setattr(Worlds, "_advance", silent)
+    assert not run(Slide(), "a diverged world harms no other").passed
+
+
+def test_wrong_threads_would_be_seen(monkeypatch):
+    observe = Worlds._observe
+    monkeypatch.setattr(Worlds, "_observe", lambda self: observe(self) + self.num_threads)
+    assert "first obs differs" in run(Slide(), "1 and 2 threads are bit-identical").detail
+
+
+def test_warnings_are_errors(monkeypatch):
+    low = np.full(9, -np.inf, np.float32)
+    space = gymnasium.spaces.Box(low, -low)
+    monkeypatch.setattr("metarl.interop.gym_env.observation_space", lambda spec: space)
+    assert "minimum value" in run(Slide(), "Gymnasium accepts it").detail
+    space = gymnasium.spaces.Discrete(9)
+    monkeypatch.setattr("metarl.interop.gym_env.observation_space", lambda spec: space)
+    assert not run(Slide(), "Stable-Baselines3 accepts it").passed
 
 
 def test_malformed_mjcf_is_a_row():

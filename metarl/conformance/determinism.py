@@ -11,16 +11,16 @@ from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import SPLITS
 
+_N = 6  # worlds
+
 
 def _run(subject: Subject, worlds: Worlds, columns: slice = slice(None)) -> dict[str, np.ndarray]:
     first = worlds.reset()
-    # every size of world takes its columns of the same table of actions
-    table = np.random.default_rng(3).uniform(-1, 1, (subject.num_steps, _N, worlds.spec.action_dim))
+    # one table of actions, however many of its columns there are worlds for
+    shape = (subject.num_steps, _N, worlds.spec.action_dim)
+    table = np.random.default_rng(3).uniform(-1.0, 1.0, shape)
     seen = play(worlds, table[:, columns], change=subject.num_steps // 2)
     return {"first obs": first[None], **seen}
-
-
-_N = 6
 
 
 def same_seed(subject: Subject) -> str:
@@ -91,7 +91,7 @@ def saved_states_continue(subject: Subject) -> str:
     worlds = subject.worlds(_N)
     worlds.reset()
     actions = subject.actions(worlds, 2 * subject.num_steps)
-    half = len(actions) // 4
+    half = (len(actions) + 2) // 4
     play(worlds, actions[:half])
     saved = worlds.state_dict()
     other = subject.worlds(_N, seed=9)

@@ -63,7 +63,7 @@ class Subject:
         return min(self.family.horizon, _LONGEST)
 
     def actions(self, worlds: Worlds, num_steps: int | None = None) -> np.ndarray:
-        """Random actions that hold for a few steps, (T, N, A); world i's do not depend on N."""
+        """Random actions, each held for four control steps, (T, N, A)."""
         steps = num_steps or self.num_steps
         rng = np.random.default_rng(0)
         shape = (-(-steps // 4), worlds.spec.action_dim, worlds.num_worlds)
@@ -83,7 +83,7 @@ def play(worlds: Worlds, actions: np.ndarray, *, change: int = -1) -> Record:
     steps = []
     for t, action in enumerate(actions):
         if t == change:
-            even = np.flatnonzero((np.arange(worlds.num_worlds)) % 2 == 0)
+            even = np.arange(0, worlds.num_worlds, 2)
             worlds.assign(worlds.sample("train", even), even)
             worlds.reset(even)
         steps.append(worlds.step(action))
