@@ -1,0 +1,230 @@
+"""`metarl demo`: shipped policies meet tasks they have never seen, and adapt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from metarl.checkpoint import load_checkpoint
+from metarl.commands.output import make_console, make_table, say
+from metarl.errors import CheckpointError
+from metarl.evaluate import AdaptationResult, Protocol, evaluate_adaptation, summarise
+from metarl.nn.functional import Params
+from metarl.perception.headswap import SwapResult, compare, load_classifier
+from metarl.perception.pictures import get_scene
+from metarl.policies import load_policy
+from metarl.registry import family_class, make_family
+from metarl.report import Curve, Report, bars_png, curves_png
+from metarl.sim.captions import side_by_side_frames
+from metarl.sim.film import Act, episode_frames, film_renderer
+from metarl.sim.mp4 import write_film
+from metarl.sim.worlds import Worlds
+from metarl.types import take
+
+FAMILIES = ("kitchen/season", "kitchen/heat")
+SCENE = "kitchen/ingredients"
+METHODS = ("scratch", "fine-tune", "maml")
+SHOWN = (0, 1, 3, 5)  # updates in the printed table
+SWAP_SEED = 200  # of the pictures; it took no part in choosing the settings
+PROTOCOL = Protocol(eval_episodes=5)
+COMMAND = "metarl demo"
+
+
+def shipped(family: str, name: str) -> Path:
+    """Find a checkpoint that the package of a family ships.
+
+    Args:
+        family: Name of the family.
+        name: Name of the file without its ending.
+    Raises:
+        CheckpointError: If the package ships none of that name; lists those it has.
+    """
+    package = family_class(family).__module__.split(".")[0]
+    folder = Path(str(files(package))) / "checkpoints"
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        have = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
+        raise CheckpointError(f"package {package} ships no checkpoint {name!r}; it has: {have}")
+    return path
+
+
+def run(out: Path) -> list[Path]:
+    """Adapt, swap a head, film, and write the report.
+
+    Args:
+        out: The folder to write to.
+    Returns:
+        The files written.
+    """
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    report = Report(
+        "metarl demo",
+        f"A pretrained and a meta-trained policy meet {PROTOCOL.num_tasks} held-out tasks"
+        " whose goals and constants are hidden from them.",
+    )
+    written: list[Path] = []
+    for family in FAMILIES:
+        written.append(_show_family(family, report, out))
+    _show_head_swap(report)
+    seconds = time.perf_counter() - start
+    report.text("How to run it again", f"{COMMAND} --out {out}; it took {seconds:.0f} s.")
+    written.append(report.write(out / "report.html"))
+    say(f"the demo took {seconds:.0f} s")
+    return written
+
+
+def _show_family(family: str, report: Report, out: Path) -> Path:
+    slug = family.split("/")[-1]
+    results, stages = [], []
+    for method in METHODS:
+        source = load_checkpoint(shipped(family, f"{slug}-{'maml' if method == 'maml' else 'ppo'}"))
+        say(f"{family}: adapting by {method} to {PROTOCOL.num_tasks} held-out tasks")
+        keep: list[Params] = []
+        results.append(
+            evaluate_adaptation(
+                make_family(family), method, source, PROTOCOL,
+                keep=keep, progress=_updates(method),
+            )
+        )  # fmt: skip
+        stages.append((source, keep))
+    _report_results(family, results, report)
+    path = out / "films" / f"{slug}.mp4"
+    say(f"{family}: filming a held-out task before and after adaptation")
+    source, keep = stages[-1]
+    film_adaptation(family, load_policy(source), keep, path)
+    report.film(
+        f"{family}: before and after",
+        path,
+        caption="The same held-out task (the first one drawn), the meta-trained policy before"
+        f" and after {PROTOCOL.updates} updates of {PROTOCOL.episodes} episodes.",
+    )
+    return path
+
+
+def _updates(method: str) -> Callable[[int, int], None]:
+    def show(done: int, total: int) -> None:
+        say(f"  {method}: {done} of {total} updates")
+
+    return show
+
+
+def _report_results(family: str, results: list[AdaptationResult], report: Report) -> None:
+    rng = np.random.default_rng(0)
+    columns = ("method", *(f"{u} updates" for u in SHOWN), "steps", "seconds")
+    rows, curves = [], []
+    for result in results:
+        found = summarise([result], rng)
+        rows.append(
+            (
+                result.method,
+                *(found[u].format_percent() for u in SHOWN),
+                f"{result.steps:,}",
+                f"{result.seconds:.1f}",
+            )
+        )
+        mean, low, high = (
+            np.array([getattr(e, k) for e in found]) for k in ("mean", "mean_low", "mean_high")
+        )
+        curves.append(Curve(result.method, np.arange(len(found)), mean, low, high))
+    title = f"{family}: success on held-out tasks [%]"
+    print_table(title, columns, rows)
+    note = f"{COMMAND} (1 training seed, {PROTOCOL.num_tasks} tasks, 95% bootstrap over tasks)"
+    report.table(title, columns, rows, note=note)
+    png = curves_png(
+        curves, title=family, xlabel="updates of 10 episodes", ylabel="success", ylim=(0, 1)
+    )
+    report.picture(
+        f"{family}: curves", png, caption="Success after each update.", alt="success curves"
+    )
+
+
+def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Print a table for the terminal."""
+    table = make_table(*columns)
+    table.title = title
+    for row in rows:
+        table.add_row(*(str(x) for x in row))
+    make_console().print(table)
+
+
+def film_adaptation(family: str, policy: Any, keep: list[Params], path: Path) -> Path:
+    """Film the first held-out task before the first and after the last update, side by side.
+
+    Args:
+        family: Name of the family.
+        policy: The network that the parameters belong to.
+        keep: Parameters after each update, each (K, ...).
+        path: The MP4 to write.
+    """
+    sides = []
+    for params in (keep[0], keep[-1]):
+        worlds = Worlds(make_family(family), 1, seed=PROTOCOL.seed + 2)
+        worlds.assign(first_task(family))
+        with film_renderer(worlds, width=400, height=304) as renderer:
+            act = act_with(policy, {n: p[0] for n, p in params.items()})
+            caption = _outcome_caption(worlds)
+            sides.append(list(episode_frames(worlds, act, renderer, caption=caption)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = ("before adaptation", f"after {len(keep) - 1} updates")
+    frames = side_by_side_frames(sides[0], sides[1], labels)
+    return write_film(path, frames, fps=1.0 / worlds.family.control_dt_s)
+
+
+def first_task(family: str) -> Any:
+    """The first of the protocol's held-out tasks, one row."""
+    k, b = PROTOCOL.num_tasks, PROTOCOL.episodes
+    source = Worlds(make_family(family), k * b, seed=PROTOCOL.seed, split=PROTOCOL.split)
+    return take(source.sample(PROTOCOL.split, np.arange(0, k * b, b)), slice(0, 1))
+
+
+def _outcome_caption(worlds: Worlds) -> Callable[[int, Any], str]:
+    def caption(done: int, step: Any) -> str:
+        if step is None:
+            return ""
+        outcome = ("success" if step.success[0] else "failure") if worlds.done[0] else ""
+        return f"{done * worlds.family.control_dt_s:.1f} s  {outcome}"
+
+    return caption
+
+
+def act_with(policy: Any, params: Params) -> Act:
+    """Act with the mean of a policy whose parameters are given, each (...)."""
+
+    @torch.no_grad()
+    def act(obs: np.ndarray) -> np.ndarray:
+        mean, _ = torch.func.functional_call(policy, params, (torch.from_numpy(obs),))
+        return mean.numpy()
+
+    return act
+
+
+def _show_head_swap(report: Report) -> None:
+    say("swapping the head of a CNN: from what an ingredient is to how done it is")
+    network, _ = load_classifier(shipped("kitchen/season", "ingredients"))
+    results: list[SwapResult] = compare(
+        network,
+        get_scene(SCENE),
+        seed=SWAP_SEED,
+        strategies=("frozen-trunk", "fine-tune", "scratch"),
+        progress=lambda done, total: say(f"  {done} of {total} strategies"),
+    )
+    columns = ("strategy", "error", "of always the median", "seconds")
+    rows = [
+        (r.strategy, f"{r.mae:.3f}", f"{r.constant_mae:.3f}", f"{r.seconds:.2f}") for r in results
+    ]
+    title = "Head swap: mean error of doneness (0 raw, 1 burnt), 200 pictures"
+    print_table(title, columns, rows)
+    note = f"{COMMAND} (one seed; five seeds with intervals: python benchmarks/headswap.py)"
+    report.table(title, columns, rows, note=note)
+    png = bars_png(
+        [r.strategy for r in results], [r.seconds for r in results], None, None,
+        title="Seconds to learn doneness from 200 pictures", ylabel="seconds",
+    )  # fmt: skip
+    report.picture("Head swap: time", png, caption="The same pictures for all.", alt="seconds")
