@@ -13,7 +13,7 @@ import torch
 
 from metarl.adaptation import FineTuning, adapt_policy, fine_tune
 from metarl.checkpoint import Checkpoint
-from metarl.errors import CheckpointError, ConfigError
+from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
 from metarl.meta.inner import initial_rates
 from metarl.nn.functional import Params, expand, parameters_of
@@ -184,8 +184,10 @@ def _adaptation(
     generator: torch.Generator,
 ) -> tuple[GaussianPolicy, Iterator[Any]]:
     """The policy before adaptation, and its updates."""
+    if method not in METHODS:
+        raise UnknownNameError("adaptation method", method, METHODS)
     k, updates = protocol.num_tasks, protocol.updates
-    policy = _fitting(load_policy(checkpoint), worlds)
+    policy = _fitting(checkpoint, worlds)
     if method in BY_INNER_LOOP:
         if method == "maml":
             rates = load_rates(checkpoint)
@@ -193,7 +195,6 @@ def _adaptation(
             with torch.no_grad():
                 policy.log_std.fill_(LOG_STD)
             rates = initial_rates(parameters_of(policy), 1, *INNER_RATES)
-        config = checkpoint.meta["config"]
         return policy, adapt_policy(
             worlds, policy, parameters_of(policy), rates, num_tasks=k, updates=updates,
             generator=generator, gamma=config["gamma"], lam=config["lam"],
@@ -208,6 +209,8 @@ def _adaptation(
         rate=protocol.rate * strategy.rate_scale,
         epochs=protocol.epochs,
         frozen_trunk=not strategy.train_trunk,
+        gamma=config["gamma"],
+        lam=config["lam"],
     )
     return policy, fine_tune(
         worlds, policy, parameters_of(policy), how, num_tasks=k, updates=updates,
@@ -215,12 +218,14 @@ def _adaptation(
     )  # fmt: skip
 
 
-def _fitting(policy: GaussianPolicy, worlds: Worlds) -> GaussianPolicy:
+def _fitting(checkpoint: Checkpoint, worlds: Worlds) -> GaussianPolicy:
+    policy = load_policy(checkpoint)
     here = (worlds.spec.obs_dim, worlds.spec.action_dim, worlds.spec.task_dim)
     there = (policy.obs_dim, policy.head.out_features, policy.context.numel())
     if here != there:
         raise CheckpointError(
-            f"the checkpoint has (observations, actions, task columns) {there};"
+            f"the checkpoint, trained on {checkpoint.meta.get('family', 'another family')}, has"
+            f" (observations, actions, task columns) {there};"
             f" {worlds.family.id} has {here}"
         )
     return policy
@@ -246,7 +251,7 @@ def measure_ceiling(
         family, k * protocol.eval_episodes, seed=protocol.seed + 1, task_visible=task_visible
     )
     judge.assign(repeat(tasks, protocol.eval_episodes))
-    policy = _fitting(load_policy(checkpoint), judge)
+    policy = _fitting(checkpoint, judge)
     generator = torch.Generator().manual_seed(protocol.seed)
     return _judge(judge, policy, parameters_of(policy), k, generator)[0]
 

@@ -7,8 +7,11 @@ SB3's zip files are never written nor read: what SB3 trains is a `GaussianPolicy
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+import random
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -27,6 +30,7 @@ from metarl.nn.network import load_partial
 from metarl.nn.policy import GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
 from metarl.state import flatten, unflatten
+from metarl.types import Spec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +91,10 @@ def _require(holds: bool, name: str, value: object, valid: str) -> None:
 
 
 class _Outcomes(BaseCallback):
-    """Keeps how the episodes of the current iteration ended."""
+    """Keeps how the iteration's episodes ended, and values what the time limit cut off.
+
+    SB3 asks the critic about one ended world after another; here all are one batch.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,19 +109,33 @@ class _Outcomes(BaseCallback):
             ended = [info for info in self.locals["infos"] if info]
             self.successes += [info["is_success"] for info in ended]
             self.returns += [info["episode"]["r"] for info in ended]
+            self._bootstrap()
         return True
+
+    @torch.no_grad()
+    def _bootstrap(self) -> None:
+        infos, rewards = self.locals["infos"], self.locals["rewards"]
+        ids = [i for i, info in enumerate(infos) if info.get("TimeLimit.truncated")]
+        if not ids:
+            return
+        last = np.stack([infos[i]["terminal_observation"] for i in ids])
+        values = self.model.policy.predict_values(torch.as_tensor(last, device=self.model.device))
+        rewards[ids] += self.locals["self"].gamma * values[:, 0].cpu().numpy()
+        for i in ids:
+            infos[i]["TimeLimit.truncated"] = False  # or SB3 would add the value once more
 
 
 @contextlib.contextmanager
 def _global_random_state(state: dict[str, Any]) -> Iterator[None]:
     """Lend the global generators, which SB3 draws from, to one run; give them back after."""
-    outside = _read_random_state()
+    outside, of_python = _read_random_state(), random.getstate()
     _write_random_state(state)
     try:
         yield
     finally:
         state.update(_read_random_state())
         _write_random_state(outside)
+        random.setstate(of_python)  # SB3 seeds it and draws nothing from it
 
 
 def _read_random_state() -> dict[str, Any]:
@@ -136,7 +157,8 @@ class PpoTrainer:
     Args:
         family: The family.
         config: Everything else that decides what is computed.
-        initial: Parameters of a `GaussianPolicy` to start from; those that fit are taken.
+        initial: Parameters of a `GaussianPolicy` to start from; those that fit are taken,
+            but for the task context: it stays zero while the task is seen.
         num_threads: Physics threads; 0 takes every core. It changes no result.
     """
 
@@ -162,7 +184,8 @@ class PpoTrainer:
         with _global_random_state(self.random_state):
             self.model = self._build()
         if initial is not None:
-            report = load_partial(self.policy, initial)
+            given = {name: tensor for name, tensor in initial.items() if name != "context"}
+            report = load_partial(self.policy, given)
             if not report.loaded:
                 raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
         self.outcomes = _Outcomes()
@@ -170,7 +193,14 @@ class PpoTrainer:
 
     def _build(self) -> PPO:
         config, spec = self.config, self.env.worlds.spec
-        model = PPO(
+        with warnings.catch_warnings():  # about GPUs, and batches that do not divide evenly
+            warnings.simplefilter("ignore", UserWarning)
+            model = self._make_ppo(config, spec)
+        model.set_logger(Logger(folder=None, output_formats=[]))
+        return model
+
+    def _make_ppo(self, config: PpoConfig, spec: Spec) -> PPO:
+        return PPO(
             ActorCritic,
             self.env,
             learning_rate=config.learning_rate,
@@ -191,8 +221,6 @@ class PpoTrainer:
                 "seed": config.seed,
             },
         )
-        model.set_logger(Logger(folder=None, output_formats=[]))
-        return model
 
     @property
     def networks(self) -> ActorCritic:
@@ -210,21 +238,25 @@ class PpoTrainer:
         Returns:
             Metrics by name.
         Raises:
-            TrainingError: If the networks are no longer finite.
+            TrainingError: If the networks are no longer finite; they and the optimizer then
+                keep their last good state.
         """
         start_s = time.perf_counter()
         steps = self.config.num_worlds * self.env.worlds.spec.horizon
+        net = self.networks
+        good = copy.deepcopy((net.state_dict(), net.optimizer.state_dict()))
         with _global_random_state(self.random_state):
             self.model.learn(steps, callback=self.outcomes, reset_num_timesteps=False)
-        if not all(torch.isfinite(p).all() for p in self.model.policy.parameters()):
+        if not all(torch.isfinite(p).all() for p in net.parameters()):
+            net.load_state_dict(good[0])
+            net.optimizer.load_state_dict(good[1])
             raise TrainingError("the policy is not finite any more; try a smaller learning_rate")
         seconds = time.perf_counter() - start_s
         self.iteration += 1
         self.num_steps += steps
         self.seconds += seconds
-        success = float(np.mean(self.outcomes.successes))
         return {
-            "success": success,
+            "success": float(np.mean(self.outcomes.successes)),
             "return": float(np.mean(self.outcomes.returns)),
             "std": float(self.policy.log_std.detach().exp().mean()),
             "num_steps": self.num_steps,
@@ -234,13 +266,15 @@ class PpoTrainer:
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give what a run saves: ``policy.*``, ``critic.*``, and what resuming needs."""
         net, env = self.networks, self.env
+        obs, starts = self.model._last_obs, self.model._last_episode_starts
         state = {
             "optimizer": net.optimizer.state_dict(),
             "random": self.random_state,
             "worlds": env.worlds.state_dict(),
             "returns": env._returns.copy(),
             "lengths": env._lengths.copy(),
-            "last_obs": None if self.model._last_obs is None else np.array(self.model._last_obs),
+            "last_obs": None if obs is None else np.array(obs),
+            "last_starts": None if starts is None else np.array(starts),
             "counters": (self.model.num_timesteps, self.model._n_updates),
             "progress": (self.iteration, self.num_steps, self.seconds),
         }
@@ -272,7 +306,7 @@ class PpoTrainer:
         env.worlds.load_state_dict(state["worlds"])
         env._returns[:], env._lengths[:] = state["returns"], state["lengths"]
         self.model._last_obs = state["last_obs"]
-        self.model._last_episode_starts = np.ones(self.config.num_worlds, bool)
+        self.model._last_episode_starts = state["last_starts"]
         self.model.num_timesteps, self.model._n_updates = state["counters"]
         self.iteration, self.num_steps, self.seconds = state["progress"]
 

@@ -1,0 +1,87 @@
+"""The adaptation protocol: exact budgets, fresh episodes, nothing chosen."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from toy import Reach
+
+from metarl.checkpoint import Checkpoint
+from metarl.errors import CheckpointError, ConfigError, UnknownNameError
+from metarl.evaluate import (
+    METHODS,
+    AdaptationResult,
+    Protocol,
+    evaluate_adaptation,
+    measure_ceiling,
+    summarise,
+)
+from metarl.meta.maml import MamlConfig, MamlTrainer
+
+TINY = Protocol(num_tasks=3, episodes=2, updates=2, eval_episodes=4)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    trainer = MamlTrainer(Reach(), MamlConfig(num_tasks=2, episodes=2, inner_updates=2))
+    trainer.iterate()
+    return Checkpoint(*trainer.checkpoint())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_spends_exactly_the_stated_budget(method: str, checkpoint: Checkpoint):
+    result = evaluate_adaptation(Reach(), method, checkpoint, TINY)
+    assert result.success.shape == (3, 3)  # (U+1, K)
+    assert result.steps == 2 * 2 * 3 * Reach.horizon  # U x B x K x T
+    assert np.isfinite(result.returns).all()
+
+
+def test_same_seed_same_result(checkpoint: Checkpoint):
+    one, two = (evaluate_adaptation(Reach(), "maml", checkpoint, TINY) for _ in range(2))
+    assert np.array_equal(one.returns, two.returns)
+
+
+def test_parameters_after_each_update_are_kept(checkpoint: Checkpoint):
+    keep: list = []
+    evaluate_adaptation(Reach(), "fine-tune", checkpoint, TINY, keep=keep)
+    assert len(keep) == 3
+    start = checkpoint.tensors["policy.head.weight"]
+    assert torch.equal(keep[0]["head.weight"][0], start)
+    assert not torch.equal(keep[1]["head.weight"][0], start)
+
+
+def test_a_frozen_trunk_keeps_its_bytes(checkpoint: Checkpoint):
+    keep: list = []
+    evaluate_adaptation(Reach(), "frozen-trunk", checkpoint, TINY, keep=keep)
+    trunk = "trunk.layers.0.weight"
+    assert torch.equal(keep[-1][trunk][0], checkpoint.tensors[f"policy.{trunk}"])
+    assert not torch.equal(keep[-1]["head.weight"], keep[0]["head.weight"])
+
+
+def test_results_survive_json(checkpoint: Checkpoint):
+    result = evaluate_adaptation(Reach(), "scratch", checkpoint, TINY)
+    again = AdaptationResult.from_json(json.loads(json.dumps(result.to_json())))
+    assert np.array_equal(again.success, result.success)
+    assert again.method == "scratch"
+    assert len(summarise([result, again], np.random.default_rng(0))) == 3
+
+
+def test_blind_and_ceiling_judge_the_same_tasks(checkpoint: Checkpoint):
+    seen = measure_ceiling(Reach(), checkpoint, TINY, task_visible=True)
+    assert seen.shape == (3,)
+    assert ((seen >= 0) & (seen <= 1)).all()
+
+
+def test_names_and_numbers_are_checked(checkpoint: Checkpoint):
+    with pytest.raises(UnknownNameError, match="fine-tune"):
+        evaluate_adaptation(Reach(), "fine-tun", checkpoint, TINY)
+    with pytest.raises(ConfigError, match="episodes"):
+        Protocol(episodes=0)
+    bare = Checkpoint(
+        {n: t for n, t in checkpoint.tensors.items() if "rates" not in n}, checkpoint.meta
+    )
+    with pytest.raises(CheckpointError, match="inner rates"):
+        evaluate_adaptation(Reach(), "maml", bare, TINY)
