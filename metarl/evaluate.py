@@ -188,6 +188,7 @@ def _adaptation(
         raise UnknownNameError("adaptation method", method, METHODS)
     k, updates = protocol.num_tasks, protocol.updates
     policy = _fitting(checkpoint, worlds)
+    config = checkpoint.meta["config"]  # every method discounts as its policy was trained
     if method in BY_INNER_LOOP:
         if method == "maml":
             rates = load_rates(checkpoint)
