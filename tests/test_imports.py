@@ -20,7 +20,7 @@ LEVELS = [
     {"rollout", "interop", "runs", "training_loop"},
     {"rl", "meta", "multitask", "transfer", "perception"},
     {"evaluate", "report", "conformance", "adaptation"},
-    {"cli", "commands"},
+    {"cli", "commands", "demo"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FOR_FAMILIES = ("family", "types", "errors", "rewards", "sim", "registry", "streams")
