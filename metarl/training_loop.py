@@ -111,6 +111,7 @@ def _progress(console: Console | None) -> Progress:
 def _show(progress: Progress, bar: TaskID, trainer: Trainer, metrics: Mapping[str, float]) -> None:
     """Draw one line; where the time is the nearer limit, the bar counts towards it."""
     limit, done = trainer.config.max_seconds, trainer.iteration
+    rates = [metrics[n] for n in ("success_before", "success_after", "success") if n in metrics]
     total = trainer.config.iterations
     if limit is not None:
         total = min(total, max(done, round(done * limit / max(trainer.seconds, 1e-9))))
@@ -118,7 +119,6 @@ def _show(progress: Progress, bar: TaskID, trainer: Trainer, metrics: Mapping[st
         bar,
         completed=done,
         total=total,
-        description=f"success {metrics.get('success_before', 0.0):.0%} ->"
-        f" {metrics.get('success_after', 0.0):.0%}"
+        description=f"success {' -> '.join(f'{rate:.0%}' for rate in rates)}"
         f"  {metrics.get('steps_per_s', 0.0) / 1000:.1f}k steps/s",
     )

@@ -119,8 +119,10 @@ class _Outcomes(BaseCallback):
         if not ids:
             return
         last = np.stack([infos[i]["terminal_observation"] for i in ids])
-        values = self.model.policy.predict_values(torch.as_tensor(last, device=self.model.device))
-        rewards[ids] += self.locals["self"].gamma * values[:, 0].cpu().numpy()
+        model = cast(PPO, self.model)
+        critic = cast(ActorCritic, model.policy)
+        values = critic.predict_values(torch.as_tensor(last, device=model.device))[:, 0]
+        rewards[ids] += model.gamma * values.cpu().numpy()
         for i in ids:
             infos[i]["TimeLimit.truncated"] = False  # or SB3 would add the value once more
 
@@ -306,7 +308,9 @@ class PpoTrainer:
         env.worlds.load_state_dict(state["worlds"])
         env._returns[:], env._lengths[:] = state["returns"], state["lengths"]
         self.model._last_obs = state["last_obs"]
-        self.model._last_episode_starts = state["last_starts"]
+        # Runs saved before this was kept were of families whose episodes all end together.
+        together = np.ones(self.config.num_worlds, bool)
+        self.model._last_episode_starts = state.get("last_starts", together)
         self.model.num_timesteps, self.model._n_updates = state["counters"]
         self.iteration, self.num_steps, self.seconds = state["progress"]
 
