@@ -46,9 +46,9 @@ class Config:
     """The families."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds."""
-    ppo_iterations: int = 90
+    ppo_iterations: int = 70
     """Iterations of pretraining, one episode in each of 512 worlds."""
-    maml_iterations: int = 32
+    maml_iterations: int = 30
     """Meta-iterations, six collections of 20 tasks x 10 episodes."""
     num_tasks: int = 20
     """Held-out tasks."""
