@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as imageio
 import numpy as np
 import torch
 
@@ -173,7 +174,8 @@ def film_adaptation(family: str, policy: Any, keep: list[Params], path: Path) ->
             sides.append(list(episode_frames(worlds, act, renderer, caption=caption)))
     path.parent.mkdir(parents=True, exist_ok=True)
     labels = ("before adaptation", f"after {len(keep) - 1} updates")
-    frames = side_by_side_frames(sides[0], sides[1], labels)
+    frames = list(side_by_side_frames(sides[0], sides[1], labels))
+    imageio.imwrite(path.with_suffix(".png"), frames[-1])
     return write_film(path, frames, fps=1.0 / worlds.family.control_dt_s)
 
 

@@ -33,6 +33,7 @@ class TaskFamily(Generic[Task]):
         weights: Weight of each named reward term.
         film_camera: The camera of films and pictures.
         cameras: Cameras that may be observed.
+        idle_actions: Actions that do nothing here (a grip that holds a tool for good).
         same_test: Declares ``test = train`` (published standards); results say so.
     """
 
@@ -43,6 +44,7 @@ class TaskFamily(Generic[Task]):
     weights: ClassVar[Mapping[str, float]] = {}
     film_camera: ClassVar[str | int] = -1
     cameras: ClassVar[tuple[str, ...]] = ()
+    idle_actions: ClassVar[tuple[int, ...]] = ()
     same_test: ClassVar[bool] = False
 
     # Required ---------------------------------------------------------------------------

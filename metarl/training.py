@@ -59,7 +59,7 @@ def train(
         resume: Go on with the run in it.
         backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop.
         device: Where the networks live.
-        start: Checkpoint of a policy to start from.
+        start: Checkpoint of a policy to start from; the networks take its widths.
         options: Other fields of the method's config.
     Returns:
         The newest checkpoint.
@@ -79,7 +79,10 @@ def train(
         given["iterations"] = iterations
     elif max_seconds is not None:
         given["iterations"] = 1_000_000
-    trainer = METHODS[method](make_family(family), {**given, **options}, _initial(start))
+    initial, hidden = _initial(start)
+    if hidden is not None:
+        given["hidden"] = hidden  # other widths would leave next to nothing of the start
+    trainer = METHODS[method](make_family(family), {**given, **options}, initial)
     run_loop(
         trainer,
         out,
@@ -92,11 +95,14 @@ def train(
     return out / "checkpoints" / f"step-{found[0]:08d}.safetensors"
 
 
-def _initial(start: Path | None) -> dict[str, Any] | None:
-    """The policy's tensors of a checkpoint."""
+def _initial(start: Path | None) -> tuple[dict[str, Any] | None, tuple[int, ...] | None]:
+    """The policy's tensors of a checkpoint, and the widths of its layers."""
     if start is None:
-        return None
+        return None, None
     from metarl.policies import read_checkpoint
 
-    tensors = read_checkpoint(start).tensors
-    return {n.removeprefix("policy."): t for n, t in tensors.items() if n.startswith("policy.")}
+    found = read_checkpoint(start)
+    hidden = found.meta.get("config", {}).get("hidden")
+    prefix = "policy."
+    tensors = {n.removeprefix(prefix): t for n, t in found.tensors.items() if n.startswith(prefix)}
+    return tensors, None if hidden is None else tuple(hidden)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
+from sliders import Slide
 from toy import Reach
 
 from metarl.checkpoint import Checkpoint
@@ -51,6 +53,36 @@ def test_parameters_after_each_update_are_kept(checkpoint: Checkpoint):
     start = checkpoint.tensors["policy.head.weight"]
     assert torch.equal(keep[0]["head.weight"][0], start)
     assert not torch.equal(keep[1]["head.weight"][0], start)
+
+
+def test_evaluation_does_not_touch_adaptation(checkpoint: Checkpoint):
+    keeps: list[list] = [[], []]
+    for keep, eval_episodes in zip(keeps, (1, 4), strict=True):
+        protocol = dataclasses.replace(TINY, eval_episodes=eval_episodes)
+        evaluate_adaptation(Reach(), "fine-tune", checkpoint, protocol, keep=keep)
+    for one, other in zip(*keeps, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_nothing_is_chosen_by_the_result(checkpoint: Checkpoint):
+    """Updates that come later change nothing before them, and no curve is made monotone."""
+    longer = dataclasses.replace(TINY, updates=3)
+    short = evaluate_adaptation(Reach(), "scratch", checkpoint, TINY)
+    long = evaluate_adaptation(Reach(), "scratch", checkpoint, longer)
+    assert np.array_equal(short.returns, long.returns[:3])
+    harmful = dataclasses.replace(TINY, rate=10.0)
+    ruined = evaluate_adaptation(Reach(), "fine-tune", checkpoint, harmful)
+    assert (ruined.returns[-1] < ruined.returns[0]).any()
+
+
+def test_scratch_starts_poor(checkpoint: Checkpoint):
+    many = Protocol(num_tasks=10, episodes=1, updates=0, eval_episodes=5)
+    assert evaluate_adaptation(Reach(), "scratch", checkpoint, many).success.mean() < 0.2
+
+
+def test_a_foreign_checkpoint_is_refused_by_both_names(checkpoint: Checkpoint):
+    with pytest.raises(CheckpointError, match=r"(?s)toy/reach.*toy/slide"):
+        evaluate_adaptation(Slide(), "fine-tune", checkpoint, TINY)
 
 
 def test_a_frozen_trunk_keeps_its_bytes(checkpoint: Checkpoint):

@@ -54,6 +54,7 @@ class Season(KitchenFamily[SeasonTask]):
     task_type = SeasonTask
     weights = {"near": 0.5, "amount": 1.0, "spill": -0.25}
     floor_m = 0.17
+    idle_actions = (5,)  # the fingers never let the shaker go
 
     def models(self) -> dict[str, str]:
         """The arm holds the shaker; the pot stands on the counter."""

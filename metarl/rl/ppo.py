@@ -6,13 +6,11 @@ SB3's zip files are never written nor read: what SB3 trains is a `GaussianPolicy
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-import random
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -29,6 +27,7 @@ from metarl.interop.sb3 import FamilyVecEnv
 from metarl.nn.network import load_partial
 from metarl.nn.policy import GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
+from metarl.rl.random_state import lend, read_random_state
 from metarl.state import flatten, unflatten
 from metarl.types import Spec
 
@@ -127,32 +126,6 @@ class _Outcomes(BaseCallback):
             infos[i]["TimeLimit.truncated"] = False  # or SB3 would add the value once more
 
 
-@contextlib.contextmanager
-def _global_random_state(state: dict[str, Any]) -> Iterator[None]:
-    """Lend the global generators, which SB3 draws from, to one run; give them back after."""
-    outside, of_python = _read_random_state(), random.getstate()
-    _write_random_state(state)
-    try:
-        yield
-    finally:
-        state.update(_read_random_state())
-        _write_random_state(outside)
-        random.setstate(of_python)  # SB3 seeds it and draws nothing from it
-
-
-def _read_random_state() -> dict[str, Any]:
-    name, keys, pos, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
-    return {
-        "torch": torch.get_rng_state(),
-        "numpy": (name, np.asarray(keys), int(pos), int(has_gauss), float(gauss)),
-    }
-
-
-def _write_random_state(state: Mapping[str, Any]) -> None:
-    torch.set_rng_state(state["torch"])
-    np.random.set_state(tuple(state["numpy"]))  # noqa: NPY002
-
-
 class PpoTrainer:
     """Trains a policy that sees its task, on a family's training tasks.
 
@@ -182,8 +155,8 @@ class PpoTrainer:
             task_visible=config.task_visible,
             num_threads=num_threads,
         )
-        self.random_state = _read_random_state()
-        with _global_random_state(self.random_state):
+        self.random_state = read_random_state()
+        with lend(self.random_state):
             self.model = self._build()
         if initial is not None:
             given = {name: tensor for name, tensor in initial.items() if name != "context"}
@@ -247,7 +220,7 @@ class PpoTrainer:
         steps = self.config.num_worlds * self.env.worlds.spec.horizon
         net = self.networks
         good = copy.deepcopy((net.state_dict(), net.optimizer.state_dict()))
-        with _global_random_state(self.random_state):
+        with lend(self.random_state):
             self.model.learn(steps, callback=self.outcomes, reset_num_timesteps=False)
         if not all(torch.isfinite(p).all() for p in net.parameters()):
             net.load_state_dict(good[0])
