@@ -78,7 +78,7 @@ def test_values_past_the_time_limit_are_what_sb3_adds_one_by_one(monkeypatch):
 
 
 def test_an_update_that_is_not_finite_is_refused(tmp_path: Path):
-    trainer = PpoTrainer(Reach(), dataclasses.replace(TINY, learning_rate=1e38))
+    trainer = PpoTrainer(Reach(), dataclasses.replace(TINY, learning_rate=1e30))
     before = {n: v.clone() for n, v in trainer.networks.state_dict().items()}
     with pytest.raises(TrainingError, match="learning_rate"):
         train(trainer, tmp_path / "run")
@@ -120,6 +120,14 @@ def test_training_leaves_the_global_generators_alone():
     PpoTrainer(Reach(), TINY).iterate()
     assert torch.equal(torch.rand(3), expected[0])
     assert np.array_equal(np.random.rand(3), expected[1])  # noqa: NPY002
+
+
+def test_every_iteration_draws_new_numbers():
+    trainer = PpoTrainer(Reach(), TINY)
+    before = dict(trainer.random_state)
+    trainer.iterate()
+    assert not torch.equal(trainer.random_state["torch"], before["torch"])
+    assert not np.array_equal(trainer.random_state["numpy"][1], before["numpy"][1])
 
 
 def test_what_ppo_trained_starts_maml_and_holds_no_pickle(tmp_path: Path):

@@ -241,7 +241,7 @@ class PpoTrainer:
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give what a run saves: ``policy.*``, ``critic.*``, and what resuming needs."""
         net, env = self.networks, self.env
-        obs, starts = self.model._last_obs, self.model._last_episode_starts
+        obs = self.model._last_obs
         state = {
             "optimizer": net.optimizer.state_dict(),
             "random": self.random_state,
@@ -249,7 +249,6 @@ class PpoTrainer:
             "returns": env._returns.copy(),
             "lengths": env._lengths.copy(),
             "last_obs": None if obs is None else np.array(obs),
-            "last_starts": None if starts is None else np.array(starts),
             "counters": (self.model.num_timesteps, self.model._n_updates),
             "progress": (self.iteration, self.num_steps, self.seconds),
         }
@@ -281,9 +280,8 @@ class PpoTrainer:
         env.worlds.load_state_dict(state["worlds"])
         env._returns[:], env._lengths[:] = state["returns"], state["lengths"]
         self.model._last_obs = state["last_obs"]
-        # Runs saved before this was kept were of families whose episodes all end together.
-        together = np.ones(self.config.num_worlds, bool)
-        self.model._last_episode_starts = state.get("last_starts", together)
+        # SB3 wants it and never uses its value: advantages look at the starts after the first row.
+        self.model._last_episode_starts = np.ones(self.config.num_worlds, bool)
         self.model.num_timesteps, self.model._n_updates = state["counters"]
         self.iteration, self.num_steps, self.seconds = state["progress"]
 
