@@ -87,7 +87,7 @@ def train(
         trainer,
         out,
         resume=resume,
-        command=shlex.join(sys.argv),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),  # no folder of this machine
         console=Console(stderr=True),
     )
     found = latest_checkpoint(out)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from torch import Tensor
 
 from metarl.checkpoint import Checkpoint
+from metarl.config import describe_config
 from metarl.errors import TrainingError
 from metarl.runs import Run
 from metarl.signals import Signals, Stopped, on_signals
@@ -61,15 +63,30 @@ def train(
         on_signals() as signals,
         _progress(console) as progress,
     ):
+        known: Mapping[str, Any] = {}
         if latest := run.latest():
             trainer.restore(latest[1])
-        metrics = _iterate(trainer, run, signals, progress, save_every_s)
-        run.finish({"steps": trainer.num_steps, "seconds": trainer.seconds, **metrics})
+            known = latest[1].meta.get("metrics", {})
+        made_with = describe_config(trainer.config, command)["made-with"]
+
+        def save(metrics: Mapping[str, float]) -> None:
+            """Write a checkpoint that also says, alone, what made it and what it reached."""
+            tensors, meta = trainer.checkpoint()
+            said = {"made-with": made_with, "metrics": _finite(metrics or known)}
+            run.save(trainer.iteration, tensors, {**meta, **said})
+
+        metrics = _iterate(trainer, run, save, signals, progress, save_every_s)
+        run.finish({"steps": trainer.num_steps, "seconds": trainer.seconds, **(metrics or known)})
     return metrics
 
 
 def _iterate(
-    trainer: Trainer, run: Run, signals: Signals, progress: Progress, save_every_s: float
+    trainer: Trainer,
+    run: Run,
+    save: Callable[[Mapping[str, float]], None],
+    signals: Signals,
+    progress: Progress,
+    save_every_s: float,
 ) -> dict[str, float]:
     metrics: dict[str, float] = {}
     bar = progress.add_task("", total=trainer.config.iterations, completed=trainer.iteration)
@@ -80,15 +97,20 @@ def _iterate(
             run.log(trainer.iteration, **metrics)
             _show(progress, bar, trainer, metrics)
             if time.monotonic() - saved_s >= save_every_s:
-                run.save(trainer.iteration, *trainer.checkpoint())
+                save(metrics)
                 saved_s = time.monotonic()
     except TrainingError:  # the trainer kept its last good state; other errors may not have
-        run.save(trainer.iteration, *trainer.checkpoint())
+        save(metrics)
         raise
-    run.save(trainer.iteration, *trainer.checkpoint())
+    save(metrics)
     if signals.stop is not None:
         raise Stopped(signals.stop)
     return metrics
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Turn what strict JSON cannot hold into null."""
+    return {n: v if v is not None and math.isfinite(v) else None for n, v in metrics.items()}
 
 
 def _goes_on(trainer: Trainer, signals: Signals) -> bool:

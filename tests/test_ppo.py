@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import zipfile
 from pathlib import Path
 
@@ -75,6 +76,18 @@ def test_values_past_the_time_limit_are_what_sb3_adds_one_by_one(monkeypatch):
     sb3s.iterate()
     theirs = sb3s.model.rollout_buffer.rewards
     np.testing.assert_allclose(ours.model.rollout_buffer.rewards, theirs, atol=1e-5)
+
+
+def test_a_checkpoint_alone_says_what_made_it_and_what_it_reached(tmp_path: Path):
+    for resume in (False, True):  # a finished run resumes to nothing, and forgets nothing
+        train(PpoTrainer(Reach(), TINY), tmp_path / "run", command="metarl train", resume=resume)
+        meta = read_checkpoint(tmp_path / "run").meta
+        assert meta["made-with"]["command"] == "metarl train"
+        assert (meta["method"], meta["family"]) == ("ppo", "toy/reach")
+        assert (meta["steps"], meta["config"]["seed"]) == (4 * 32 * Reach.horizon, 0)
+        assert meta["metrics"]["num_steps"] == meta["steps"]
+        result = json.loads((tmp_path / "run" / "result.json").read_text())
+        assert result["success"] == meta["metrics"]["success"]
 
 
 def test_an_update_that_is_not_finite_is_refused(tmp_path: Path):
