@@ -48,7 +48,7 @@ class Config:
     """Training seeds."""
     ppo_iterations: int = 70
     """Iterations of pretraining, one episode in each of 512 worlds."""
-    maml_iterations: int = 30
+    maml_iterations: int = 100
     """Meta-iterations, six collections of 20 tasks x 10 episodes."""
     num_tasks: int = 20
     """Held-out tasks."""

@@ -67,8 +67,8 @@ class MamlConfig:
     learn_rates: bool = True
     first_order: bool = False
     multi_step: bool = True
-    outer_rate: float = 5e-4
-    rates_rate: float = 3e-3
+    outer_rate: float = 2e-3
+    rates_rate: float = 1e-2
     outer_epochs: int = 3
     clip: float = 0.2
     max_grad_norm: float = 1.0
