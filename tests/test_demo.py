@@ -1,0 +1,51 @@
+"""The demo on a tiny budget: it adapts, films, swaps a head, and writes one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio.v3 as imageio
+import pytest
+
+from metarl import demo
+from metarl.errors import CheckpointError
+from metarl.evaluate import Protocol
+from metarl.perception.headswap import compare
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        demo, "PROTOCOL", Protocol(num_tasks=2, episodes=2, updates=1, eval_episodes=1)
+    )
+    monkeypatch.setattr(demo, "SHOWN", (0, 1))
+
+    def quick(*args, **kwargs):
+        return compare(*args, **{**kwargs, "num_train": 40, "num_test": 20})
+
+    monkeypatch.setattr(demo, "compare", quick)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_demo_names_the_files_that_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    written = demo.run(tmp_path)
+    printed = capsys.readouterr().out
+    assert tmp_path / "report.html" in written
+    assert all(path.stat().st_size > 0 for path in written)
+    for method in demo.METHODS:
+        assert method in printed
+    films = [path for path in written if path.suffix == ".mp4"]
+    assert len(films) == len(demo.FAMILIES)
+    frames = imageio.imread(films[0])
+    assert frames.shape[0] > 40  # an episode, one frame a control step
+    left, right = frames[:, :, : frames.shape[2] // 2], frames[:, :, frames.shape[2] // 2 :]
+    assert (left != right).any()
+    html = (tmp_path / "report.html").read_text()
+    assert html.count("<video") == len(demo.FAMILIES)
+    assert "http://" not in html
+    assert "https://" not in html
+
+
+def test_a_checkpoint_that_is_not_shipped_is_named_with_those_that_are():
+    with pytest.raises(CheckpointError, match="ingredients"):
+        demo.shipped("kitchen/season", "soup")
