@@ -15,7 +15,13 @@ import torch
 from metarl.checkpoint import load_checkpoint
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import CheckpointError
-from metarl.evaluate import AdaptationResult, Protocol, evaluate_adaptation, summarise
+from metarl.evaluate import (
+    AdaptationResult,
+    Protocol,
+    evaluate_adaptation,
+    held_out_tasks,
+    summarise,
+)
 from metarl.nn.functional import Params
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
@@ -166,8 +172,8 @@ def film_adaptation(family: str, policy: Any, keep: list[Params], path: Path) ->
     """
     sides = []
     for params in (keep[0], keep[-1]):
-        worlds = Worlds(make_family(family), 1, seed=PROTOCOL.seed + 2)
-        worlds.assign(first_task(family))
+        worlds = Worlds(make_family(family), 1, seed=PROTOCOL.seed)
+        worlds.assign(take(held_out_tasks(worlds.family, PROTOCOL), slice(0, 1)))
         with film_renderer(worlds, width=400, height=304) as renderer:
             act = act_with(policy, {n: p[0] for n, p in params.items()})
             caption = _outcome_caption(worlds)
@@ -177,13 +183,6 @@ def film_adaptation(family: str, policy: Any, keep: list[Params], path: Path) ->
     frames = list(side_by_side_frames(sides[0], sides[1], labels))
     imageio.imwrite(path.with_suffix(".png"), frames[-1])
     return write_film(path, frames, fps=1.0 / worlds.family.control_dt_s)
-
-
-def first_task(family: str) -> Any:
-    """The first of the protocol's held-out tasks, one row."""
-    k, b = PROTOCOL.num_tasks, PROTOCOL.episodes
-    source = Worlds(make_family(family), k * b, seed=PROTOCOL.seed, split=PROTOCOL.split)
-    return take(source.sample(PROTOCOL.split, np.arange(0, k * b, b)), slice(0, 1))
 
 
 def _outcome_caption(worlds: Worlds) -> Callable[[int, Any], str]:

@@ -23,14 +23,16 @@ from metarl.registry import make_family
 from metarl.rollout import collect
 from metarl.sim.worlds import Worlds
 from metarl.statistics import Estimate, estimate
+from metarl.streams import Streams
 from metarl.transfer import get_strategy, prepare
 from metarl.types import Split, repeat
 
 BY_INNER_LOOP = ("maml", "untrained-inner-loop")
 METHODS = ("scratch", "fine-tune", "frozen-trunk", "small-rate", *BY_INNER_LOOP)
-LOG_STD = -0.7  # exploration of methods whose checkpoint did not learn its own
+LOG_STD = -0.7  # first exploration of every method; MAML starts its training from it
 INNER_RATES = (0.01, 0.1)  # of an inner loop that nobody trained: weights, task context
 Progress = Callable[[int, int], None]
+_FIRST_JUDGE = 1 << 20  # index of the first stream that judging draws from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +114,32 @@ def summarise(results: Sequence[AdaptationResult], rng: np.random.Generator) -> 
     return [estimate(table[:, u], rng) for u in range(table.shape[1])]
 
 
+def held_out_tasks(family: TaskFamily[Any], protocol: Protocol) -> Any:
+    """Draw the protocol's tasks; they depend on its seed and split alone, K rows."""
+    streams = Streams.from_seed(protocol.seed, protocol.num_tasks)
+    return family.sample(streams, protocol.num_tasks, protocol.split)
+
+
+def _judging_worlds(
+    family: TaskFamily[Any],
+    protocol: Protocol,
+    *,
+    task_visible: bool = False,
+    num_threads: int = 0,
+) -> Worlds:
+    """Worlds whose streams no adaptation has drawn from, with the protocol's tasks."""
+    worlds = Worlds(
+        family,
+        protocol.num_tasks * protocol.eval_episodes,
+        seed=protocol.seed,
+        task_visible=task_visible,
+        num_threads=num_threads,
+        first_stream=_FIRST_JUDGE,
+    )
+    worlds.assign(repeat(held_out_tasks(family, protocol), protocol.eval_episodes))
+    return worlds
+
+
 def evaluate_adaptation(
     family: TaskFamily[Any],
     method: str,
@@ -139,12 +167,8 @@ def evaluate_adaptation(
     worlds = Worlds(
         family, k * b, seed=protocol.seed, split=protocol.split, num_threads=num_threads
     )
-    judge = Worlds(
-        family, k * protocol.eval_episodes, seed=protocol.seed + 1, num_threads=num_threads
-    )
-    tasks = worlds.sample(protocol.split, np.arange(0, k * b, b))
-    worlds.assign(repeat(tasks, b))
-    judge.assign(repeat(tasks, protocol.eval_episodes))
+    judge = _judging_worlds(family, protocol, num_threads=num_threads)
+    worlds.assign(repeat(held_out_tasks(family, protocol), b))
     generator = torch.Generator().manual_seed(protocol.seed)
     policy, updates = _adaptation(worlds, method, checkpoint, protocol, generator)
     rows, steps, seconds = [], 0, 0.0
@@ -189,12 +213,13 @@ def _adaptation(
     k, updates = protocol.num_tasks, protocol.updates
     policy = _fitting(checkpoint, worlds)
     config = checkpoint.meta["config"]  # every method discounts as its policy was trained
+    if method != "maml":  # the others explore as MAML did when it started
+        with torch.no_grad():
+            policy.log_std.fill_(LOG_STD)
     if method in BY_INNER_LOOP:
         if method == "maml":
             rates = load_rates(checkpoint)
         else:
-            with torch.no_grad():
-                policy.log_std.fill_(LOG_STD)
             rates = initial_rates(parameters_of(policy), 1, *INNER_RATES)
         return policy, adapt_policy(
             worlds, policy, parameters_of(policy), rates, num_tasks=k, updates=updates,
@@ -205,7 +230,6 @@ def _adaptation(
     if strategy.start == "scratch":
         with torch.no_grad():
             policy.context.zero_()
-            policy.log_std.fill_(LOG_STD)
     how = FineTuning(
         rate=protocol.rate * strategy.rate_scale,
         epochs=protocol.epochs,
@@ -245,16 +269,10 @@ def measure_ceiling(
     Returns:
         Success of each task, (K,).
     """
-    k, b = protocol.num_tasks, protocol.episodes
-    source = Worlds(family, k * b, seed=protocol.seed, split=protocol.split)
-    tasks = source.sample(protocol.split, np.arange(0, k * b, b))
-    judge = Worlds(
-        family, k * protocol.eval_episodes, seed=protocol.seed + 1, task_visible=task_visible
-    )
-    judge.assign(repeat(tasks, protocol.eval_episodes))
+    judge = _judging_worlds(family, protocol, task_visible=task_visible)
     policy = _fitting(checkpoint, judge)
     generator = torch.Generator().manual_seed(protocol.seed)
-    return _judge(judge, policy, parameters_of(policy), k, generator)[0]
+    return _judge(judge, policy, parameters_of(policy), protocol.num_tasks, generator)[0]
 
 
 def run_adaptation(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -312,6 +313,7 @@ def test_tensorboard_reads_what_was_logged(tmp_path):
         for step in (1, 2, 3):
             run.log(step, loss=float(step))
             save(run, min(step, 2))
+    time.sleep(1.1)  # TensorBoard orders files by the second in their names
     with Run.create(tmp_path, Config(), resume=True) as run:
         run.log(4, loss=40.0)
     events = accumulator(str(tmp_path))
