@@ -41,6 +41,7 @@ def adapt_policy(
     generator: torch.Generator,
     gamma: float,
     lam: float,
+    clip: float | None = None,
 ) -> Iterator[Adapted]:
     """Adapt by the inner loop that MAML trained for.
 
@@ -54,13 +55,14 @@ def adapt_policy(
         generator: Draws the actions' noise.
         gamma: Discount per control step: that of meta-training, for which the rates were learned.
         lam: Of the generalised advantage estimate, likewise.
+        clip: Bound of the inner gradient, likewise.
     Yields:
         One `Adapted` an update; B episodes of each task are collected before it.
     """
     now, loss = _per_task(policy, params, num_tasks), policy_gradient(policy)
     for update in range(updates):
         episodes = collect(worlds, policy, now, num_tasks=num_tasks, generator=generator)
-        now = adapted(now, make_batch(episodes, gamma, lam), rates, loss, update)
+        now = adapted(now, make_batch(episodes, gamma, lam), rates, loss, update, clip)
         yield Adapted(now, episodes)
 
 

@@ -16,6 +16,7 @@ from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
 from metarl.meta.inner import initial_rates
+from metarl.meta.maml import MamlConfig
 from metarl.nn.functional import Params, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.policies import load_policy, load_rates, read_checkpoint
@@ -29,8 +30,7 @@ from metarl.types import Split, repeat
 
 BY_INNER_LOOP = ("maml", "untrained-inner-loop")
 METHODS = ("scratch", "fine-tune", "frozen-trunk", "small-rate", *BY_INNER_LOOP)
-LOG_STD = -0.7  # first exploration of every method; MAML starts its training from it
-INNER_RATES = (0.01, 0.1)  # of an inner loop that nobody trained: weights, task context
+UNTRAINED = MamlConfig()  # the inner loop as it is before anybody trained its rates
 Progress = Callable[[int, int], None]
 _FIRST_JUDGE = 1 << 20  # index of the first stream that judging draws from
 
@@ -48,6 +48,7 @@ class Protocol:
         split: Where the tasks come from.
         rate: Adam's rate of fine-tuning.
         epochs: Adam steps on each update's episodes of fine-tuning.
+        log_std: First log standard deviation of the actions; a meta-trained policy has its own.
     """
 
     num_tasks: int = 20
@@ -58,6 +59,7 @@ class Protocol:
     split: Split = "test"
     rate: float = 1e-2
     epochs: int = 10
+    log_std: float = -1.0
 
     def __post_init__(self) -> None:
         for name in ("num_tasks", "episodes", "eval_episodes"):
@@ -213,17 +215,21 @@ def _adaptation(
     k, updates = protocol.num_tasks, protocol.updates
     policy = _fitting(checkpoint, worlds)
     config = checkpoint.meta["config"]  # every method discounts as its policy was trained
-    if method != "maml":  # the others explore as MAML did when it started
+    if method != "maml":
         with torch.no_grad():
-            policy.log_std.fill_(LOG_STD)
+            policy.log_std.fill_(protocol.log_std)
     if method in BY_INNER_LOOP:
         if method == "maml":
-            rates = load_rates(checkpoint)
+            rates, clip = load_rates(checkpoint), config["inner_clip"]
         else:
-            rates = initial_rates(parameters_of(policy), 1, *INNER_RATES)
+            rates = initial_rates(
+                parameters_of(policy), 1, UNTRAINED.inner_rate, UNTRAINED.context_rate,
+                worlds.spec.hidden,
+            )  # fmt: skip
+            clip = UNTRAINED.inner_clip
         return policy, adapt_policy(
             worlds, policy, parameters_of(policy), rates, num_tasks=k, updates=updates,
-            generator=generator, gamma=config["gamma"], lam=config["lam"],
+            generator=generator, gamma=config["gamma"], lam=config["lam"], clip=clip,
         )  # fmt: skip
     strategy = get_strategy(method)
     policy = prepare(policy, strategy, generator=generator)

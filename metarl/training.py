@@ -24,9 +24,8 @@ def _maml(family: Any, options: dict[str, Any], initial: Any) -> Any:
     from metarl.meta.maml import MamlConfig, MamlTrainer
 
     if options.get("backend") == "learn2learn":
-        options |= {"learn_rates": False, "context_rate": None}
-    else:
-        options = {"context_rate": 0.1, **options}
+        plain = {"learn_rates": False, "context_rate": None, "inner_clip": None}
+        options = {"inner_rate": 0.01, **options, **plain}
     return MamlTrainer(family, MamlConfig(**options), initial=initial)
 
 

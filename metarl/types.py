@@ -123,6 +123,11 @@ class Spec:
         """Width of the ``task`` block, the last columns of an observation."""
         return self.blocks["task"]
 
+    @property
+    def hidden(self) -> tuple[bool, ...]:
+        """Whether each column of the ``task`` block is hidden."""
+        return tuple(hidden for _, width, hidden in self.task_fields for _ in range(width))
+
     def slice(self, block: str) -> slice:
         """The columns of one block."""
         start = 0

@@ -90,12 +90,14 @@ def test_meta_gradient_equals_learn2learns(num_updates, first_order):
         torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize("inner_clip", [None, 0.05])
 @pytest.mark.parametrize("num_updates", [1, 2])
-def test_meta_gradient_equals_finite_differences(num_updates):
+def test_meta_gradient_equals_finite_differences(num_updates, inner_clip):
     policy, params, rates, batches = make_problem(num_updates)
     for rate in rates.values():
         rate.requires_grad_()
-    outer = Outer(clip=100.0, entropy=0.01, multi_step=True)  # the clip's kink has no derivative
+    # a clip that never binds: its kink has no derivative
+    outer = Outer(clip=100.0, entropy=0.01, multi_step=True, inner_clip=inner_clip)
     _, of_params, of_rates = outer_gradients(policy, params, rates, batches, outer)
     for tensors, gradients in ((params, of_params), (rates, of_rates)):
         for name, tensor in tensors.items():
@@ -135,6 +137,17 @@ def test_inner_step_is_each_tasks_own_gradient_step():
             torch.testing.assert_close(after[name][k], (p - 0.1 * g)[0])
 
 
+def test_the_smooth_bound_shortens_long_gradients_and_leaves_short_ones():
+    policy, params, rates, batches = make_problem(1)
+    loss = policy_gradient(policy)
+    free = adapted(expand(params, K), batches[0], rates, loss, 0)
+    bound = adapted(expand(params, K), batches[0], rates, loss, 0, clip=0.05)
+    for name, p in params.items():
+        far, near = (p - free[name]) / 0.1, (p - bound[name]) / 0.1
+        torch.testing.assert_close(near, 0.05 * torch.tanh(far / 0.05))
+    assert max((p - free[n]).detach().abs().max() for n, p in params.items()) > 0.005
+
+
 def test_the_last_rates_serve_later_updates():
     rates = {"w": torch.tensor([1.0, 2.0])}
     assert [rate_at(rates, u)["w"].item() for u in range(4)] == [1.0, 2.0, 2.0, 2.0]
@@ -145,6 +158,25 @@ def test_the_context_may_have_its_own_rate():
     assert (rates["context"] == 5.0).all()
     assert (rates["w"] == 0.1).all()
     assert rates["w"].shape == (2, 2, 2)
+
+
+def test_the_context_has_no_rate_where_a_policy_sees_the_task():
+    rates = initial_rates({"context": torch.zeros(3)}, 2, 0.1, 5.0, (True, False, True))
+    assert rates["context"].tolist() == [[5.0, 0.0, 5.0]] * 2
+
+
+def test_outer_rates_fall_to_nothing_over_the_annealed_share():
+    config = dataclasses.replace(TINY, iterations=4, anneal=0.5, outer_rate=0.1, rates_rate=0.2)
+    trainer = MamlTrainer(Short(), config, num_threads=1)
+    seen = []
+    for _ in range(4):
+        trainer.iterate()
+        seen.append([group["lr"] for group in trainer.optimizer.param_groups])
+    assert seen == [[0.1, 0.2], [0.1, 0.2], [0.1, 0.2], [0.05, 0.1]]
+    constant = MamlTrainer(Short(), dataclasses.replace(config, anneal=0.0), num_threads=1)
+    for _ in range(4):
+        constant.iterate()
+    assert constant.optimizer.param_groups[0]["lr"] == 0.1
 
 
 def on_meta(policy):
@@ -333,7 +365,7 @@ def test_a_config_says_what_is_wrong(change, message):
 
 def test_both_backends_train_alike():
     pytest.importorskip("learn2learn")
-    fixed = dataclasses.replace(TINY, learn_rates=False)
+    fixed = dataclasses.replace(TINY, learn_rates=False, context_rate=None, inner_clip=None)
     ours = MamlTrainer(Short(), fixed, num_threads=1)
     theirs = MamlTrainer(Short(), dataclasses.replace(fixed, backend="learn2learn"), num_threads=1)
     for _ in range(2):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from metarl.interop.gym_env import FamilyEnv
+from metarl.interop.quiet import silence_gym
 from metarl.interop.registration import register_gym_ids
 from metarl.interop.vector_env import FamilyVectorEnv
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FamilyEnv", "FamilyVecEnv", "FamilyVectorEnv", "register_gym_ids"]
 
+silence_gym()
 register_gym_ids()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -50,7 +50,11 @@ def policy_gradient(policy: nn.Module) -> Loss:
 
 
 def initial_rates(
-    params: Mapping[str, Tensor], num_updates: int, rate: float, context_rate: float | None = None
+    params: Mapping[str, Tensor],
+    num_updates: int,
+    rate: float,
+    context_rate: float | None = None,
+    hidden: Sequence[bool] | None = None,
 ) -> Params:
     """Make inner rates, one a parameter element and update.
 
@@ -59,14 +63,17 @@ def initial_rates(
         num_updates: U.
         rate: Their value.
         context_rate: That of the parameter ``context``; None: as the others.
+        hidden: Which of the context's elements stand for hidden fields; the rates of the
+            others, which a policy sees, are then 0. None: all.
     Returns:
         By name, each (U, ...).
     """
-    special = {} if context_rate is None else {"context": context_rate}
-    return {
-        name: p.detach().new_full((num_updates, *p.shape), special.get(name, rate))
-        for name, p in params.items()
-    }
+    rates = {name: p.detach().new_full((num_updates, *p.shape), rate) for name, p in params.items()}
+    if context_rate is not None:
+        rates["context"].fill_(context_rate)
+        if hidden is not None:
+            rates["context"][:, ~torch.tensor(hidden, dtype=torch.bool)] = 0.0
+    return rates
 
 
 def rate_at(rates: Mapping[str, Tensor], update: int) -> Params:
@@ -82,6 +89,7 @@ def adapt(
     *,
     update: int = 0,
     first_order: bool = False,
+    clip: float | None = None,
 ) -> Params:
     """Take one gradient step on each of K tasks: new = params - rate * gradient.
 
@@ -95,10 +103,13 @@ def adapt(
         update: Which row of the rates, counted from 0; the last row serves later updates.
         first_order: Take the gradient for a constant, so that the result is differentiable
             only through `params` and `rates` directly.
+        clip: Bound c of every element of the gradient, applied smoothly as c tanh(g / c):
+            how far a step goes then depends less on how noisy few episodes are. None: no bound.
     Returns:
         The adapted parameters, each (K, ...).
     Source: Finn et al. 2017, arXiv:1703.03400; rates per element: Li et al. 2017,
         arXiv:1707.09835; per update: Antoniou et al. 2018, arXiv:1810.09502.
+    Deviation: The smooth bound is ours.
     """
     gradients = torch.autograd.grad(
         loss(params, batch).sum(),
@@ -107,14 +118,21 @@ def adapt(
         allow_unused=True,
         materialize_grads=True,
     )
+    if clip is not None:
+        gradients = [clip * torch.tanh(g / clip) for g in gradients]
     now = rate_at(rates, update)
     return {name: p - now[name] * g for (name, p), g in zip(params.items(), gradients)}
 
 
 def adapted(
-    params: Params, batch: Batch, rates: Mapping[str, Tensor], loss: Loss, update: int
+    params: Params,
+    batch: Batch,
+    rates: Mapping[str, Tensor],
+    loss: Loss,
+    update: int,
+    clip: float | None = None,
 ) -> Params:
     """Take the step of `adapt` outside any graph: the result is new data, each (K, ...)."""
     leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
-    new = adapt(leaves, batch, rates, loss, update=update, first_order=True)
+    new = adapt(leaves, batch, rates, loss, update=update, first_order=True, clip=clip)
     return {name: p.detach() for name, p in new.items()}

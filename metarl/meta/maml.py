@@ -37,12 +37,15 @@ class MamlConfig:
         episodes: B, episodes of each task before each inner update and after the last.
         inner_updates: U.
         inner_rate: First value of every inner rate.
-        context_rate: That of the task context; None: as the others.
+        context_rate: That of the task context, where it stands for hidden fields; None: as the
+            others.
+        inner_clip: Smooth bound of every element of the inner gradient; None: no bound.
         learn_rates: Learn one inner rate a parameter element and update.
         first_order: Ignore second derivatives (FOMAML).
         multi_step: Judge the policy after every inner update, not only after the last.
         outer_rate: Adam's rate for the parameters.
         rates_rate: Adam's rate for the inner rates.
+        anneal: Share of the budget, at its end, over which both outer rates fall linearly to 0.
         outer_epochs: Adam steps on each iteration's data.
         clip: PPO's clip on post-update data.
         max_grad_norm: Longest meta-gradient; longer ones are shortened.
@@ -62,13 +65,15 @@ class MamlConfig:
     num_tasks: int = 20
     episodes: int = 10
     inner_updates: int = 5
-    inner_rate: float = 0.01
-    context_rate: float | None = None
+    inner_rate: float = 1e-3
+    context_rate: float | None = 0.5
+    inner_clip: float | None = 0.8
     learn_rates: bool = True
     first_order: bool = False
     multi_step: bool = True
     outer_rate: float = 2e-3
     rates_rate: float = 1e-2
+    anneal: float = 0.5
     outer_epochs: int = 3
     clip: float = 0.2
     max_grad_norm: float = 1.0
@@ -79,7 +84,7 @@ class MamlConfig:
     max_seconds: float | None = None
     seed: int = 0
     hidden: tuple[int, ...] = (64, 64)
-    log_std: float | None = -0.7
+    log_std: float | None = -1.0
     device: str = "cpu"
     backend: Literal["torch", "learn2learn"] = "torch"
     task_visible: bool = False
@@ -90,7 +95,7 @@ class MamlConfig:
         for name in ("outer_rate", "rates_rate", "clip", "max_grad_norm"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
-        for name in ("gamma", "lam"):
+        for name in ("gamma", "lam", "anneal"):
             value = getattr(self, name)
             _require(0.0 <= value <= 1.0, name, value, "a number in [0, 1]")
         _require(math.isfinite(self.inner_rate), "inner_rate", self.inner_rate, "a finite number")
@@ -101,16 +106,19 @@ class MamlConfig:
         _require(all(w >= 1 for w in self.hidden), "hidden", self.hidden, "widths >= 1")
         _require(self.backend in BACKENDS, "backend", self.backend, " or ".join(BACKENDS))
         _require(not self.task_visible, "task_visible", self.task_visible, "False")
-        fixed = self.backend == "torch" or not (self.learn_rates or self.context_rate is not None)
+        bound = self.inner_clip
+        _require(bound is None or bound > 0.0, "inner_clip", bound, "a number > 0 or None")
+        plain = not self.learn_rates and self.context_rate is None and bound is None
         _require(
-            fixed, "backend", self.backend,
-            "torch, or learn_rates=False and context_rate=None: learn2learn has one fixed rate",
+            self.backend == "torch" or plain, "backend", self.backend,
+            "torch, or learn_rates=False, context_rate=None and inner_clip=None: learn2learn has"
+            " one fixed rate",
         )  # fmt: skip
 
     @property
     def outer(self) -> Outer:
         """What the outer loss is made of."""
-        return Outer(self.clip, self.entropy, self.first_order, self.multi_step)
+        return Outer(self.clip, self.entropy, self.first_order, self.multi_step, self.inner_clip)
 
 
 def _require(holds: bool, name: str, value: object, valid: str) -> None:
@@ -151,8 +159,9 @@ class MamlTrainer:
         self.policy = self._build_policy(initial)
         self.params = parameters_of(self.policy)
         self.rates = initial_rates(
-            self.params, config.inner_updates, config.inner_rate, config.context_rate
-        )
+            self.params, config.inner_updates, config.inner_rate, config.context_rate,
+            self.worlds.spec.hidden,
+        )  # fmt: skip
         groups: list[dict[str, Any]] = [{"params": list(self.params.values())}]
         if config.learn_rates:
             for rate in self.rates.values():
@@ -194,6 +203,7 @@ class MamlTrainer:
         self.worlds.assign(repeat(tasks, self.config.episodes))
         batches, episodes = self._explore()
         collected_s = time.perf_counter()
+        self._anneal()
         for _ in range(self.config.outer_epochs):
             loss, norm = self._update(batches)
         end_s = time.perf_counter()
@@ -211,6 +221,16 @@ class MamlTrainer:
             "update_s": end_s - collected_s,
         }
 
+    def _anneal(self) -> None:
+        """Set the outer rates by what is left of the budget, in iterations or in time."""
+        config = self.config
+        left = 1.0 - self.iteration / config.iterations
+        if config.max_seconds is not None:
+            left = min(left, 1.0 - self.seconds / config.max_seconds)
+        share = max(0.0, min(1.0, left / config.anneal)) if config.anneal > 0.0 else 1.0
+        for group, rate in zip(self.optimizer.param_groups, (config.outer_rate, config.rates_rate)):
+            group["lr"] = share * rate
+
     def _explore(self) -> tuple[list[Batch], list[Trajectories]]:
         """Collect and adapt U times, and collect once more."""
         config = self.config
@@ -225,7 +245,9 @@ class MamlTrainer:
             )  # fmt: skip
             batches.append(make_batch(episodes[-1], config.gamma, config.lam))
             if u < config.inner_updates:
-                params = adapted(params, batches[-1], self.rates, self.inner_loss, u)
+                params = adapted(
+                    params, batches[-1], self.rates, self.inner_loss, u, config.inner_clip
+                )
                 _require_finite(f"parameters after inner update {u + 1}", params)
         return batches, episodes
 

@@ -22,12 +22,14 @@ class Outer:
         entropy: Weight of the entropy bonus, >= 0.
         first_order: Ignore how the inner gradient depends on the parameters.
         multi_step: Judge the parameters after every inner update, not only after the last.
+        inner_clip: Of `adapt`.
     """
 
     clip: float = 0.2
     entropy: float = 0.0
     first_order: bool = False
     multi_step: bool = False
+    inner_clip: float | None = None
 
     def loss(self, output: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
         """Judge adapted parameters by the policy's output on data of theirs, -> (...)."""
@@ -67,7 +69,10 @@ def outer_loss(
     now = expand(params, len(batches[0].obs))
     losses = []
     for u, batch in enumerate(batches[:-1]):
-        now = adapt(now, batch, rates, inner_loss, update=u, first_order=outer.first_order)
+        now = adapt(
+            now, batch, rates, inner_loss,
+            update=u, first_order=outer.first_order, clip=outer.inner_clip,
+        )  # fmt: skip
         if outer.multi_step or u == len(batches) - 2:
             post = batches[u + 1]
             losses.append(outer.loss(apply(policy, now, post.obs), post).mean())

@@ -1,0 +1,103 @@
+"""How much memory does a training run take, and how soon does it begin?
+
+    python benchmarks/footprint.py
+
+Each run is a process of its own, started as `metarl train` starts it. The clock runs from
+before the process exists to the return of its first control step.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from machine import write_result
+
+CHILD = """
+import json, resource, sys, time
+from pathlib import Path
+from metarl.sim.worlds import Worlds
+
+step, first = Worlds.step, []
+
+def timed(self, action):
+    out = step(self, action)
+    first or first.append(time.time())
+    return out
+
+Worlds.step = timed
+from metarl.training import train
+
+family, method, iterations, out = sys.argv[1:]
+train(family, method, iterations=int(iterations), out=Path(out))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"first_step_at": first[0], "peak_bytes": peak}))
+"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is started, and how often."""
+
+    families: tuple[str, ...] = ("kitchen/season", "kitchen/heat", "kitchen/add")
+    """The families."""
+    methods: tuple[str, ...] = ("ppo", "maml")
+    """The methods."""
+    iterations: int = 3
+    """Of each run: memory no longer grows after the second."""
+    repeats: int = 3
+    """Starts of each; the first may find a cold disk."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What was measured: one entry a start."""
+
+    family: str
+    method: str
+    first_step_s: tuple[float, ...]
+    peak_gib: tuple[float, ...]
+
+
+def measure(family: str, method: str, config: Config) -> Footprint:
+    """Start one run a few times."""
+    starts: list[float] = []
+    peaks: list[float] = []
+    for _ in range(config.repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = [family, method, str(config.iterations), str(Path(folder) / "run")]
+            begin = time.time()
+            done = subprocess.run(
+                [sys.executable, "-c", CHILD, *arguments],
+                check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        starts.append(said["first_step_at"] - begin)
+        peaks.append(said["peak_bytes"] / 2**30)
+    return Footprint(family, method, tuple(starts), tuple(peaks))
+
+
+def main(config: Config) -> None:
+    """Measure all, print a row each, write the JSON."""
+    rows = []
+    for family in config.families:
+        for method in config.methods:
+            found = measure(family, method, config)
+            rows.append(asdict(found))
+            print(
+                f"{family:<16}{method:<6}first step after {max(found.first_step_s):.1f} s at most,"
+                f" peak {max(found.peak_gib):.2f} GiB",
+                flush=True,
+            )
+    print(f"wrote {write_result('footprint', {'rows': rows})}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
