@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -46,7 +47,7 @@ class Config:
 
 def main(config: Config) -> None:
     """Adapt with every setting, print the best, and write all."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in config.families:
         path = train(
             name, "ppo", seed=config.seed, iterations=config.iterations, resume=True,
@@ -68,8 +69,8 @@ def main(config: Config) -> None:
     keys = ("rate", "epochs", "log_std")
     totals: dict[tuple[float, ...], float] = {}
     for row in rows:
-        setting = tuple(row[k] for k in keys)
-        totals[setting] = totals.get(setting, 0.0) + row["success"][-1] / len(config.families)
+        key = tuple(float(row[k]) for k in keys)
+        totals[key] = totals.get(key, 0.0) + row["success"][-1] / len(config.families)
     best = max(totals, key=lambda s: totals[s])
     print(f"best: {dict(zip(keys, best))}, {totals[best]:.0%} after {Protocol.updates} updates")
     print(f"wrote {write_result('fine-tuning', {'best': dict(zip(keys, best)), 'rows': rows})}")

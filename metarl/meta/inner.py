@@ -119,7 +119,7 @@ def adapt(
         materialize_grads=True,
     )
     if clip is not None:
-        gradients = [clip * torch.tanh(g / clip) for g in gradients]
+        gradients = tuple(clip * torch.tanh(g / clip) for g in gradients)
     now = rate_at(rates, update)
     return {name: p - now[name] * g for (name, p), g in zip(params.items(), gradients)}
 
