@@ -37,7 +37,7 @@ class Config:
     """Of the 20 train tasks."""
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     """Adam's rates."""
-    epochs: tuple[int, ...] = (5, 10, 20)
+    epochs: tuple[int, ...] = (5, 20)
     """Adam steps on each update's episodes."""
     log_stds: tuple[float, ...] = (-0.7, -1.0, -1.3)
     """First exploration."""

@@ -110,6 +110,8 @@ class Train:
     """where the networks live: cpu, cuda, cuda:1"""
     start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
     """begin with the weights of this checkpoint or run"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """other fields of the method's config, for example outer_rate=1e-3 num_tasks=40"""
 
     def run(self) -> int:
         """Run the command."""

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.errors import UnknownNameError
+from metarl.config import describe_config, load_config
+from metarl.errors import ConfigError, UnknownNameError
 from metarl.registry import make_family
 from metarl.runs import latest_checkpoint
 
 
-def _ppo(family: Any, options: dict[str, Any], initial: Any) -> Any:
+def _ppo() -> tuple[type[Any], type[Any]]:
     from metarl.rl.ppo import PpoConfig, PpoTrainer
 
-    options.pop("backend", None)
-    return PpoTrainer(family, PpoConfig(**options), initial=initial)
+    return PpoConfig, PpoTrainer
 
 
-def _maml(family: Any, options: dict[str, Any], initial: Any) -> Any:
+def _maml() -> tuple[type[Any], type[Any]]:
     from metarl.meta.maml import MamlConfig, MamlTrainer
 
-    if options.get("backend") == "learn2learn":
-        plain = {"learn_rates": False, "context_rate": None, "inner_clip": None}
-        options = {"inner_rate": 0.01, **options, **plain}
-    return MamlTrainer(family, MamlConfig(**options), initial=initial)
+    return MamlConfig, MamlTrainer
 
 
-METHODS: dict[str, Callable[[Any, dict[str, Any], Any], Any]] = {"ppo": _ppo, "maml": _maml}
+# Each gives its config and its trainer, and is imported only when it is asked for.
+METHODS: dict[str, Callable[[], tuple[type[Any], type[Any]]]] = {"ppo": _ppo, "maml": _maml}
+
+# What learn2learn's learner can do: one fixed rate for all parameters.
+PLAIN = {"inner_rate": 0.01, "learn_rates": False, "context_rate": None, "inner_clip": None}
 
 
 def train(
@@ -64,6 +68,7 @@ def train(
         The newest checkpoint.
     Raises:
         UnknownNameError: If there is no such method.
+        ConfigError: If an option is unknown, of another type, or out of range.
     """
     if method not in METHODS:
         raise UnknownNameError("method", method, METHODS)
@@ -73,15 +78,20 @@ def train(
     from metarl.training_loop import train as run_loop
 
     torch.set_num_threads(1)  # small networks: a second thread gains nothing, and stalls when busy
-    given = {"seed": seed, "device": device, "backend": backend, "max_seconds": max_seconds}
+    config_class, trainer_class = METHODS[method]()
+    given: dict[str, Any] = {"seed": seed, "device": device, "max_seconds": max_seconds}
+    if "backend" in {f.name for f in dataclasses.fields(config_class)}:
+        given |= {"backend": backend, **(PLAIN if backend == "learn2learn" else {})}
     if iterations is not None:
         given["iterations"] = iterations
     elif max_seconds is not None:
         given["iterations"] = 1_000_000
     initial, hidden = _initial(start)
     if hidden is not None:
-        given["hidden"] = hidden  # other widths would leave next to nothing of the start
-    trainer = METHODS[method](make_family(family), {**given, **options}, initial)
+        given["hidden"] = list(hidden)  # other widths would leave next to nothing of the start
+    defaults = describe_config(config_class())
+    config = load_config({**defaults, **given, **options}, config_class)
+    trainer = trainer_class(make_family(family), config, initial=initial)
     run_loop(
         trainer,
         out,
@@ -92,6 +102,26 @@ def train(
     found = latest_checkpoint(out)
     assert found is not None  # the loop has just saved one
     return out / "checkpoints" / f"step-{found[0]:08d}.safetensors"
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` pairs; values are JSON (``1e-3``, ``true``, ``[64, 64]``) or text.
+
+    Raises:
+        ConfigError: If there is no ``=``, a name comes twice, or `train` has an argument for it.
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name or name in settings:
+            raise ConfigError(f"setting {pair!r}; expected NAME=VALUE, each name once")
+        if name in inspect.signature(train).parameters:
+            raise ConfigError(f"setting {pair!r}: {name} has an option of its own")
+        try:
+            settings[name] = json.loads(text)
+        except json.JSONDecodeError:
+            settings[name] = text
+    return settings
 
 
 def _initial(start: Path | None) -> tuple[dict[str, Any] | None, tuple[int, ...] | None]:

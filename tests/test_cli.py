@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -112,6 +113,10 @@ def test_no_words_print_the_help():
         (["adapt", "x", "kitchen/season", "--strategy", "fine-tun"], "fine-tune"),
         (["train", "kitchn/season"], "kitchen/season"),
         (["train", "kitchen/season", "--from", "nowhere"], "nowhere"),
+        (["train", TOY, "--set", "outr_rate=1"], "'outer_rate'"),
+        (["train", TOY, "--set", "outer_rate=fast"], "expected float"),
+        (["train", TOY, "--set", "seed=1"], "option of its own"),
+        (["train", TOY, "--set", "outer_rate"], "NAME=VALUE"),
         (["watch", TOY, "--episodes", "0"], "at least 1"),
         (["report", "nowhere"], "run folder"),
     ],
@@ -308,6 +313,19 @@ def test_report_is_written_into_the_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "toy/reach" in (tmp_path / "report.html").read_text()
     assert str(tmp_path / "report.html") in done.stdout
+
+
+def test_train_takes_the_fields_of_a_config_and_adapt_what_it_wrote(tmp_path):
+    tiny = ("--set", "num_tasks=2", "episodes=2", "inner_updates=1", "hidden=[8]")
+    done = metarl("train", TOY, "--iterations", "1", "--out", tmp_path / "run", *tiny)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["num_tasks"], config["hidden"]) == (2, [8])
+    options = ("--updates", "2", "--episodes", "2", "--num-tasks", "2")
+    done = metarl("adapt", tmp_path / "run", TOY, *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("maml on toy/reach, success after each update  0: ")
+    assert "2: " in done.stdout
 
 
 def test_default_folder_has_no_slashes():

@@ -22,6 +22,7 @@ def train(
     backend: str,
     device: str,
     start: Path | None,
+    set: tuple[str, ...],
 ) -> int:
     """Train a policy on a family's training tasks.
 
@@ -33,7 +34,7 @@ def train(
     family_class(family)
     if start is not None and not start.exists():
         raise CheckpointError(f"no checkpoint {start}; expected a file or a run folder")
-    from metarl.training import METHODS
+    from metarl.training import METHODS, parse_settings
     from metarl.training import train as train_policy
 
     if method not in METHODS:
@@ -50,6 +51,7 @@ def train(
         backend=backend,
         device=device,
         start=start,
+        **parse_settings(set),
     )
     say(f"wrote {written}")
     return 0
