@@ -67,7 +67,7 @@ class MamlConfig:
     episodes: int = 10
     inner_updates: int = 5
     inner_rate: float = 1e-3
-    context_rate: float | None = 0.5
+    context_rate: float | None = 0.25
     inner_clip: float | None = 0.8
     learn_rates: bool = True
     first_order: bool = False
