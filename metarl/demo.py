@@ -34,7 +34,7 @@ from metarl.sim.mp4 import write_film
 from metarl.sim.worlds import Worlds
 from metarl.types import take
 
-FAMILIES = ("kitchen/season",)
+FAMILIES = ("kitchen/season", "kitchen/heat")
 SCENE = "kitchen/ingredients"
 METHODS = ("scratch", "fine-tune", "maml")
 SHOWN = (0, 1, 3, 5)  # updates in the printed table

@@ -11,7 +11,7 @@ from metarl.rewards import closeness, distance
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
-from metarl_kitchen.arm import NUM_USERDATA, observe_hand, place_hand, steer
+from metarl_kitchen.arm import NUM_USERDATA, OPEN_M, observe_hand, place_hand, steer
 from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.furniture import kitchen_mjcf, vessel
 from metarl_kitchen.kitchen import KitchenFamily
@@ -28,11 +28,18 @@ FRICTION = (0.5, 1.2)
 
 BOARD = f"""
 <geom name="board" type="box" size=".11 .11 {BOARD_TOP_M / 2}" pos=".50 -.18 {BOARD_TOP_M / 2}" material="wood" class="fixed"/>"""
+# The largest size: physics filters contacts by bounding spheres, which configure() leaves alone.
 FOOD = """
 <body name="food" pos=".5 -.18 .04">
   <freejoint name="food"/>
-  <geom name="food" type="box" size=".015 .015 .015" mass=".05" rgba=".93 .48 .12 1" class="thing" friction="1 .01 .001"/>
+  <geom name="food" type="{kind}" size="{size}" mass=".05" rgba="{colour}" class="thing" condim="6" friction="1 .01 .003"/>
 </body>"""
+SHAPES = {
+    "cube": ("box", ".019 .019 .019", ".97 .93 .80 1"),  # tofu
+    "slice": ("cylinder", ".019 .019", ".93 .48 .12 1"),  # carrot
+    "ball": ("ellipsoid", ".019 .019 .019", ".85 .16 .12 1"),  # tomato
+}
+CUBE, SLICE, BALL = range(3)
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,11 @@ class AddTask:
         "m", (PAN_X[0], PAN_Y[0]), (PAN_X[1], FAR_PAN_Y[1]), hidden=True, doc="place of the pan"
     )
     size_m: np.ndarray = varies(
-        "m", (SIZE_M[0],) * 3, (SIZE_M[1],) * 3, hidden=False, doc="half edges of the food"
+        "m", (SIZE_M[0],) * 3, (SIZE_M[1],) * 3, hidden=False, doc="half extents of the food"
     )
     mass_kg: np.ndarray = varies("kg", *MASS_KG, hidden=True, doc="mass of the food")
     friction: np.ndarray = varies("1", *FRICTION, hidden=True, doc="sliding friction of the food")
+    model: np.ndarray = None  # type: ignore[assignment]  # row of SHAPES
 
 
 @register("kitchen/add")
@@ -58,13 +66,20 @@ class Add(KitchenFamily[AddTask]):
 
     task_type = AddTask
     horizon = 60
-    weights = {"reach": 0.3, "hold": 0.3, "carry": 1.0, "inside": 1.0}
+    weights = {"reach": 0.4, "grip": 0.2, "lift": 0.5, "carry": 1.0, "inside": 1.5}
     floor_m = BOARD_TOP_M + 0.008
+    idle_actions = (4,)  # the hand points straight down
 
     def models(self) -> dict[str, str]:
-        """A board with one piece of food, and a pan."""
-        pan = vessel("pan", PAN_RADIUS_M, PAN_HEIGHT_M, "iron", handle=True)
-        return {"kitchen": kitchen_mjcf(BOARD + pan + FOOD, num_userdata=NUM_USERDATA)}
+        """A board with one piece of food, and a pan: one model a shape."""
+        things = BOARD + vessel("pan", PAN_RADIUS_M, PAN_HEIGHT_M, "iron", handle=True)
+        return {
+            name: kitchen_mjcf(
+                things + FOOD.format(kind=kind, size=size, colour=colour),
+                num_userdata=NUM_USERDATA,
+            )
+            for name, (kind, size, colour) in SHAPES.items()
+        }
 
     def sample(self, rng: Streams, n: int, split: Split) -> AddTask:
         """Draw food and pan; cells of the pan's y are held out, far lies beyond."""
@@ -72,7 +87,9 @@ class Add(KitchenFamily[AddTask]):
         y = draw(rng, split, *PAN_Y, far=FAR_PAN_Y)
         pan = np.stack([rng.uniform(*PAN_X), y], axis=1)
         size = rng.uniform(*SIZE_M, size=3)
-        return AddTask(food, pan, size, rng.uniform(*MASS_KG), rng.uniform(*FRICTION))
+        shape = np.minimum((rng.uniform() * len(SHAPES)).astype(int), len(SHAPES) - 1)
+        size[:, 1] = np.where(shape == SLICE, size[:, 0], size[:, 1])  # a slice is round
+        return AddTask(food, pan, size, rng.uniform(*MASS_KG), rng.uniform(*FRICTION), shape)
 
     def in_split(self, task: AddTask, split: Split) -> np.ndarray:
         """Say which tasks belong to a split, (n,) bool."""
@@ -83,12 +100,12 @@ class Add(KitchenFamily[AddTask]):
     def configure(self, worlds: Scene, ids: np.ndarray, task: AddTask) -> None:
         """Give the food its size, mass, inertia and friction."""
         geom, body = worlds.id("geom", "food"), worlds.id("body", "food")
-        worlds.model_field("geom_size")[ids, geom] = task.size_m
+        slices = (task.model == SLICE)[:, None]
+        size = np.where(slices, task.size_m[:, [0, 2, 2]] * [1.0, 1.0, 0.0], task.size_m)
+        worlds.model_field("geom_size")[ids, geom] = size
         worlds.model_field("geom_friction")[ids, geom, 0] = task.friction
         worlds.model_field("body_mass")[ids, body] = task.mass_kg
-        square = task.size_m**2
-        inertia = (square.sum(axis=1, keepdims=True) - square) * task.mass_kg[:, None] / 3.0
-        worlds.model_field("body_inertia")[ids, body] = inertia
+        worlds.model_field("body_inertia")[ids, body] = task.mass_kg[:, None] * _inertia(task)
 
     def reset(self, worlds: Scene, ids: np.ndarray, task: AddTask, rng: Streams) -> None:
         """Lay the food on the board, put the pan down, hold the hand above the board."""
@@ -102,30 +119,38 @@ class Add(KitchenFamily[AddTask]):
         )
         place_hand(worlds, ids, np.array([0.50, -0.05, 0.18]) + rng.uniform(-0.03, 0.03, size=3))
 
+    def act(self, worlds: Scene, task: AddTask, action: np.ndarray) -> None:
+        """Move the hand, upright."""
+        super().act(worlds, task, np.where(np.arange(6) == 4, 0.0, action))
+
     def observe(self, worlds: Scene, task: AddTask) -> dict[str, np.ndarray]:
-        """The hand, and the food: where it is, how it moves, how it lies."""
+        """The hand, and the food: where it is, how it moves, how it lies, which shape it has."""
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")
         away = (food - hand) / 0.1
         place = (food - [0.5, 0.0, 0.05]) / 0.2
         speed = worlds.joint_vel("food")[:, :3]
         lies = worlds.body_mat("food")[:, :2]
         return {
-            "robot": observe_hand(worlds),
-            "object": np.concatenate([away, place, speed, lies], axis=1),
+            "robot": np.delete(observe_hand(worlds), 7, axis=1),  # the tilt, which is constant
+            "object": np.concatenate([away, place, speed, lies, np.eye(3)[task.model]], axis=1),
         }
 
     def terms(self, worlds: Scene, task: AddTask, action: np.ndarray) -> dict[str, np.ndarray]:
-        """Reach the food, hold it off the board, carry it to the pan, leave it inside."""
+        """Reach the food, close on it, lift it, carry it to the pan, leave it inside."""
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")
-        inside = self._inside(worlds, task)
-        held = (distance(food, hand) < 0.025) & (
-            food[:, 2] > BOARD_TOP_M + task.size_m[:, 2] + 0.01
-        )
+        there = self._offset(worlds, task) < 0.8 * PAN_RADIUS_M  # above the pan or in it
+        away = distance(food, hand)
+        near = away < 0.03
+        closed = 1.0 - worlds.qpos[:, 7] / OPEN_M
+        height = food[:, 2] - BOARD_TOP_M - task.size_m[:, 2]
+        lifted = np.clip(height / 0.05, 0.0, 1.0) * near
+        over = closeness(self._offset(worlds, task), 0.6) * lifted
         return {
-            "reach": np.maximum(closeness(distance(food, hand), 0.4), inside) - 1.0,
-            "hold": np.maximum(held, inside).astype(float),
-            "carry": closeness(self._offset(worlds, task), 0.6) - 1.0,
-            "inside": inside.astype(float),
+            "reach": np.maximum(0.5 * closeness(away, 0.4) + 0.5 * closeness(away, 0.06), there),
+            "grip": np.maximum(near * closed, there),
+            "lift": np.maximum(lifted, there),
+            "carry": np.maximum(over, there),
+            "inside": self._inside(worlds, task).astype(float),
         }
 
     def success(self, worlds: Scene, task: AddTask) -> np.ndarray:
@@ -166,3 +191,14 @@ class Add(KitchenFamily[AddTask]):
     def _inside(self, worlds: Scene, task: AddTask) -> np.ndarray:
         low = worlds.body_pos("food")[:, 2] < PAN_HEIGHT_M + 0.005
         return (self._offset(worlds, task) < PAN_RADIUS_M) & low
+
+
+def _inertia(task: AddTask) -> np.ndarray:
+    """Principal moments of inertia of each food per mass [m^2], (n, 3)."""
+    square = task.size_m**2
+    others = square.sum(axis=1, keepdims=True) - square  # b^2 + c^2 for axis a, and so on
+    rim, half = square[:, 0], square[:, 2]
+    across = rim / 4.0 + half / 3.0
+    slices = np.stack([across, across, rim / 2.0], axis=1)
+    shape = task.model[:, None]
+    return np.where(shape == SLICE, slices, others / np.where(shape == BALL, 5.0, 3.0))
