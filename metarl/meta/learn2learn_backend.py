@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from metarl.errors import ConfigError, MissingDependencyError
 from metarl.losses import surrogate
 from metarl.meta.inner import Batch, log_prob_of
-from metarl.meta.outer import Gradients, Outer, weigh
+from metarl.meta.outer import Gradients, Outer
 
 INSTALL = 'pip install learn2learn==0.2.0 --config-settings "--build-option=build_ext"'
 
@@ -87,7 +87,7 @@ def _task_loss(learner: Any, batches: Sequence[Batch], outer: Outer) -> Tensor:
         if outer.multi_step or u == len(batches) - 2:
             post = batches[u + 1]
             losses.append(outer.loss(learner(post.obs), post))
-    return weigh(losses)
+    return torch.stack(losses).mean()
 
 
 def _single(rates: Mapping[str, Tensor]) -> float:

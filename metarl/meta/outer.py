@@ -63,7 +63,7 @@ def outer_loss(
         The mean loss over tasks (and judged updates), shape ().
     Source: Rothfuss et al. 2018, arXiv:1810.06784, algorithm 1; the multi-step loss is
         Antoniou et al. 2018, arXiv:1810.09502, section 4.
-    Deviation: No KL penalty; for the weights of the judged updates see `weigh`.
+    Deviation: No KL penalty; every judged update weighs the same.
     """
     inner_loss = policy_gradient(policy)
     now = expand(params, len(batches[0].obs))
@@ -76,19 +76,7 @@ def outer_loss(
         if outer.multi_step or u == len(batches) - 2:
             post = batches[u + 1]
             losses.append(outer.loss(apply(policy, now, post.obs), post).mean())
-    return weigh(losses)
-
-
-def weigh(losses: Sequence[Tensor]) -> Tensor:
-    """Average the losses after updates 1 .. U, number u in proportion to u.
-
-    All count, so that every update learns; the last, which is what a user gets, counts most.
-    With equal weights the rates of the later updates die out: what is nearly right after two
-    updates then loses more by moving on than it gains.
-    """
-    stacked = torch.stack(list(losses))
-    weights = torch.arange(1, len(losses) + 1, dtype=stacked.dtype, device=stacked.device)
-    return (weights * stacked).sum() / weights.sum()
+    return torch.stack(losses).mean()
 
 
 def outer_gradients(
