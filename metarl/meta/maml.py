@@ -44,8 +44,7 @@ class MamlConfig:
         first_order: Ignore second derivatives (FOMAML).
         multi_step: Judge the policy after every inner update, not only after the last.
         outer_rate: Adam's rate for the parameters.
-        rates_rate: Adam's rate for the inner rates, relative to their first values: the many
-            small rates of the weights would drown in steps that suit the context's.
+        rates_rate: Adam's rate for the inner rates.
         anneal: Share of the budget, at its end, over which both outer rates fall linearly to 0.
         outer_epochs: Adam steps on each iteration's data.
         clip: PPO's clip on post-update data.
@@ -73,7 +72,7 @@ class MamlConfig:
     first_order: bool = False
     multi_step: bool = True
     outer_rate: float = 2e-3
-    rates_rate: float = 2e-2
+    rates_rate: float = 1e-2
     anneal: float = 0.5
     outer_epochs: int = 3
     clip: float = 0.2
@@ -115,11 +114,6 @@ class MamlConfig:
             "torch, or learn_rates=False, context_rate=None and inner_clip=None: learn2learn has"
             " one fixed rate",
         )  # fmt: skip
-
-    def first_rate(self, name: str) -> float:
-        """The first inner rate of a parameter."""
-        special = name == "context" and self.context_rate is not None
-        return self.context_rate if special else self.inner_rate  # type: ignore[return-value]
 
     @property
     def outer(self) -> Outer:
@@ -169,11 +163,10 @@ class MamlTrainer:
             self.worlds.spec.hidden,
         )  # fmt: skip
         groups: list[dict[str, Any]] = [{"params": list(self.params.values())}]
-        self._outer_rates = [config.outer_rate]
         if config.learn_rates:
-            for name, rate in self.rates.items():
-                groups.append({"params": [rate.requires_grad_()]})
-                self._outer_rates.append(config.rates_rate * abs(config.first_rate(name)))
+            for rate in self.rates.values():
+                rate.requires_grad_()
+            groups.append({"params": list(self.rates.values()), "lr": config.rates_rate})
         self.optimizer = torch.optim.Adam(groups, lr=config.outer_rate)
         self.inner_loss = policy_gradient(self.policy)
         self.gradients = _backend(config.backend)
@@ -235,7 +228,7 @@ class MamlTrainer:
         if config.max_seconds is not None:
             left = min(left, 1.0 - self.seconds / config.max_seconds)
         share = max(0.0, min(1.0, left / config.anneal)) if config.anneal > 0.0 else 1.0
-        for group, rate in zip(self.optimizer.param_groups, self._outer_rates):
+        for group, rate in zip(self.optimizer.param_groups, (config.outer_rate, config.rates_rate)):
             group["lr"] = share * rate
 
     def _explore(self) -> tuple[list[Batch], list[Trajectories]]:
