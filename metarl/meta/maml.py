@@ -80,7 +80,7 @@ class MamlConfig:
     gamma: float = 0.95
     lam: float = 0.95
     entropy: float = 0.0
-    iterations: int = 200
+    iterations: int = 40
     max_seconds: float | None = None
     seed: int = 0
     hidden: tuple[int, ...] = (64, 64)
