@@ -93,7 +93,7 @@ class Train:
     family: FamilyName
     """a family's name, or module:name to import a module first"""
     method: str = "maml"
-    """how it learns: maml, ppo, ..."""
+    """how it learns: ppo and dagger (imitation) with the task in view, maml with it hidden"""
     seed: int = 0
     """of weights, worlds, tasks and noise"""
     max_seconds: float | None = None
@@ -227,7 +227,3 @@ def _run(given: list[str]) -> int:
         commands, prog="metarl", description=about, args=given or ["--help"]
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

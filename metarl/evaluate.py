@@ -49,6 +49,8 @@ class Protocol:
         rate: Adam's rate of fine-tuning.
         epochs: Adam steps on each update's episodes of fine-tuning.
         log_std: First log standard deviation of the actions; a meta-trained policy has its own.
+        gamma: Discount per control step of fine-tuning; inner loops have their own.
+        lam: Of fine-tuning's generalised advantage estimate.
     """
 
     num_tasks: int = 20
@@ -60,6 +62,8 @@ class Protocol:
     rate: float = 1e-2
     epochs: int = 10
     log_std: float = -1.0
+    gamma: float = 0.95
+    lam: float = 0.95
 
     def __post_init__(self) -> None:
         for name in ("num_tasks", "episodes", "eval_episodes"):
@@ -214,23 +218,22 @@ def _adaptation(
         raise UnknownNameError("adaptation method", method, METHODS)
     k, updates = protocol.num_tasks, protocol.updates
     policy = _fitting(checkpoint, worlds)
-    config = checkpoint.meta["config"]  # every method discounts as its policy was trained
-    if method != "maml":
-        with torch.no_grad():
-            policy.log_std.fill_(protocol.log_std)
     if method in BY_INNER_LOOP:
+        config = dataclasses.asdict(UNTRAINED)
         if method == "maml":
-            rates, clip = load_rates(checkpoint), config["inner_clip"]
+            config, rates = checkpoint.meta["config"], load_rates(checkpoint)
         else:
+            _explore(policy, protocol.log_std if UNTRAINED.log_std is None else UNTRAINED.log_std)
             rates = initial_rates(
-                parameters_of(policy), 1, UNTRAINED.inner_rate, UNTRAINED.context_rate,
-                worlds.spec.hidden,
+                parameters_of(policy), UNTRAINED.inner_updates, UNTRAINED.inner_rate,
+                UNTRAINED.context_rate, worlds.spec.hidden, UNTRAINED.context_decay,
             )  # fmt: skip
-            clip = UNTRAINED.inner_clip
         return policy, adapt_policy(
             worlds, policy, parameters_of(policy), rates, num_tasks=k, updates=updates,
-            generator=generator, gamma=config["gamma"], lam=config["lam"], clip=clip,
+            generator=generator, gamma=config["gamma"], lam=config["lam"],
+            clip=config["inner_clip"],
         )  # fmt: skip
+    _explore(policy, protocol.log_std)
     strategy = get_strategy(method)
     policy = prepare(policy, strategy, generator=generator)
     if strategy.start == "scratch":
@@ -240,13 +243,18 @@ def _adaptation(
         rate=protocol.rate * strategy.rate_scale,
         epochs=protocol.epochs,
         frozen_trunk=not strategy.train_trunk,
-        gamma=config["gamma"],
-        lam=config["lam"],
+        gamma=protocol.gamma,
+        lam=protocol.lam,
     )
     return policy, fine_tune(
         worlds, policy, parameters_of(policy), how, num_tasks=k, updates=updates,
         generator=generator,
     )  # fmt: skip
+
+
+def _explore(policy: GaussianPolicy, log_std: float) -> None:
+    with torch.no_grad():
+        policy.log_std.fill_(log_std)
 
 
 def _fitting(checkpoint: Checkpoint, worlds: Worlds) -> GaussianPolicy:

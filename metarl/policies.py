@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metarl.errors import CheckpointError
+from metarl.trained import part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,11 +45,7 @@ def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
     from metarl.nn.policy import GaussianPolicy
 
     meta = checkpoint.meta
-    state = {
-        name.removeprefix("policy."): tensor
-        for name, tensor in checkpoint.tensors.items()
-        if name.startswith("policy.")
-    }
+    state = part("policy", checkpoint.tensors)
     try:
         policy = GaussianPolicy(
             sum(meta["blocks"].values()),
@@ -74,11 +71,7 @@ def load_rates(checkpoint: Checkpoint) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If it has none.
     """
-    rates = {
-        name.removeprefix("rates."): tensor
-        for name, tensor in checkpoint.tensors.items()
-        if name.startswith("rates.")
-    }
+    rates = part("rates", checkpoint.tensors)
     if not rates:
         raise CheckpointError(
             f"a checkpoint of method {checkpoint.meta.get('method')!r} has no inner rates;"

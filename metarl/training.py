@@ -15,12 +15,19 @@ from metarl.config import describe_config, load_config
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.registry import make_family
 from metarl.runs import latest_checkpoint
+from metarl.trained import part
 
 
 def _ppo() -> tuple[type[Any], type[Any]]:
     from metarl.rl.ppo import PpoConfig, PpoTrainer
 
     return PpoConfig, PpoTrainer
+
+
+def _dagger() -> tuple[type[Any], type[Any]]:
+    from metarl.rl.dagger import DaggerConfig, DaggerTrainer
+
+    return DaggerConfig, DaggerTrainer
 
 
 def _maml() -> tuple[type[Any], type[Any]]:
@@ -30,7 +37,11 @@ def _maml() -> tuple[type[Any], type[Any]]:
 
 
 # Each gives its config and its trainer, and is imported only when it is asked for.
-METHODS: dict[str, Callable[[], tuple[type[Any], type[Any]]]] = {"ppo": _ppo, "maml": _maml}
+METHODS: dict[str, Callable[[], tuple[type[Any], type[Any]]]] = {
+    "ppo": _ppo,
+    "dagger": _dagger,
+    "maml": _maml,
+}
 
 # What learn2learn's learner can do: one fixed rate for all parameters.
 PLAIN = {"inner_rate": 0.01, "learn_rates": False, "context_rate": None, "inner_clip": None}
@@ -54,7 +65,7 @@ def train(
 
     Args:
         family: Name of the family.
-        method: ``ppo`` or ``maml``.
+        method: One of `METHODS`.
         seed: Of everything that is drawn.
         max_seconds: Training time [s]; None: the method's own budget.
         iterations: Iterations; None: the method's own number.
@@ -132,6 +143,5 @@ def _initial(start: Path | None) -> tuple[dict[str, Any] | None, tuple[int, ...]
 
     found = read_checkpoint(start)
     hidden = found.meta.get("config", {}).get("hidden")
-    prefix = "policy."
-    tensors = {n.removeprefix(prefix): t for n, t in found.tensors.items() if n.startswith(prefix)}
+    tensors = part("policy", found.tensors)
     return tensors, None if hidden is None else tuple(hidden)

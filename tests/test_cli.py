@@ -29,7 +29,7 @@ LIMIT_S = 3.0  # the goal is 1 s on an idle machine; a busy one may take three t
 
 def metarl(*words: str | Path, cwd: Path = HERE) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    command = [sys.executable, "-m", "metarl.cli", *map(str, words)]
+    command = [sys.executable, "-m", "metarl", *map(str, words)]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
 
 

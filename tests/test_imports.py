@@ -15,7 +15,17 @@ ENVS = sorted(p.name for p in (ROOT / "envs").iterdir() if (p / "__init__.py").e
 LEVELS = [
     {"errors"},
     {"types"},
-    {"rewards", "losses", "nn", "streams", "state", "signals", "checkpoint", "statistics"},
+    {
+        "rewards",
+        "losses",
+        "nn",
+        "streams",
+        "state",
+        "signals",
+        "checkpoint",
+        "statistics",
+        "trained",
+    },
     {"family", "registry", "sim", "config"},
     {"rollout", "interop", "runs", "training_loop"},
     {"rl", "meta", "multitask", "transfer", "perception"},

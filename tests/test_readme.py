@@ -22,7 +22,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line with the example's folder on the path."""
     env = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(
-        [sys.executable, "-m", "metarl.cli", *arguments],
+        [sys.executable, "-m", "metarl", *arguments],
         cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
@@ -48,6 +48,6 @@ def test_every_command_of_the_readme_exists():
     assert len(names) >= 5
     for name in names:
         done = subprocess.run(
-            [sys.executable, "-m", "metarl.cli", name, "--help"], capture_output=True, check=False
+            [sys.executable, "-m", "metarl", name, "--help"], capture_output=True, check=False
         )
         assert done.returncode == 0, name

@@ -55,6 +55,7 @@ def initial_rates(
     rate: float,
     context_rate: float | None = None,
     hidden: Sequence[bool] | None = None,
+    context_decay: float = 1.0,
 ) -> Params:
     """Make inner rates, one a parameter element and update.
 
@@ -65,12 +66,15 @@ def initial_rates(
         context_rate: That of the parameter ``context``; None: as the others.
         hidden: Which of the context's elements stand for hidden fields; the rates of the
             others, which a policy sees, are then 0. None: all.
+        context_decay: Factor from one update's context rate to the next one's: far at first,
+            then finer.
     Returns:
         By name, each (U, ...).
     """
     rates = {name: p.detach().new_full((num_updates, *p.shape), rate) for name, p in params.items()}
     if context_rate is not None:
-        rates["context"].fill_(context_rate)
+        decay = context_decay ** torch.arange(num_updates, dtype=rates["context"].dtype)
+        rates["context"][:] = (context_rate * decay)[:, None]
         if hidden is not None:
             rates["context"][:, ~torch.tensor(hidden, dtype=torch.bool)] = 0.0
     return rates

@@ -23,6 +23,7 @@ from metarl.nn.policy import GaussianPolicy
 from metarl.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
 from metarl.state import flatten, unflatten
+from metarl.trained import describe, join, part
 from metarl.types import repeat
 
 BACKENDS = ("torch", "learn2learn")
@@ -39,6 +40,7 @@ class MamlConfig:
         inner_rate: First value of every inner rate.
         context_rate: That of the task context, where it stands for hidden fields; None: as the
             others.
+        context_decay: Factor from each inner update's first context rate to the next one's.
         inner_clip: Smooth bound of every element of the inner gradient; None: no bound.
         learn_rates: Learn one inner rate a parameter element and update.
         first_order: Ignore second derivatives (FOMAML).
@@ -67,6 +69,7 @@ class MamlConfig:
     inner_updates: int = 5
     inner_rate: float = 1e-3
     context_rate: float | None = 0.25
+    context_decay: float = 1.0
     inner_clip: float | None = 0.8
     learn_rates: bool = True
     first_order: bool = False
@@ -95,7 +98,7 @@ class MamlConfig:
         for name in ("outer_rate", "rates_rate", "clip", "max_grad_norm"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
-        for name in ("gamma", "lam", "anneal"):
+        for name in ("gamma", "lam", "anneal", "context_decay"):
             value = getattr(self, name)
             _require(0.0 <= value <= 1.0, name, value, "a number in [0, 1]")
         _require(math.isfinite(self.inner_rate), "inner_rate", self.inner_rate, "a finite number")
@@ -160,7 +163,7 @@ class MamlTrainer:
         self.params = parameters_of(self.policy)
         self.rates = initial_rates(
             self.params, config.inner_updates, config.inner_rate, config.context_rate,
-            self.worlds.spec.hidden,
+            self.worlds.spec.hidden, config.context_decay,
         )  # fmt: skip
         groups: list[dict[str, Any]] = [{"params": list(self.params.values())}]
         if config.learn_rates:
@@ -303,30 +306,18 @@ class MamlTrainer:
         state = self.state_dict()
         policy, rates = state.pop("policy"), state.pop("rates")
         tensors, meta = flatten(state)
-        tensors |= {f"policy.{name}": value for name, value in policy.items()}
-        tensors |= {f"rates.{name}": value for name, value in rates.items()}
-        meta |= {
-            "method": self.method,
-            "family": self.family.id,
-            "blocks": dict(self.worlds.spec.blocks),
-            "action_dim": self.worlds.spec.action_dim,
-            "config": dataclasses.asdict(self.config),
-            "steps": self.num_steps,
-            "seconds": self.seconds,
-        }
+        tensors |= join("policy", policy) | join("rates", rates)
+        meta |= describe(
+            self.method, self.family.id, self.worlds.spec, self.config,
+            steps=self.num_steps, seconds=self.seconds,
+        )  # fmt: skip
         return tensors, meta
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a `checkpoint`."""
         tensors = checkpoint.tensors
         state = unflatten(tensors, checkpoint.meta)
-        for part in ("policy", "rates"):
-            prefix = f"{part}."
-            state[part] = {
-                name.removeprefix(prefix): value
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
+        state |= {name: part(name, tensors) for name in ("policy", "rates")}
         self.load_state_dict(state)
 
 

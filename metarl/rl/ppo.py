@@ -29,6 +29,7 @@ from metarl.nn.policy import GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
 from metarl.rl.random_state import lend, read_random_state
 from metarl.state import flatten, unflatten
+from metarl.trained import describe, join, part
 from metarl.types import Spec
 
 
@@ -253,17 +254,12 @@ class PpoTrainer:
             "progress": (self.iteration, self.num_steps, self.seconds),
         }
         tensors, meta = flatten(state)
-        tensors |= {f"policy.{n}": v.detach() for n, v in net.actor.state_dict().items()}
-        tensors |= {f"critic.{n}": v.detach() for n, v in net.critic.state_dict().items()}
-        meta |= {
-            "method": self.method,
-            "family": self.family.id,
-            "blocks": dict(env.worlds.spec.blocks),
-            "action_dim": env.worlds.spec.action_dim,
-            "config": dataclasses.asdict(self.config),
-            "steps": self.num_steps,
-            "seconds": self.seconds,
-        }
+        tensors |= join("policy", net.actor.state_dict())
+        tensors |= join("critic", net.critic.state_dict())
+        meta |= describe(
+            self.method, self.family.id, env.worlds.spec, self.config,
+            steps=self.num_steps, seconds=self.seconds,
+        )  # fmt: skip
         return tensors, meta
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -271,8 +267,8 @@ class PpoTrainer:
         net, env, tensors = self.networks, self.env, checkpoint.tensors
         state = unflatten(tensors, checkpoint.meta)
         try:
-            net.actor.load_state_dict(_part(tensors, "policy."))
-            net.critic.load_state_dict(_part(tensors, "critic."))
+            net.actor.load_state_dict(part("policy", tensors))
+            net.critic.load_state_dict(part("critic", tensors))
         except RuntimeError as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
         net.optimizer.load_state_dict(state["optimizer"])
@@ -284,7 +280,3 @@ class PpoTrainer:
         self.model._last_episode_starts = np.ones(self.config.num_worlds, bool)
         self.model.num_timesteps, self.model._n_updates = state["counters"]
         self.iteration, self.num_steps, self.seconds = state["progress"]
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,254 @@
+"""Pretraining by imitation: a policy that sees its task learns from the family's expert."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarl.checkpoint import Checkpoint
+from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.family import TaskFamily
+from metarl.nn.network import load_partial
+from metarl.nn.policy import GaussianPolicy
+from metarl.sim.worlds import Worlds
+from metarl.state import flatten, unflatten
+from metarl.trained import describe, join, part
+
+NOT_LEARNED = ("context", "log_std")
+
+
+@dataclasses.dataclass(frozen=True)
+class DaggerConfig:
+    """Everything that decides what an imitation run computes.
+
+    Args:
+        num_worlds: N; an iteration is one episode in each.
+        minibatch: Samples in a gradient step.
+        epochs: Passes over an iteration's samples.
+        learning_rate: Adam's.
+        anneal: Share of the budget, at its end, over which the rate falls linearly to 0.
+        expert_iterations: First iterations, in which the expert acts.
+        max_grad_norm: Longest gradient; longer ones are shortened.
+        iterations: How many iterations the run has.
+        max_seconds: Stop after this wall time [s]; None: never.
+        seed: Of weights, worlds, tasks and noise.
+        hidden: Widths of the network's layers.
+        log_std: Log standard deviation of the actions while the learner acts, and of the
+            policy that is saved.
+        device: Where the network lives.
+        task_visible: Whether the policy sees the hidden task fields.
+    """
+
+    num_worlds: int = 512
+    minibatch: int = 2048
+    epochs: int = 4
+    learning_rate: float = 2e-3
+    anneal: float = 0.5
+    expert_iterations: int = 1
+    max_grad_norm: float = 1.0
+    iterations: int = 25
+    max_seconds: float | None = None
+    seed: int = 0
+    hidden: tuple[int, ...] = (64, 64)
+    log_std: float = -1.2
+    device: str = "cpu"
+    task_visible: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("num_worlds", "minibatch", "epochs", "iterations"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
+        for name in ("expert_iterations", "seed"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "an integer >= 0")
+        for name in ("learning_rate", "max_grad_norm"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value > 0, name, value, "a finite number > 0")
+        _require(0 <= self.anneal <= 1, "anneal", self.anneal, "within [0, 1]")
+        limit = self.max_seconds
+        _require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
+
+
+def _require(holds: bool, name: str, value: object, valid: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} is {value!r}; expected {valid}")
+
+
+class DaggerTrainer:
+    """Trains a policy on the expert's answers to the states that the policy itself gets into.
+
+    Args:
+        family: The family; it must have an expert.
+        config: Everything else that decides what is computed.
+        initial: Parameters of a `GaussianPolicy` to start from; those that fit are taken,
+            but for the task context: it stays zero while the task is seen.
+        num_threads: Physics threads; 0 takes every core. It changes no result.
+    Raises:
+        ConfigError: If the family has no expert, or none of the initial parameters fits.
+    Source: Ross et al. 2011, arXiv:1011.0686.
+    Deviation: Every iteration learns from its own episodes alone; with hundreds of worlds
+        these are enough, and nothing has to be stored.
+    """
+
+    method = "dagger"
+
+    def __init__(
+        self,
+        family: TaskFamily[Any],
+        config: DaggerConfig,
+        *,
+        initial: Mapping[str, Tensor] | None = None,
+        num_threads: int = 0,
+    ):
+        if type(family).expert is TaskFamily.expert:
+            raise ConfigError(f"{family.id or type(family).__name__} has no expert to imitate")
+        self.family, self.config = family, config
+        self.worlds = Worlds(
+            family,
+            config.num_worlds,
+            seed=config.seed,
+            task_visible=config.task_visible,
+            num_threads=num_threads,
+        )
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.policy = self._build_policy(initial)
+        self.learned = [p for n, p in self.policy.named_parameters() if n not in NOT_LEARNED]
+        self.optimizer = torch.optim.Adam(self.learned, lr=config.learning_rate)
+        self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
+
+    def _build_policy(self, initial: Mapping[str, Tensor] | None) -> GaussianPolicy:
+        spec, config = self.worlds.spec, self.config
+        policy = GaussianPolicy(
+            spec.obs_dim, spec.action_dim, spec.task_dim, self.generator, hidden=config.hidden
+        )
+        if initial is not None:
+            given = {n: tensor for n, tensor in initial.items() if n not in NOT_LEARNED}
+            report = load_partial(policy, given)
+            if not report.loaded:
+                raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
+        with torch.no_grad():
+            policy.log_std.fill_(config.log_std)
+        return policy.to(config.device)
+
+    def iterate(self) -> dict[str, float]:
+        """Run one episode in every world and learn what the expert would have done there.
+
+        Returns:
+            Metrics by name; success and return are those of whoever acted, noise included.
+        Raises:
+            TrainingError: If the policy is no longer finite; it keeps its last good state then.
+        """
+        start_s = time.perf_counter()
+        obs, wanted, outcome = self._collect()
+        good = {n: t.clone() for n, t in self.policy.state_dict().items()}
+        self._anneal()
+        loss = self._learn(obs, wanted)
+        if not all(torch.isfinite(p).all() for p in self.policy.parameters()):
+            self.policy.load_state_dict(good)
+            raise TrainingError("the policy is not finite any more; try a smaller learning_rate")
+        seconds = time.perf_counter() - start_s
+        self.iteration += 1
+        self.num_steps += len(obs)
+        self.seconds += seconds
+        return {
+            **outcome,
+            "loss": loss,
+            "num_steps": self.num_steps,
+            "steps_per_s": len(obs) / seconds,
+        }
+
+    def _collect(self) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """Run the worlds until every first episode has ended; ask the expert at each step.
+
+        Returns:
+            Observations (M, D), the expert's actions (M, A), and what the episodes came to.
+        """
+        worlds, by_expert = self.worlds, self.iteration < self.config.expert_iterations
+        worlds.assign(worlds.sample("train"))
+        obs, n = worlds.reset(), worlds.num_worlds
+        alive, success, returns = np.ones(n, bool), np.zeros(n, bool), np.zeros(n)
+        seen, wanted = [], []
+        while alive.any():
+            answer = np.clip(worlds.expert(), -1.0, 1.0)
+            seen.append(obs[alive])
+            wanted.append(answer[alive])
+            step = worlds.step(answer if by_expert else self._act(obs))
+            returns += np.where(alive, step.reward, 0.0)
+            success = np.where(alive, step.success, success)
+            alive &= ~(step.terminated | step.truncated)
+            obs = step.obs
+            if worlds.done.any() and alive.any():
+                obs = worlds.reset(worlds.done)
+        x, y = (torch.from_numpy(np.concatenate(rows)) for rows in (seen, wanted))
+        device = self.config.device
+        outcome = {"success": float(success.mean()), "return": float(returns.mean())}
+        return x.to(device), y.to(device), outcome
+
+    @torch.no_grad()
+    def _act(self, obs: np.ndarray) -> np.ndarray:
+        mean, log_std = self.policy(torch.from_numpy(obs).to(self.config.device))
+        noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
+        return (mean + log_std.exp() * noise).cpu().numpy()
+
+    def _learn(self, obs: Tensor, wanted: Tensor) -> float:
+        """Regress the mean action onto the expert's; returns the last pass's mean loss."""
+        total = 0.0
+        for _ in range(self.config.epochs):
+            total = 0.0
+            order = torch.randperm(len(obs), generator=self.generator).to(obs.device)
+            for rows in order.split(self.config.minibatch):
+                loss = ((self.policy(obs[rows])[0] - wanted[rows]) ** 2).mean()
+                self.optimizer.zero_grad()
+                loss.backward(inputs=self.learned)
+                torch.nn.utils.clip_grad_norm_(self.learned, self.config.max_grad_norm)
+                self.optimizer.step()
+                total += float(loss.detach()) * len(rows) / len(obs)
+        return total
+
+    def _anneal(self) -> None:
+        """Set the rate by what is left of the budget, in iterations or in time."""
+        config = self.config
+        left = 1.0 - self.iteration / config.iterations
+        if config.max_seconds is not None:
+            left = min(left, 1.0 - self.seconds / config.max_seconds)
+        share = max(0.0, min(1.0, left / config.anneal)) if config.anneal > 0.0 else 1.0
+        self.optimizer.param_groups[0]["lr"] = share * config.learning_rate
+
+    # State ------------------------------------------------------------------------------
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give what a run saves: ``policy.*``, and what resuming needs."""
+        state = {
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "worlds": self.worlds.state_dict(),
+            "progress": (self.iteration, self.num_steps, self.seconds),
+        }
+        tensors, meta = flatten(state)
+        tensors |= join("policy", self.policy.state_dict())
+        meta |= describe(
+            self.method, self.family.id, self.worlds.spec, self.config,
+            steps=self.num_steps, seconds=self.seconds,
+        )  # fmt: skip
+        return tensors, meta
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a `checkpoint` of the same family and config.
+
+        Raises:
+            CheckpointError: If it is of another policy.
+        """
+        state = unflatten(checkpoint.tensors, checkpoint.meta)
+        try:
+            self.policy.load_state_dict(part("policy", checkpoint.tensors))
+        except RuntimeError as error:
+            raise CheckpointError(f"this state is of another policy: {error}") from error
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.worlds.load_state_dict(state["worlds"])
+        self.iteration, self.num_steps, self.seconds = state["progress"]
