@@ -31,6 +31,7 @@ LEVELS = [
     {"rl", "meta", "multitask", "transfer", "perception"},
     {"evaluate", "report", "conformance", "adaptation"},
     {"cli", "commands", "demo"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FOR_FAMILIES = ("family", "types", "errors", "rewards", "sim", "registry", "streams")
