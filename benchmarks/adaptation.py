@@ -2,9 +2,9 @@
 
     python benchmarks/adaptation.py
 
-One cell is a family and a training seed: PPO trains a policy that sees its task, MAML goes
-on from it with the task hidden, and every method then adapts to the same held-out tasks on
-the same budget. Finished cells are kept as JSON and not run again; budgets are iterations,
+One cell is a family and a training seed: PPO (or imitation, where PPO finds no way) trains a
+policy that sees its task, MAML goes on from it with the task hidden, and every method then
+adapts to the same held-out tasks on the same budget. Finished cells are kept as JSON and not run again; budgets are iterations,
 so a cell does not depend on the machine's speed.
 """
 
@@ -35,10 +35,12 @@ from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
 from metarl.training import train
 
-FAMILIES = ("kitchen/season", "kitchen/heat")
-# Fields of MAML's config that differ from its defaults, chosen on train tasks with seed 100.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "kitchen/heat": {"context_rate": 0.5},
+# Which method trains the policy that the others start from, and for how many iterations of
+# one episode in each of 512 worlds.
+PRETRAINING = {
+    "kitchen/season": ("ppo", 70),
+    "kitchen/heat": ("ppo", 70),
+    "kitchen/add": ("dagger", 25),
 }
 
 
@@ -46,13 +48,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 class Config:
     """Which cells, and how much training each has."""
 
-    families: tuple[str, ...] = FAMILIES
+    families: tuple[str, ...] = tuple(PRETRAINING)
     """The families."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds."""
-    ppo_iterations: int = 70
-    """Iterations of pretraining, one episode in each of 512 worlds."""
-    maml_iterations: int = 40
+    maml_iterations: int = 60
     """Meta-iterations, six collections of 20 tasks x 10 episodes."""
     num_tasks: int = 20
     """Held-out tasks."""
@@ -72,25 +72,26 @@ def run_cell(family: str, seed: int, config: Config) -> dict[str, Any]:
     """Train and evaluate one cell."""
     slug = f"{family.replace('/', '-')}-s{seed}"
     start = time.perf_counter()
-    budget = {"ppo": config.ppo_iterations, "maml": config.maml_iterations}
-    paths: dict[str, Path] = {}
-    for method, iterations in budget.items():
-        out = config.runs / f"{slug}-{method}"
-        settings = SETTINGS.get(family, {}) if method == "maml" else {}
-        paths[method] = train(
-            family, method, seed=seed, iterations=iterations, out=out, resume=True,
-            start=paths.get("ppo"), **settings,
-        )  # fmt: skip
+    first, iterations = PRETRAINING[family]
+    runs = config.runs / slug
+    pretrained = train(
+        family, first, seed=seed, iterations=iterations, out=Path(f"{runs}-{first}"), resume=True
+    )
+    meta_trained = train(
+        family, "maml", seed=seed, iterations=config.maml_iterations, start=pretrained,
+        out=Path(f"{runs}-maml"), resume=True,
+    )  # fmt: skip
+    paths = {first: pretrained, "maml": meta_trained}
     found = {method: read_checkpoint(path) for method, path in paths.items()}
     protocol = Protocol(num_tasks=config.num_tasks, updates=config.updates)
     task_family = make_family(family)
     results = {}
     for method in METHODS:
-        checkpoint = found["maml" if method == "maml" else "ppo"]
+        checkpoint = found["maml" if method == "maml" else first]
         results[method] = evaluate_adaptation(task_family, method, checkpoint, protocol).to_json()
         print(f"{slug} {AdaptationResult.from_json(results[method])}", flush=True)
     levels = {
-        name: measure_ceiling(task_family, found["ppo"], protocol, task_visible=visible).tolist()
+        name: measure_ceiling(task_family, found[first], protocol, task_visible=visible).tolist()
         for name, visible in (("blind", False), ("ceiling", True))
     }
     return {
@@ -136,9 +137,7 @@ def ship(family: str, done: dict[str, Any], folder: Path) -> None:
         command = f"metarl train {family} --method {method} --seed {done['seed']}"
         command += f" --iterations {iterations} --out runs/{slug}-{method}"
         if method == "maml":
-            command += f" --from runs/{slug}-ppo"
-            if settings := SETTINGS.get(family):
-                command += " --set " + " ".join(f"{k}={v}" for k, v in settings.items())
+            command += f" --from runs/{slug}-{PRETRAINING[family][0]}"
         result = done["results"]["maml" if method == "maml" else "fine-tune"]
         meta |= {
             "command": command,

@@ -16,12 +16,12 @@ from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.furniture import kitchen_mjcf, vessel
 from metarl_kitchen.kitchen import KitchenFamily
 
-PAN_RADIUS_M, PAN_HEIGHT_M = 0.075, 0.035
+PAN_RADIUS_M, PAN_HEIGHT_M = 0.065, 0.035
 BOARD_TOP_M = 0.02
 CARRY_M = 0.11  # height at which the hand carries
 
 FOOD_X, FOOD_Y = (0.44, 0.56), (-0.24, -0.12)  # [m]
-PAN_X, PAN_Y, FAR_PAN_Y = (0.36, 0.62), (0.06, 0.26), (0.265, 0.30)  # [m]
+PAN_X, PAN_Y, FAR_PAN_Y = (0.36, 0.62), (0.04, 0.28), (0.285, 0.32)  # [m]
 SIZE_M = (0.011, 0.019)  # half edge, one per axis
 MASS_KG = (0.02, 0.20)
 FRICTION = (0.5, 1.2)
@@ -66,7 +66,7 @@ class Add(KitchenFamily[AddTask]):
 
     task_type = AddTask
     horizon = 60
-    weights = {"reach": 0.4, "grip": 0.2, "lift": 0.5, "carry": 1.0, "inside": 1.5}
+    weights = {"reach": 0.2, "grip": 0.1, "lift": 0.3, "carry": 3.0, "inside": 2.0}
     floor_m = BOARD_TOP_M + 0.008
     idle_actions = (4,)  # the hand points straight down
 

@@ -67,7 +67,7 @@ class Heat(KitchenFamily[HeatTask]):
     """Turn the stove's knob to the heat that a dish needs."""
 
     task_type = HeatTask
-    weights = {"reach": 0.5, "turn": 1.0}
+    weights = {"reach": 0.5, "turn": 1.0, "rest": 0.3}
     floor_m = KNOB_M - 0.005
 
     def models(self) -> dict[str, str]:
@@ -109,11 +109,13 @@ class Heat(KitchenFamily[HeatTask]):
         return {"robot": observe_hand(worlds), "object": knob}
 
     def terms(self, worlds: Scene, task: HeatTask, action: np.ndarray) -> dict[str, np.ndarray]:
-        """Hold the knob; have it at the wanted angle."""
+        """Hold the knob; have it at the wanted angle, and at rest there."""
         away = distance(self._handle(worlds), worlds.site_pos("grip"))
+        error = self._error(worlds, task)
         return {
             "reach": closeness(away, 0.3) - 1.0,
-            "turn": closeness(self._error(worlds, task), 1.0) - self._error(worlds, task) / 2.5,
+            "turn": closeness(error, 1.0) - error / 2.5,
+            "rest": np.where(error < 0.3, closeness(worlds.joint_vel("knob")[:, 0], 2.0) - 1.0, 0.0),
         }
 
     def success(self, worlds: Scene, task: HeatTask) -> np.ndarray:

@@ -43,7 +43,8 @@ class MamlConfig:
         context_decay: Factor from each inner update's first context rate to the next one's.
         inner_clip: Smooth bound of every element of the inner gradient; None: no bound.
         learn_rates: Learn one inner rate a parameter element and update.
-        first_order: Ignore second derivatives (FOMAML).
+        first_order: Ignore second derivatives (FOMAML): with few episodes a task they were
+            mostly noise.
         multi_step: Judge the policy after every inner update, not only after the last.
         outer_rate: Adam's rate for the parameters.
         rates_rate: Adam's rate for the inner rates.
@@ -68,26 +69,26 @@ class MamlConfig:
     episodes: int = 10
     inner_updates: int = 5
     inner_rate: float = 1e-3
-    context_rate: float | None = 0.25
-    context_decay: float = 1.0
-    inner_clip: float | None = 0.8
+    context_rate: float | None = 1.2
+    context_decay: float = 0.6
+    inner_clip: float | None = 0.4
     learn_rates: bool = True
-    first_order: bool = False
+    first_order: bool = True
     multi_step: bool = True
     outer_rate: float = 2e-3
-    rates_rate: float = 1e-2
+    rates_rate: float = 2e-3
     anneal: float = 0.5
     outer_epochs: int = 3
     clip: float = 0.2
     max_grad_norm: float = 1.0
-    gamma: float = 0.95
-    lam: float = 0.95
+    gamma: float = 0.9
+    lam: float = 0.8
     entropy: float = 0.0
-    iterations: int = 40
+    iterations: int = 60
     max_seconds: float | None = None
     seed: int = 0
     hidden: tuple[int, ...] = (64, 64)
-    log_std: float | None = -1.0
+    log_std: float | None = -1.3
     device: str = "cpu"
     backend: Literal["torch", "learn2learn"] = "torch"
     task_visible: bool = False

@@ -105,7 +105,7 @@ class DaggerTrainer:
         initial: Mapping[str, Tensor] | None = None,
         num_threads: int = 0,
     ):
-        if type(family).expert is TaskFamily.expert:
+        if not family.has_expert():
             raise ConfigError(f"{family.id or type(family).__name__} has no expert to imitate")
         self.family, self.config = family, config
         self.worlds = Worlds(
