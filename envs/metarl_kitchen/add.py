@@ -18,6 +18,7 @@ from metarl_kitchen.kitchen import KitchenFamily
 
 PAN_RADIUS_M, PAN_HEIGHT_M = 0.065, 0.035
 BOARD_TOP_M = 0.02
+BOARD_EDGE_M = -0.07  # y of the edge that faces the pan
 CARRY_M = 0.11  # height at which the hand carries
 
 FOOD_X, FOOD_Y = (0.44, 0.56), (-0.24, -0.12)  # [m]
@@ -144,7 +145,8 @@ class Add(KitchenFamily[AddTask]):
         closed = 1.0 - worlds.qpos[:, 7] / OPEN_M
         height = food[:, 2] - BOARD_TOP_M - task.size_m[:, 2]
         lifted = np.clip(height / 0.05, 0.0, 1.0) * near
-        over = closeness(self._offset(worlds, task), 0.6) * lifted
+        under_way = np.maximum(lifted, food[:, 1] > BOARD_EDGE_M + 0.02)  # or left on the counter
+        over = closeness(self._offset(worlds, task), 0.5) * under_way
         return {
             "reach": np.maximum(0.5 * closeness(away, 0.4) + 0.5 * closeness(away, 0.06), there),
             "grip": np.maximum(near * closed, there),

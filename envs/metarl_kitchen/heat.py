@@ -27,6 +27,8 @@ OFF_YAW_RAD = -1.2  # the hand's yaw that fits the knob when the stove is off
 KNOB_M = 0.05  # height at which the fingers hold the ridge
 OVER_M = 0.12
 FULL_RAD = 2.5
+NEAR_RAD, HOLD_STEPS = 0.12, 4  # a twentieth of the dial, for 0.2 s
+HELD = NUM_USERDATA  # control steps since the knob came near [1]
 
 KNOB_X, KNOB_Y = (0.42, 0.58), (-0.16, 0.16)  # [m]
 TARGET_RAD, FAR_RAD = (0.4, 2.1), (2.15, 2.4)
@@ -72,7 +74,7 @@ class Heat(KitchenFamily[HeatTask]):
 
     def models(self) -> dict[str, str]:
         """A stove with one knob; a spring turns it back when it is let go."""
-        return {"kitchen": kitchen_mjcf(STOVE, num_userdata=NUM_USERDATA)}
+        return {"kitchen": kitchen_mjcf(STOVE, num_userdata=NUM_USERDATA + 1)}
 
     def sample(self, rng: Streams, n: int, split: Split) -> HeatTask:
         """Draw stoves; cells of the target are held out, far lies beyond its range."""
@@ -99,6 +101,12 @@ class Heat(KitchenFamily[HeatTask]):
         worlds.qpos[ids, 6] += OFF_YAW_RAD
         worlds.userdata[ids, YAW] = OFF_YAW_RAD
         worlds.ctrl[ids, 5] = OFF_YAW_RAD
+        worlds.userdata[ids, HELD] = 0.0
+
+    def advance(self, worlds: Scene, task: HeatTask) -> None:
+        """Count for how long the knob has been near the wanted angle."""
+        near = self._error(worlds, task) < NEAR_RAD
+        worlds.userdata[:, HELD] = np.where(near, worlds.userdata[:, HELD] + 1.0, 0.0)
 
     def observe(self, worlds: Scene, task: HeatTask) -> dict[str, np.ndarray]:
         """The hand, and the knob: where it is, how far it is turned, how it fits the hand."""
@@ -115,13 +123,14 @@ class Heat(KitchenFamily[HeatTask]):
         return {
             "reach": closeness(away, 0.3) - 1.0,
             "turn": closeness(error, 1.0) - error / 2.5,
-            "rest": np.where(error < 0.3, closeness(worlds.joint_vel("knob")[:, 0], 2.0) - 1.0, 0.0),
+            "rest": np.where(
+                error < 0.3, closeness(worlds.joint_vel("knob")[:, 0], 2.0) - 1.0, 0.0
+            ),
         }
 
     def success(self, worlds: Scene, task: HeatTask) -> np.ndarray:
-        """Within 0.12 rad of the wanted angle (a twentieth of the dial), and at rest."""
-        slow = np.abs(worlds.joint_vel("knob")[:, 0]) < 0.5
-        return (self._error(worlds, task) < 0.12) & slow
+        """Within 0.12 rad of the wanted angle (a twentieth of the dial) for the last 0.2 s."""
+        return worlds.userdata[:, HELD] >= HOLD_STEPS
 
     def expert(self, worlds: Scene, task: HeatTask) -> np.ndarray:
         """Go above the knob, come down astride its ridge, close, turn."""
