@@ -182,6 +182,8 @@ class Add(KitchenFamily[AddTask]):
         home = np.column_stack([task.pan_m, np.full(len(goal), 0.16)])
         goal = np.where(inside[:, None], home, goal)
         action[:, :3] = steer(worlds, goal)
+        slowly = steer(worlds, goal, gain=0.4)  # food that is carried gently is not lost
+        action[:, :2] = np.where(gripped[:, None], slowly[:, :2], action[:, :2])
         release = inside | (gripped & over)
         action[:, 5] = np.where(at_food & ~release, 1.0, -1.0)
         return action
