@@ -31,17 +31,18 @@ class GoalTask:
 
 @register("classic/ant-goal")
 class AntGoal(RunnerFamily[GoalTask]):
-    """Walk to a goal, uniform in a disc of radius 3 m; far in a ring from 3.2 to 4 m.
+    """Walk to a goal around the start.
 
+    Goals are uniform in a disc of radius 3 m, in the far split in a ring from 3.2 to 4 m.
     No episode ends early, not even on the back, as in the source.
 
     Deviation: contact forces are neither observed nor charged (at most 0.04 a step there):
-    MuJoCo computes them in a second pass, for every step, and few policies need them.
-    The torso's place is current, not one substep late as in Gymnasium.
-    The horizon is 200, as in cbfinn/maml_rl's scripts for the ant, whose own ant goals fill
-    a square of 6 m and add 4 to the reward; ProMP's scripts set 100 for its environments.
+    MuJoCo computes them in a second pass, which every step would pay. The torso's place is
+    current, not one substep late as in Gymnasium. The horizon is 200, as in cbfinn/maml_rl's
+    scripts for the ant, whose own ant goals fill a square of 6 m, add 4 to the reward and
+    end an episode on the back; ProMP's scripts set 100 for another environment.
 
-    Source: Rothfuss et al. 2018, arXiv:1810.06784, and its code, jonasrothfuss/ProMP
+    Source: the code of Rothfuss et al. 2018, arXiv:1810.06784, jonasrothfuss/ProMP
     ant_rand_goal.py (task range, L1 reward, control cost 0.1, no termination).
     """
 

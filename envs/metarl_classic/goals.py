@@ -1,4 +1,4 @@
-"""A mark at the goal, for films alone: a policy must not see it."""
+"""A mark at the goal, for films alone: families that show it let no camera be observed."""
 
 from __future__ import annotations
 

@@ -58,12 +58,13 @@ class GoalTask:
 
 @register("classic/point-navigation")
 class PointNavigation(TaskFamily[GoalTask]):
-    """Go to a goal, uniform in [-0.5, 0.5] squared; far in a frame from 0.55 to 1 around it.
+    """Go to a goal around the start, in the plane.
 
-    An action moves the point by at most 0.1 along each axis, exactly. The
-    episode ends at the goal: `failure` says so, since it alone ends an episode, and there
-    it means success. A control step has no duration in the source; here it lasts 0.05 s,
-    so that films run at a speed that can be watched.
+    Goals are uniform in the square [-0.5, 0.5]^2, in the far split in a frame around it,
+    with a largest coordinate of 0.55 to 1. An action moves the point by at most 0.1 along
+    each axis, exactly. The episode ends at the goal: `failure` says so, since it alone ends
+    an episode, and there it means success. A control step has no duration in the source;
+    here it lasts 0.05 s, so that films run at a speed that can be watched.
 
     Deviation: an episode starts within 0.01 of the origin, not on it, because two episodes
     of a task must differ. The paper writes the squared distance as reward; its code, which
