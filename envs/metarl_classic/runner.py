@@ -40,6 +40,8 @@ def gymnasium_model(name: str) -> mujoco.MjSpec:
 def scale_mass(spec: mujoco.MjSpec) -> None:
     """Give a robot its ``settotalmass`` by densities; MuJoCo 4 warns of the attribute.
 
+    The masses equal those of the attribute up to rounding.
+
     Args:
         spec: The model's specification, whose masses all come from densities.
     """
