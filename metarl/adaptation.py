@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from metarl.errors import ConfigError
 from metarl.losses import clipped_surrogate
 from metarl.meta.baseline import make_batch
+from metarl.meta.explore import ContextNoise, explore
 from metarl.meta.inner import Batch, adapted, log_prob_of, policy_gradient
 from metarl.nn.functional import Params, apply, expand, is_batched
 from metarl.rollout import Trajectories, collect
@@ -42,6 +43,7 @@ def adapt_policy(
     gamma: float,
     lam: float,
     clip: float | None = None,
+    noise: ContextNoise | None = None,
 ) -> Iterator[Adapted]:
     """Adapt by the inner loop that MAML trained for.
 
@@ -56,14 +58,18 @@ def adapt_policy(
         gamma: Discount per control step: that of meta-training, for which the rates were learned.
         lam: Of the generalised advantage estimate, likewise.
         clip: Bound of the inner gradient, likewise.
+        noise: On the task context, likewise.
     Yields:
         One `Adapted` an update; B episodes of each task are collected before it.
     """
     now, loss = _per_task(policy, params, num_tasks), policy_gradient(policy)
     for update in range(updates):
-        episodes = collect(worlds, policy, now, num_tasks=num_tasks, generator=generator)
-        now = adapted(now, make_batch(episodes, gamma, lam), rates, loss, update, clip)
-        yield Adapted(now, episodes)
+        found = explore(
+            worlds, policy, now, num_tasks=num_tasks, generator=generator,
+            gamma=gamma, lam=lam, update=update, noise=noise,
+        )  # fmt: skip
+        now = adapted(now, found.batch, rates, loss, update, clip)
+        yield Adapted(now, found.episodes)
 
 
 @dataclass(frozen=True)

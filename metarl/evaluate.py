@@ -30,7 +30,6 @@ from metarl.types import Split, repeat
 
 BY_INNER_LOOP = ("maml", "untrained-inner-loop")
 METHODS = ("scratch", "fine-tune", "frozen-trunk", "small-rate", *BY_INNER_LOOP)
-UNTRAINED = MamlConfig()  # the inner loop as it is before anybody trained its rates
 Progress = Callable[[int, int], None]
 _FIRST_JUDGE = 1 << 20  # index of the first stream that judging draws from
 
@@ -51,6 +50,7 @@ class Protocol:
         log_std: First log standard deviation of the actions; a meta-trained policy has its own.
         gamma: Discount per control step of fine-tuning; inner loops have their own.
         lam: Of fine-tuning's generalised advantage estimate.
+        untrained: The inner loop of ``untrained-inner-loop``, as it is before any meta-training.
     """
 
     num_tasks: int = 20
@@ -64,6 +64,7 @@ class Protocol:
     log_std: float = -1.3
     gamma: float = 0.95
     lam: float = 0.95
+    untrained: MamlConfig = MamlConfig()
 
     def __post_init__(self) -> None:
         for name in ("num_tasks", "episodes", "eval_episodes"):
@@ -219,19 +220,19 @@ def _adaptation(
     k, updates = protocol.num_tasks, protocol.updates
     policy = _fitting(checkpoint, worlds)
     if method in BY_INNER_LOOP:
-        config = dataclasses.asdict(UNTRAINED)
         if method == "maml":
-            config, rates = checkpoint.meta["config"], load_rates(checkpoint)
+            inner, rates = MamlConfig(**checkpoint.meta["config"]), load_rates(checkpoint)
         else:
-            _explore(policy, protocol.log_std if UNTRAINED.log_std is None else UNTRAINED.log_std)
+            inner = protocol.untrained
+            _explore(policy, protocol.log_std if inner.log_std is None else inner.log_std)
             rates = initial_rates(
-                parameters_of(policy), UNTRAINED.inner_updates, UNTRAINED.inner_rate,
-                UNTRAINED.context_rate, worlds.spec.hidden, UNTRAINED.context_decay,
+                parameters_of(policy), inner.inner_updates, inner.inner_rate, inner.context_rate,
+                worlds.spec.hidden, inner.context_decay,
             )  # fmt: skip
         return policy, adapt_policy(
             worlds, policy, parameters_of(policy), rates, num_tasks=k, updates=updates,
-            generator=generator, gamma=config["gamma"], lam=config["lam"],
-            clip=config["inner_clip"],
+            generator=generator, gamma=inner.gamma, lam=inner.lam, clip=inner.inner_clip,
+            noise=inner.noise(worlds.spec.hidden),
         )  # fmt: skip
     _explore(policy, protocol.log_std)
     strategy = get_strategy(method)

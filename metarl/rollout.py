@@ -98,6 +98,7 @@ def collect(
     num_tasks: int,
     generator: torch.Generator,
     deterministic: bool = False,
+    offset: Tensor | None = None,
 ) -> Trajectories:
     """Run one episode in every world, all in lockstep.
 
@@ -109,6 +110,7 @@ def collect(
         num_tasks: K.
         generator: Draws the actions' noise.
         deterministic: Act with the mean.
+        offset: Added to the ``task`` block of all of an episode's observations, (N, C).
     Returns:
         The episodes; T is the longest one's length.
     Raises:
@@ -124,6 +126,8 @@ def collect(
     if not deterministic:
         noise = torch.randn(shape, generator=generator, device=generator.device)
     noise = noise.to(device)
+    if offset is not None:
+        offset = offset.to(device)
     obs_all = torch.empty(spec.horizon, n, spec.obs_dim, device=device)
     mean_all, action_all = torch.empty(shape, device=device), torch.empty(shape, device=device)
     ledger = _Ledger(worlds)
@@ -131,6 +135,8 @@ def collect(
     log_std = torch.zeros(())
     while ledger.alive.any():
         obs_all[t] = torch.from_numpy(obs)
+        if offset is not None:
+            obs_all[t, :, spec.obs_dim - spec.task_dim :] += offset
         mean, log_std = apply(policy, params, obs_all[t].unflatten(0, (num_tasks, -1)))
         log_std = log_std.repeat_interleave(n // num_tasks, 0)  # (N, A)
         mean_all[t] = mean.flatten(0, 1)

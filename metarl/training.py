@@ -44,7 +44,13 @@ METHODS: dict[str, Callable[[], tuple[type[Any], type[Any]]]] = {
 }
 
 # What learn2learn's learner can do: one fixed rate for all parameters.
-PLAIN = {"inner_rate": 0.01, "learn_rates": False, "context_rate": None, "inner_clip": None}
+PLAIN = {
+    "inner_rate": 0.01,
+    "learn_rates": False,
+    "context_rate": None,
+    "context_std": None,
+    "inner_clip": None,
+}
 
 
 def train(

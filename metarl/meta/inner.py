@@ -12,6 +12,35 @@ from metarl.losses import gaussian_log_prob, surrogate
 from metarl.nn.functional import Params, apply
 
 
+class Guesses(NamedTuple):
+    """Which task each of B episodes of K tasks took for granted, and how well that went.
+
+    Args:
+        value: The context that it acted with, shape (K, B, C).
+        offset: From the mean context of then, shape (K, B, C).
+        gain: The episode's return, normalised per task, shape (K, B).
+        hidden: 1 for the columns that are guessed, shape (C,).
+        std: Of the guesses, shape (K, 1).
+    """
+
+    value: Tensor
+    offset: Tensor
+    gain: Tensor
+    hidden: Tensor
+    std: Tensor
+
+    def loss(self, context: Tensor) -> Tensor:
+        """Compute the policy-gradient loss of a mean context, (K, C) -> (K,).
+
+        It is scaled by the standard deviation: its gradient is of order 1 however narrow the
+        guesses are, as that of the actions' loss.
+        """
+        std = self.std[..., None]
+        new = (self.value - context[:, None]) * self.hidden / std
+        log_ratio = 0.5 * ((self.offset / std).square() - new.square()).sum(-1)
+        return -self.std[:, 0] * (log_ratio.exp() * self.gain).mean(-1)
+
+
 class Batch(NamedTuple):
     """What a policy update needs of K tasks, M samples each.
 
@@ -21,6 +50,7 @@ class Batch(NamedTuple):
         log_prob: Under the policy that acted, shape (K, M).
         advantage: Normalised per task, 0 outside the mask, shape (K, M).
         mask: 1 where a sample counts, shape (K, M).
+        guesses: The episodes' contexts, where they were drawn; else None.
     """
 
     obs: Tensor
@@ -28,6 +58,11 @@ class Batch(NamedTuple):
     log_prob: Tensor
     advantage: Tensor
     mask: Tensor
+    guesses: Guesses | None = None
+
+    def of_task(self, k: int) -> Batch:
+        """Pick one task, without its axis: fields (M, ...), guesses left out."""
+        return Batch(self.obs[k], self.action[k], self.log_prob[k], self.advantage[k], self.mask[k])
 
 
 Loss = Callable[[Params, Batch], Tensor]
@@ -44,7 +79,10 @@ def policy_gradient(policy: nn.Module) -> Loss:
 
     def loss(params: Params, batch: Batch) -> Tensor:
         log_prob = log_prob_of(apply(policy, params, batch.obs), batch.action)
-        return surrogate(log_prob, batch.log_prob, batch.advantage, batch.mask)
+        of_actions = surrogate(log_prob, batch.log_prob, batch.advantage, batch.mask)
+        if batch.guesses is None:
+            return of_actions
+        return of_actions + batch.guesses.loss(params["context"])
 
     return loss
 

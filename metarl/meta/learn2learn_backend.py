@@ -67,7 +67,7 @@ def outer_gradients(
     total = torch.zeros((), device=batches[0].obs.device, dtype=batches[0].obs.dtype)
     sums = {name: torch.zeros_like(p) for name, p in params.items()}
     for k in range(num_tasks):
-        own = [Batch(*(field[k] for field in batch)) for batch in batches]
+        own = [batch.of_task(k) for batch in batches]
         loss = _task_loss(learner.clone(), own, outer) / num_tasks
         gradients = torch.autograd.grad(
             loss, list(params.values()), allow_unused=True, materialize_grads=True

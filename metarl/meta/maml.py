@@ -14,13 +14,13 @@ from torch import Tensor
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.family import TaskFamily
-from metarl.meta.baseline import make_batch
+from metarl.meta.explore import ContextNoise, explore
 from metarl.meta.inner import Batch, adapted, initial_rates, policy_gradient
 from metarl.meta.outer import Backend, Outer, outer_gradients
 from metarl.nn.functional import Params, expand, parameters_of
 from metarl.nn.network import load_partial
 from metarl.nn.policy import GaussianPolicy
-from metarl.rollout import Trajectories, collect
+from metarl.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 from metarl.state import flatten, unflatten
 from metarl.trained import describe, join, part
@@ -41,6 +41,8 @@ class MamlConfig:
         context_rate: That of the task context, where it stands for hidden fields; None: as the
             others.
         context_decay: Factor from each inner update's first context rate to the next one's.
+        context_std: Standard deviation of each episode's guess of the hidden context, before
+            the first update; it falls by `context_decay` too. None: no guesses.
         inner_clip: Smooth bound of every element of the inner gradient; None: no bound.
         learn_rates: Learn one inner rate a parameter element and update.
         first_order: Ignore second derivatives (FOMAML): with few episodes a task they were
@@ -71,6 +73,7 @@ class MamlConfig:
     inner_rate: float = 1e-3
     context_rate: float | None = 1.2
     context_decay: float = 0.6
+    context_std: float | None = None
     inner_clip: float | None = 0.4
     learn_rates: bool = True
     first_order: bool = True
@@ -112,12 +115,21 @@ class MamlConfig:
         _require(not self.task_visible, "task_visible", self.task_visible, "False")
         bound = self.inner_clip
         _require(bound is None or bound > 0.0, "inner_clip", bound, "a number > 0 or None")
-        plain = not self.learn_rates and self.context_rate is None and bound is None
+        std = self.context_std
+        _require(std is None or std > 0.0, "context_std", std, "a number > 0 or None")
+        ours = (self.context_rate, bound, std)
+        plain = not self.learn_rates and ours == (None, None, None)
         _require(
             self.backend == "torch" or plain, "backend", self.backend,
-            "torch, or learn_rates=False, context_rate=None and inner_clip=None: learn2learn has"
-            " one fixed rate",
+            "torch, or learn_rates=False and context_rate, inner_clip and context_std None:"
+            " learn2learn has one fixed rate",
         )  # fmt: skip
+
+    def noise(self, hidden: tuple[bool, ...]) -> ContextNoise | None:
+        """How the context is explored, given which of its columns are hidden."""
+        if self.context_std is None or not any(hidden):
+            return None
+        return ContextNoise(self.context_std, self.context_decay, hidden)
 
     @property
     def outer(self) -> Outer:
@@ -241,13 +253,13 @@ class MamlTrainer:
         params: Params = {n: p.detach() for n, p in expand(self.params, config.num_tasks).items()}
         batches, episodes = [], []
         for u in range(config.inner_updates + 1):
-            episodes.append(
-                collect(
-                    self.worlds, self.policy, params,
-                    num_tasks=config.num_tasks, generator=self.generator,
-                )
+            found = explore(
+                self.worlds, self.policy, params, num_tasks=config.num_tasks,
+                generator=self.generator, gamma=config.gamma, lam=config.lam, update=u,
+                noise=config.noise(self.worlds.spec.hidden),
             )  # fmt: skip
-            batches.append(make_batch(episodes[-1], config.gamma, config.lam))
+            episodes.append(found.episodes)
+            batches.append(found.batch)
             if u < config.inner_updates:
                 params = adapted(
                     params, batches[-1], self.rates, self.inner_loss, u, config.inner_clip

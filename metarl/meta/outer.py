@@ -75,7 +75,10 @@ def outer_loss(
         )  # fmt: skip
         if outer.multi_step or u == len(batches) - 2:
             post = batches[u + 1]
-            losses.append(outer.loss(apply(policy, now, post.obs), post).mean())
+            loss = outer.loss(apply(policy, now, post.obs), post)
+            if post.guesses is not None:
+                loss = loss + post.guesses.loss(now["context"])
+            losses.append(loss.mean())
     return torch.stack(losses).mean()
 
 
