@@ -45,6 +45,7 @@ PRETRAINING = {
 }
 # Fields of MAML's config that differ from its defaults, chosen on train tasks.
 SETTINGS: dict[str, dict[str, Any]] = {
+    "kitchen/heat": {"weigh_tasks": True},
     # only the end of an episode tells where the pan was
     "kitchen/add": {"context_std": 0.5, "context_decay": 0.7, "log_std": -2.0},
 }

@@ -15,8 +15,10 @@ from metarl.errors import ConfigError, TrainingError
 from metarl.losses import gaussian_entropy
 from metarl.meta import learn2learn_backend
 from metarl.meta.baseline import features, fit_values, make_batch
+from metarl.meta.explore import ContextNoise, explore
 from metarl.meta.inner import (
     Batch,
+    Guesses,
     adapt,
     adapted,
     initial_rates,
@@ -81,7 +83,9 @@ def make_problem(num_updates, dtype=torch.float64):
 def test_meta_gradient_equals_learn2learns(num_updates, first_order):
     pytest.importorskip("learn2learn")
     problem = make_problem(num_updates, torch.float32)
-    outer = Outer(entropy=0.01, first_order=first_order, multi_step=True)
+    scales = torch.tensor([0.1, 1.0, 3.0])[:K]
+    problem = (*problem[:3], [b._replace(scale=scales) for b in problem[3]])
+    outer = Outer(entropy=0.01, first_order=first_order, multi_step=True, weigh_tasks=True)
     loss, ours, _ = outer_gradients(*problem, outer)
     their_loss, theirs, _ = learn2learn_backend.outer_gradients(*problem, outer)
     torch.testing.assert_close(loss, their_loss, rtol=0, atol=1e-5)
@@ -110,6 +114,50 @@ def test_meta_gradient_equals_finite_differences(num_updates, inner_clip):
                 flat[i] = value
                 numeric = (losses[0] - losses[1]) / 2e-5
                 assert gradients[name].reshape(-1)[i].item() == pytest.approx(numeric, abs=1e-6)
+
+
+def test_tasks_weigh_by_what_is_left_to_gain():
+    policy, params, rates, batches = make_problem(1)
+    even = [b._replace(scale=torch.ones(K, dtype=b.obs.dtype)) for b in batches]
+    scale = torch.zeros(K, dtype=batches[0].obs.dtype)
+    scale[1] = 5.0  # the only task in which something is left
+    one = [b._replace(scale=scale) for b in batches]
+    weighed, alike = Outer(weigh_tasks=True), Outer()
+    plain = outer_loss(policy, params, rates, even, alike)
+    torch.testing.assert_close(outer_loss(policy, params, rates, even, weighed), plain)
+    torch.testing.assert_close(outer_loss(policy, params, rates, one, alike), plain)
+    alone = [Batch(*(x[1:2] for x in b[:5])) for b in batches]
+    only = outer_loss(policy, params, rates, alone, alike)
+    torch.testing.assert_close(outer_loss(policy, params, rates, one, weighed), only)
+
+
+def test_guesses_pull_the_context_towards_those_that_went_well():
+    value = torch.tensor([[[0.5, 9.0], [-0.5, 9.0]]])  # (K, B, C): the second column is seen
+    guesses = Guesses(
+        value=value, offset=value * torch.tensor([1.0, 0.0]), gain=torch.tensor([[1.0, -1.0]]),
+        hidden=torch.tensor([1.0, 0.0]), std=torch.tensor([[0.5]]),
+    )  # fmt: skip
+    context = torch.zeros(1, 2, requires_grad=True)
+    (gradient,) = torch.autograd.grad(guesses.loss(context).sum(), context)
+    # -std * mean(gain * offset / std^2), and nothing where nothing was guessed
+    torch.testing.assert_close(gradient, torch.tensor([[-1.0, 0.0]]))
+
+
+def test_a_guess_is_kept_for_an_episode_and_only_of_what_is_hidden():
+    worlds, policy, _ = worlds_and_policy()
+    hidden = tuple(i == 0 for i in range(worlds.spec.task_dim))
+    found = explore(
+        worlds, policy, expand(parameters_of(policy), 2), num_tasks=2, update=1, gamma=0.9,
+        lam=0.9, generator=torch.Generator().manual_seed(0), noise=ContextNoise(0.5, 0.5, hidden),
+    )  # fmt: skip
+    block = found.episodes.obs[..., -worlds.spec.task_dim :]
+    assert (block[..., 1:] == 0).all()
+    assert (block == block[0]).all()
+    assert len(set(block[0, :, 0].tolist())) == worlds.num_worlds
+    guesses = found.batch.guesses
+    assert guesses is not None
+    torch.testing.assert_close(guesses.std, torch.full((2, 1), 0.25))
+    assert guesses.loss(policy.context.expand(2, -1)).shape == (2,)
 
 
 def test_first_order_is_the_post_update_gradient_at_the_adapted_parameters():

@@ -82,4 +82,5 @@ def make_batch(trajectories: Trajectories, gamma: float, lam: float) -> Batch:
         log_prob=by_task(trajectories.log_prob),
         advantage=(advantage / (scale + 1e-8) * mask).to(dtype),
         mask=mask.to(dtype),
+        scale=scale[:, 0].to(dtype),
     )

@@ -51,6 +51,8 @@ class Batch(NamedTuple):
         advantage: Normalised per task, 0 outside the mask, shape (K, M).
         mask: 1 where a sample counts, shape (K, M).
         guesses: The episodes' contexts, where they were drawn; else None.
+        scale: Standard deviation of each task's advantages before they were normalised, (K,);
+            None: not known.
     """
 
     obs: Tensor
@@ -59,9 +61,10 @@ class Batch(NamedTuple):
     advantage: Tensor
     mask: Tensor
     guesses: Guesses | None = None
+    scale: Tensor | None = None
 
     def of_task(self, k: int) -> Batch:
-        """Pick one task, without its axis: fields (M, ...), guesses left out."""
+        """Pick one task, without its axis: fields (M, ...), guesses and scale left out."""
         return Batch(self.obs[k], self.action[k], self.log_prob[k], self.advantage[k], self.mask[k])
 
 

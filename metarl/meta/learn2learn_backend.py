@@ -64,11 +64,12 @@ def outer_gradients(
         allow_unused=True,
     )
     num_tasks = len(batches[0].obs)
+    weights = [outer.weights(batch) for batch in batches]
     total = torch.zeros((), device=batches[0].obs.device, dtype=batches[0].obs.dtype)
     sums = {name: torch.zeros_like(p) for name, p in params.items()}
     for k in range(num_tasks):
         own = [batch.of_task(k) for batch in batches]
-        loss = _task_loss(learner.clone(), own, outer) / num_tasks
+        loss = _task_loss(learner.clone(), own, outer, [w[k] for w in weights]) / num_tasks
         gradients = torch.autograd.grad(
             loss, list(params.values()), allow_unused=True, materialize_grads=True
         )
@@ -78,7 +79,9 @@ def outer_gradients(
     return total, sums, {}
 
 
-def _task_loss(learner: Any, batches: Sequence[Batch], outer: Outer) -> Tensor:
+def _task_loss(
+    learner: Any, batches: Sequence[Batch], outer: Outer, weights: Sequence[Tensor]
+) -> Tensor:
     """Adapt a clone to one task, fields (M, ...), and judge it."""
     losses = []
     for u, batch in enumerate(batches[:-1]):
@@ -86,7 +89,7 @@ def _task_loss(learner: Any, batches: Sequence[Batch], outer: Outer) -> Tensor:
         learner.adapt(surrogate(log_prob, batch.log_prob, batch.advantage, batch.mask))
         if outer.multi_step or u == len(batches) - 2:
             post = batches[u + 1]
-            losses.append(outer.loss(learner(post.obs), post))
+            losses.append(outer.loss(learner(post.obs), post, weights[u + 1]))
     return torch.stack(losses).mean()
 
 

@@ -48,6 +48,7 @@ class MamlConfig:
         first_order: Ignore second derivatives (FOMAML): with few episodes a task they were
             mostly noise.
         multi_step: Judge the policy after every inner update, not only after the last.
+        weigh_tasks: Let tasks count in the outer loss by how much is left to gain in them.
         outer_rate: Adam's rate for the parameters.
         rates_rate: Adam's rate for the inner rates.
         anneal: Share of the budget, at its end, over which both outer rates fall linearly to 0.
@@ -78,6 +79,7 @@ class MamlConfig:
     learn_rates: bool = True
     first_order: bool = True
     multi_step: bool = True
+    weigh_tasks: bool = False
     outer_rate: float = 2e-3
     rates_rate: float = 2e-3
     anneal: float = 0.5
@@ -134,7 +136,14 @@ class MamlConfig:
     @property
     def outer(self) -> Outer:
         """What the outer loss is made of."""
-        return Outer(self.clip, self.entropy, self.first_order, self.multi_step, self.inner_clip)
+        return Outer(
+            clip=self.clip,
+            entropy=self.entropy,
+            first_order=self.first_order,
+            multi_step=self.multi_step,
+            inner_clip=self.inner_clip,
+            weigh_tasks=self.weigh_tasks,
+        )
 
 
 def _require(holds: bool, name: str, value: object, valid: str) -> None:

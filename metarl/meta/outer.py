@@ -23,6 +23,7 @@ class Outer:
         first_order: Ignore how the inner gradient depends on the parameters.
         multi_step: Judge the parameters after every inner update, not only after the last.
         inner_clip: Of `adapt`.
+        weigh_tasks: Let tasks count by how much is left to gain in them; see `weights`.
     """
 
     clip: float = 0.2
@@ -30,12 +31,25 @@ class Outer:
     first_order: bool = False
     multi_step: bool = False
     inner_clip: float | None = None
+    weigh_tasks: bool = False
 
-    def loss(self, output: tuple[Tensor, Tensor], batch: Batch) -> Tensor:
+    def weights(self, batch: Batch) -> Tensor:
+        """Weigh K tasks, by the scale of their advantages or all alike; mean 1, (K,).
+
+        Advantages are normalised per task, so that inner steps are equally long everywhere.
+        In the outer loss that makes the noise of solved tasks as loud as what the others say.
+        """
+        if not self.weigh_tasks or batch.scale is None:
+            return torch.ones(len(batch.obs), dtype=batch.obs.dtype, device=batch.obs.device)
+        return batch.scale / (batch.scale.mean() + 1e-8)
+
+    def loss(
+        self, output: tuple[Tensor, Tensor], batch: Batch, weight: Tensor | float = 1.0
+    ) -> Tensor:
         """Judge adapted parameters by the policy's output on data of theirs, -> (...)."""
         log_prob = log_prob_of(output, batch.action)
         loss = clipped_surrogate(log_prob, batch.log_prob, batch.advantage, batch.mask, self.clip)
-        return loss - self.entropy * gaussian_entropy(output[1])
+        return weight * loss - self.entropy * gaussian_entropy(output[1])
 
 
 Gradients = tuple[Tensor, Params, Params]  # loss (), of the parameters, of the rates
@@ -75,7 +89,7 @@ def outer_loss(
         )  # fmt: skip
         if outer.multi_step or u == len(batches) - 2:
             post = batches[u + 1]
-            loss = outer.loss(apply(policy, now, post.obs), post)
+            loss = outer.loss(apply(policy, now, post.obs), post, outer.weights(post))
             if post.guesses is not None:
                 loss = loss + post.guesses.loss(now["context"])
             losses.append(loss.mean())
