@@ -148,7 +148,7 @@ def ship(family: str, done: dict[str, Any], folder: Path) -> None:
         if method == "maml":
             command += f" --from runs/{slug}-{PRETRAINING[family][0]}"
             if settings := SETTINGS.get(family):
-                command += " --set " + " ".join(f"{k}={v}" for k, v in settings.items())
+                command += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in settings.items())
         result = done["results"]["maml" if method == "maml" else "fine-tune"]
         meta |= {
             "command": command,
