@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -51,3 +52,17 @@ def test_every_command_of_the_readme_exists():
             [sys.executable, "-m", "metarl", name, "--help"], capture_output=True, check=False
         )
         assert done.returncode == 0, name
+
+
+def test_the_numbers_in_the_text_are_the_measured_ones():
+    rows = json.loads((ROOT / "benchmarks/results/adaptation.json").read_text())["rows"]
+    means = {(r["family"], r["method"]): f"{100 * r['success'][-1]['mean']:.0f}%" for r in rows}
+    text = " ".join((ROOT / "README.md").read_text().split())
+    season, heat = (
+        [means["kitchen/" + name, m] for m in ("maml", "fine-tune", "untrained-inner-loop")]
+        for name in ("season", "heat")
+    )
+    assert f"MAML solves {season[0]} and {heat[0]}" in text
+    assert f"tuned fine-tuning {season[1]} and {heat[1]}" in text
+    assert f"({season[2]} untrained)" in text
+    assert f"({heat[2]} untrained)" in text
