@@ -10,6 +10,7 @@ drifts, so each round's ratio is formed within the round, and the median is repo
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -128,6 +129,8 @@ def episode(worlds: Worlds, actions: np.ndarray) -> int:
     worlds.reset()
     for action in actions:
         worlds.step(action)
+        if worlds.done.any() and not worlds.done.all():
+            worlds.reset(worlds.done)
     return actions.shape[0] * actions.shape[1]
 
 
@@ -139,6 +142,8 @@ def record_controls(worlds: Worlds, actions: np.ndarray) -> np.ndarray:
     for action in actions:
         worlds.step(action)
         ctrl.append(scene.ctrl.copy())
+        if worlds.done.any() and not worlds.done.all():  # an episode ended early
+            worlds.reset(worlds.done)
     return np.stack(ctrl)
 
 
@@ -148,6 +153,9 @@ def measure(name: str, config: Config) -> dict[str, object]:
     start = time.perf_counter()
     worlds = Worlds(family, config.num_worlds, seed=0)
     compile_s = time.perf_counter() - start
+    if len(worlds.models) > 1:  # raw physics steps one model
+        first = np.zeros(config.num_worlds, int)
+        worlds.assign(dataclasses.replace(worlds.task, model=first))
     rng = np.random.default_rng(0)
     shape = (family.horizon, config.num_worlds, worlds.spec.action_dim)
     actions = rng.uniform(-1, 1, shape).astype(np.float32)
