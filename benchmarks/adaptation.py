@@ -4,8 +4,8 @@
 
 One cell is a family and a training seed: PPO (or imitation, where PPO finds no way) trains a
 policy that sees its task, MAML goes on from it with the task hidden, and every method then
-adapts to the same held-out tasks on the same budget. Finished cells are kept as JSON and not run again; budgets are iterations,
-so a cell does not depend on the machine's speed.
+adapts to the same held-out tasks on the same budget. Finished cells are kept as JSON and not
+run again; budgets are iterations, so a cell does not depend on the machine's speed.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ def _adaptation(
     policy = _fitting(checkpoint, worlds)
     if method in BY_INNER_LOOP:
         if method == "maml":
-            inner, rates = MamlConfig(**checkpoint.meta["config"]), load_rates(checkpoint)
+            inner, rates = _inner_loop(checkpoint), load_rates(checkpoint)
         else:
             inner = protocol.untrained
             _explore(policy, protocol.log_std if inner.log_std is None else inner.log_std)
@@ -251,6 +251,13 @@ def _adaptation(
         worlds, policy, parameters_of(policy), how, num_tasks=k, updates=updates,
         generator=generator,
     )  # fmt: skip
+
+
+def _inner_loop(checkpoint: Checkpoint) -> MamlConfig:
+    try:
+        return MamlConfig(**checkpoint.meta["config"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"this checkpoint's config is none of MAML's: {error}") from error
 
 
 def _explore(policy: GaussianPolicy, log_std: float) -> None:

@@ -36,6 +36,23 @@ def describe(
     }
 
 
+def annealed(config: Any, iteration: int, seconds: float) -> float:
+    """Compute the share of a learning rate that is left near the end of a budget.
+
+    Args:
+        config: With ``iterations``, ``max_seconds`` [s] or None, and ``anneal``, the share of
+            the budget, at its end, over which the rate falls linearly to 0.
+        iteration: How many iterations are done.
+        seconds: How long they took [s].
+    Returns:
+        In [0, 1].
+    """
+    left = 1.0 - iteration / config.iterations
+    if config.max_seconds is not None:
+        left = min(left, 1.0 - seconds / config.max_seconds)
+    return max(0.0, min(1.0, left / config.anneal)) if config.anneal > 0.0 else 1.0
+
+
 def join(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Name a part's tensors ``PREFIX.NAME``, detached."""
     return {f"{prefix}.{name}": tensor.detach() for name, tensor in tensors.items()}

@@ -18,12 +18,11 @@ from metarl.meta.explore import ContextNoise, explore
 from metarl.meta.inner import Batch, adapted, initial_rates, policy_gradient
 from metarl.meta.outer import Backend, Outer, outer_gradients
 from metarl.nn.functional import Params, expand, parameters_of
-from metarl.nn.network import load_partial
-from metarl.nn.policy import GaussianPolicy
+from metarl.nn.policy import start_policy
 from metarl.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 from metarl.state import flatten, unflatten
-from metarl.trained import describe, join, part
+from metarl.trained import annealed, describe, join, part
 from metarl.types import repeat
 
 BACKENDS = ("torch", "learn2learn")
@@ -181,7 +180,10 @@ class MamlTrainer:
             num_threads=num_threads,
         )
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.policy = self._build_policy(initial)
+        self.policy = start_policy(
+            self.worlds.spec, self.generator,
+            hidden=config.hidden, initial=initial, log_std=config.log_std,
+        ).to(config.device)  # fmt: skip
         self.params = parameters_of(self.policy)
         self.rates = initial_rates(
             self.params, config.inner_updates, config.inner_rate, config.context_rate,
@@ -196,20 +198,6 @@ class MamlTrainer:
         self.inner_loss = policy_gradient(self.policy)
         self.gradients = _backend(config.backend)
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
-
-    def _build_policy(self, initial: Mapping[str, Tensor] | None) -> GaussianPolicy:
-        spec, config = self.worlds.spec, self.config
-        policy = GaussianPolicy(
-            spec.obs_dim, spec.action_dim, spec.task_dim, self.generator, hidden=config.hidden
-        )
-        if initial is not None:
-            report = load_partial(policy, initial)
-            if not report.loaded:
-                raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
-        if config.log_std is not None:
-            with torch.no_grad():
-                policy.log_std.fill_(config.log_std)
-        return policy.to(config.device)
 
     # One iteration ----------------------------------------------------------------------
 
@@ -248,11 +236,7 @@ class MamlTrainer:
 
     def _anneal(self) -> None:
         """Set the outer rates by what is left of the budget, in iterations or in time."""
-        config = self.config
-        left = 1.0 - self.iteration / config.iterations
-        if config.max_seconds is not None:
-            left = min(left, 1.0 - self.seconds / config.max_seconds)
-        share = max(0.0, min(1.0, left / config.anneal)) if config.anneal > 0.0 else 1.0
+        config, share = self.config, annealed(self.config, self.iteration, self.seconds)
         for group, rate in zip(self.optimizer.param_groups, (config.outer_rate, config.rates_rate)):
             group["lr"] = share * rate
 

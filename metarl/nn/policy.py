@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from metarl.nn.network import Network
+from metarl.errors import ConfigError
+from metarl.nn.network import Network, load_partial
 from metarl.nn.trunks import Mlp
+from metarl.types import Spec
 
 HIDDEN = (64, 64)
 
@@ -60,6 +62,36 @@ class GaussianPolicy(Network):
         """Map observations (..., D) to mean (..., A) and log standard deviation (A,)."""
         mean = self.forward_head(self.forward_features(x))
         return mean, self.log_std.clamp(-3.0, 0.5)
+
+
+def start_policy(
+    spec: Spec,
+    generator: torch.Generator,
+    *,
+    hidden: Sequence[int] = HIDDEN,
+    initial: Mapping[str, Tensor] | None = None,
+    log_std: float | None = None,
+) -> GaussianPolicy:
+    """Make the policy that a training starts from.
+
+    Args:
+        spec: Of the worlds it acts in.
+        generator: Draws the first weights.
+        hidden: Widths of the trunk's layers.
+        initial: Parameters of another `GaussianPolicy`; those that fit are taken.
+        log_std: Log standard deviation of every action; None: the default, or the initial one.
+    Raises:
+        ConfigError: If none of the initial parameters fits.
+    """
+    policy = GaussianPolicy(spec.obs_dim, spec.action_dim, spec.task_dim, generator, hidden=hidden)
+    if initial is not None:
+        report = load_partial(policy, initial)
+        if not report.loaded:
+            raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
+    if log_std is not None:
+        with torch.no_grad():
+            policy.log_std.fill_(log_std)
+    return policy
 
 
 class Critic(Network):

@@ -15,11 +15,10 @@ from torch import Tensor
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.family import TaskFamily
-from metarl.nn.network import load_partial
-from metarl.nn.policy import GaussianPolicy
+from metarl.nn.policy import start_policy
 from metarl.sim.worlds import Worlds
 from metarl.state import flatten, unflatten
-from metarl.trained import describe, join, part
+from metarl.trained import annealed, describe, join, part
 
 NOT_LEARNED = ("context", "log_std")
 
@@ -116,24 +115,14 @@ class DaggerTrainer:
             num_threads=num_threads,
         )
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.policy = self._build_policy(initial)
+        given = initial and {n: t for n, t in initial.items() if n not in NOT_LEARNED}
+        self.policy = start_policy(
+            self.worlds.spec, self.generator,
+            hidden=config.hidden, initial=given, log_std=config.log_std,
+        ).to(config.device)  # fmt: skip
         self.learned = [p for n, p in self.policy.named_parameters() if n not in NOT_LEARNED]
         self.optimizer = torch.optim.Adam(self.learned, lr=config.learning_rate)
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
-
-    def _build_policy(self, initial: Mapping[str, Tensor] | None) -> GaussianPolicy:
-        spec, config = self.worlds.spec, self.config
-        policy = GaussianPolicy(
-            spec.obs_dim, spec.action_dim, spec.task_dim, self.generator, hidden=config.hidden
-        )
-        if initial is not None:
-            given = {n: tensor for n, tensor in initial.items() if n not in NOT_LEARNED}
-            report = load_partial(policy, given)
-            if not report.loaded:
-                raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
-        with torch.no_grad():
-            policy.log_std.fill_(config.log_std)
-        return policy.to(config.device)
 
     def iterate(self) -> dict[str, float]:
         """Run one episode in every world and learn what the expert would have done there.
@@ -146,7 +135,8 @@ class DaggerTrainer:
         start_s = time.perf_counter()
         obs, wanted, outcome = self._collect()
         good = {n: t.clone() for n, t in self.policy.state_dict().items()}
-        self._anneal()
+        share = annealed(self.config, self.iteration, self.seconds)
+        self.optimizer.param_groups[0]["lr"] = share * self.config.learning_rate
         loss = self._learn(obs, wanted)
         if not all(torch.isfinite(p).all() for p in self.policy.parameters()):
             self.policy.load_state_dict(good)
@@ -209,15 +199,6 @@ class DaggerTrainer:
                 self.optimizer.step()
                 total += float(loss.detach()) * len(rows) / len(obs)
         return total
-
-    def _anneal(self) -> None:
-        """Set the rate by what is left of the budget, in iterations or in time."""
-        config = self.config
-        left = 1.0 - self.iteration / config.iterations
-        if config.max_seconds is not None:
-            left = min(left, 1.0 - self.seconds / config.max_seconds)
-        share = max(0.0, min(1.0, left / config.anneal)) if config.anneal > 0.0 else 1.0
-        self.optimizer.param_groups[0]["lr"] = share * config.learning_rate
 
     # State ------------------------------------------------------------------------------
 
