@@ -117,3 +117,10 @@ def test_names_and_numbers_are_checked(checkpoint: Checkpoint):
     )
     with pytest.raises(CheckpointError, match="inner rates"):
         evaluate_adaptation(Reach(), "maml", bare, TINY)
+
+
+def test_a_config_that_is_none_of_mamls_is_named(checkpoint: Checkpoint):
+    config = {**checkpoint.meta["config"], "num_critics": 2}
+    foreign = Checkpoint(checkpoint.tensors, {**checkpoint.meta, "config": config})
+    with pytest.raises(CheckpointError, match="num_critics"):
+        evaluate_adaptation(Reach(), "maml", foreign, TINY)
