@@ -128,3 +128,43 @@ def make_family(name: str) -> TaskFamily[Any]:
         return cls()
     except Exception as error:
         raise FamilyError(f"{_origin(cls)}() raised {type(error).__name__}: {error}") from error
+
+
+_robots: dict[str, type[Any]] = {}
+
+R = TypeVar("R", bound=type[Any])
+
+
+def register_robot(name: str) -> Callable[[R], R]:
+    """Register a `sim.robot.Robot` class under a name such as ``"panda"``.
+
+    Args:
+        name: One word, lower case.
+    Raises:
+        FamilyError: If another class holds the name; the message names both.
+    """
+
+    def put(cls: R) -> R:
+        old = _robots.get(name)
+        if old is not None and _origin(old) != _origin(cls):
+            raise FamilyError(
+                f"two robots are called {name!r}: {_origin(old)} and {_origin(cls)};"
+                " rename one of them"
+            )
+        cls.name = name
+        _robots[name] = cls
+        return cls
+
+    return put
+
+
+def robot_class(name: str) -> type[Any]:
+    """Look a robot class up.
+
+    Raises:
+        UnknownNameError: If no robot has the name; lists the valid ones.
+    """
+    load_plugins()
+    if name not in _robots:
+        raise UnknownNameError("robot", name, _robots)
+    return _robots[name]

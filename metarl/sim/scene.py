@@ -72,6 +72,11 @@ class Scene:
         """A site's orientation, rotation matrices row by row, (N, 9)."""
         return self._view("smat", name, lambda: self.batch.site(name).xmat)
 
+    def site_jacobian(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """How a site moves and turns with each degree of freedom, (N, 3, nv) each."""
+        body = int(self.model.site(name).bodyid[0])
+        return self.batch.jac(body, self.site_pos(name))
+
     def body_pos(self, name: str) -> np.ndarray:
         """A body's place in the world [m], (N, 3)."""
         return self._view("bpos", name, lambda: self.batch.body(name).xpos)
