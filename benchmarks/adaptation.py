@@ -31,7 +31,7 @@ from metarl.evaluate import (
 )
 from metarl.meta.maml import MamlConfig
 from metarl.policies import read_checkpoint
-from metarl.registry import make_family
+from metarl.registry import make_family, slug
 from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
 from metarl.training import train
@@ -77,10 +77,10 @@ class Config:
 
 def run_cell(family: str, seed: int, config: Config) -> dict[str, Any]:
     """Train and evaluate one cell."""
-    slug = f"{family.replace('/', '-')}-s{seed}"
+    cell_name = f"{slug(family)}-s{seed}"
     start = time.perf_counter()
     first, iterations = PRETRAINING[family]
-    runs, settings = config.runs / slug, SETTINGS.get(family, {})
+    runs, settings = config.runs / cell_name, SETTINGS.get(family, {})
     pretrained = train(
         family, first, seed=seed, iterations=iterations, out=Path(f"{runs}-{first}"), resume=True
     )
@@ -98,7 +98,7 @@ def run_cell(family: str, seed: int, config: Config) -> dict[str, Any]:
     for method in METHODS:
         checkpoint = found["maml" if method == "maml" else first]
         results[method] = evaluate_adaptation(task_family, method, checkpoint, protocol).to_json()
-        print(f"{slug} {AdaptationResult.from_json(results[method])}", flush=True)
+        print(f"{cell_name} {AdaptationResult.from_json(results[method])}", flush=True)
     levels = {
         name: measure_ceiling(task_family, found[first], protocol, task_visible=visible).tolist()
         for name, visible in (("blind", False), ("ceiling", True))
@@ -121,7 +121,7 @@ def run_cell(family: str, seed: int, config: Config) -> dict[str, Any]:
 
 def cell(family: str, seed: int, config: Config) -> dict[str, Any]:
     """Read a finished cell, or run it and keep it."""
-    path = config.folder / f"{family.replace('/', '-')}-s{seed}.json"
+    path = config.folder / f"{slug(family)}-s{seed}.json"
     if path.exists():
         return json.loads(path.read_text())
     config.folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def cell(family: str, seed: int, config: Config) -> dict[str, Any]:
 def ship(family: str, done: dict[str, Any], folder: Path) -> None:
     """Keep the cell's networks, small, with the commands and the result that made them."""
     folder.mkdir(parents=True, exist_ok=True)
-    slug = family.split("/")[-1]
+    short = family.split("/")[-1]
     for method, source in done["checkpoints"].items():
         found = read_checkpoint(Path(source))
         kept = ("policy.", "rates.")
@@ -144,9 +144,9 @@ def ship(family: str, done: dict[str, Any], folder: Path) -> None:
         meta = {n: v for n, v in found.meta.items() if n != "state"}
         iterations = meta["config"]["iterations"]
         command = f"metarl train {family} --method {method} --seed {done['seed']}"
-        command += f" --iterations {iterations} --out runs/{slug}-{method}"
+        command += f" --iterations {iterations} --out runs/{short}-{method}"
         if method == "maml":
-            command += f" --from runs/{slug}-{PRETRAINING[family][0]}"
+            command += f" --from runs/{short}-{PRETRAINING[family][0]}"
             if settings := SETTINGS.get(family):
                 command += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in settings.items())
         result = done["results"]["maml" if method == "maml" else "fine-tune"]
@@ -155,7 +155,7 @@ def ship(family: str, done: dict[str, Any], folder: Path) -> None:
             "made-by": done["made-by"],
             "success-after-each-update": np.mean(result["success"], axis=1).tolist(),
         }
-        save_checkpoint(folder / f"{slug}-{method}.safetensors", tensors, meta)
+        save_checkpoint(folder / f"{short}-{method}.safetensors", tensors, meta)
 
 
 def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:

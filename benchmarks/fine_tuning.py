@@ -19,7 +19,7 @@ from machine import write_result
 
 from metarl.evaluate import Protocol, evaluate_adaptation
 from metarl.policies import read_checkpoint
-from metarl.registry import make_family
+from metarl.registry import make_family, slug
 from metarl.training import train
 
 
@@ -51,7 +51,7 @@ def main(config: Config) -> None:
     for name in config.families:
         path = train(
             name, "ppo", seed=config.seed, iterations=config.iterations, resume=True,
-            out=config.runs / name.replace("/", "-"),
+            out=config.runs / slug(name),
         )  # fmt: skip
         family, found = make_family(name), read_checkpoint(path)
         base = Protocol(seed=config.task_seed, split="train")

@@ -20,13 +20,16 @@ SplitName = Literal["train", "test", "far"]
 
 @dataclass(frozen=True)
 class Families:
-    """List the task families that are installed."""
+    """List the task families that are installed, or the robots that they can be had with."""
+
+    robots: bool = False
+    """list the robots: kitchen/add@robot=ur5e names a combination"""
 
     def run(self) -> int:
         """Run the command."""
-        from metarl.commands.families import list_families
+        from metarl.commands.families import list_families, list_robots
 
-        return list_families()
+        return list_robots() if self.robots else list_families()
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Watch:
     """Film a policy, and show it live where there is a display."""
 
     family: FamilyName
-    """a family's name, or module:name to import a module first"""
+    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     policy: str = "random"
     """random, expert, still, a checkpoint file or a run folder"""
     split: SplitName = "train"
@@ -60,7 +63,7 @@ class Check:
     """Run the conformance checks on a family; exit 1 if one fails."""
 
     family: FamilyName
-    """a family's name, or module:name to import a module first"""
+    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
 
     def run(self) -> int:
         """Run the command."""
@@ -91,7 +94,7 @@ class Train:
     """Train a policy on a family's training tasks."""
 
     family: FamilyName
-    """a family's name, or module:name to import a module first"""
+    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     method: str = "maml"
     """how it learns: ppo and dagger (imitation) with the task in view, maml with it hidden"""
     seed: int = 0
@@ -127,7 +130,7 @@ class Adapt:
     checkpoint: Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
     """a checkpoint file or a run folder"""
     family: FamilyName
-    """a family's name, or module:name to import a module first"""
+    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     updates: int = 5
     """how many updates on each task"""
     episodes: int = 10

@@ -24,8 +24,11 @@ class TaskFamily(Generic[Task]):
     `userdata` included), everything about a task in the frozen task dataclass. Each
     method works on N worlds at once; row i never looks at row j.
 
+    Keyword arguments of its constructor, all of them texts with defaults, are the options that
+    may stand behind its name (``kitchen/add@robot=ur5e``).
+
     Attributes:
-        id: The registered name, set by `register`.
+        id: The registered name, set by `register`, with the options it was built with.
         task_type: The task dataclass; its fields are declared with `types.varies`, and an
             optional integer field ``model`` picks the model of a task.
         horizon: Control steps in an episode.
@@ -37,14 +40,14 @@ class TaskFamily(Generic[Task]):
         same_test: Declares ``test = train`` (published standards); results say so.
     """
 
-    id: ClassVar[str] = ""
+    id: str = ""
     task_type: ClassVar[type]
     horizon: ClassVar[int] = 100
     control_dt_s: ClassVar[float] = 0.05
     weights: ClassVar[Mapping[str, float]] = {}
     film_camera: ClassVar[str | int] = -1
     cameras: ClassVar[tuple[str, ...]] = ()
-    idle_actions: ClassVar[tuple[int, ...]] = ()
+    idle_actions: tuple[int, ...] = ()
     same_test: ClassVar[bool] = False
 
     # Required ---------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import inspect
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from metarl.errors import FamilyError, UnknownNameError
+from metarl.errors import ConfigError, FamilyError, UnknownNameError
 from metarl.family import TaskFamily
 
 GROUP = "metarl.families"
@@ -95,15 +97,48 @@ def family_names() -> list[str]:
     return sorted(_registry.classes)
 
 
+def split_name(name: str) -> tuple[str, dict[str, str]]:
+    """Part a name from its options: ``kitchen/add@robot=ur5e`` -> ``kitchen/add``, {robot: ur5e}.
+
+    Raises:
+        ConfigError: If an option is not ``NAME=VALUE`` or stands there twice.
+    """
+    base, _, tail = name.partition("@")
+    options: dict[str, str] = {}
+    for part in tail.split(",") if tail else []:
+        option, equals, value = part.partition("=")
+        if not equals or not option or option in options:
+            raise ConfigError(
+                f"cannot read {part!r} in {name!r}; expected {base}@NAME=VALUE,NAME=VALUE, each once"
+            )
+        options[option] = value
+    return base, options
+
+
+def full_name(base: str, options: Mapping[str, object]) -> str:
+    """Join what `split_name` parts."""
+    tail = ",".join(f"{name}={value}" for name, value in options.items())
+    return f"{base}@{tail}" if tail else base
+
+
+def slug(name: str) -> str:
+    """Turn a family's name into a file's: ``kitchen/add@robot=ur5e`` -> ``kitchen-add-robot-ur5e``."""
+    base, options = split_name(name)
+    parts = [base.rpartition(":")[2], *(x for pair in options.items() for x in pair)]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-")
+
+
 def family_class(name: str) -> type[TaskFamily[Any]]:
     """Look a family class up without building it.
 
     Args:
-        name: A registered name, or ``module:name`` to import a module first.
+        name: A registered name, perhaps with options (``kitchen/add@robot=ur5e``), or
+            ``module:name`` to import a module first.
     Raises:
         UnknownNameError: If no family has the name; lists the valid ones, and the
-            packages that failed to import.
+            packages that failed to import. Or if the family has no such option.
     """
+    name, options = split_name(name)
     if ":" in name:
         module, name = name.split(":", 1)
         try:
@@ -118,16 +153,41 @@ def family_class(name: str) -> type[TaskFamily[Any]]:
         unknown_name = UnknownNameError("family", name, _registry.classes)
         unknown_name.args = ("; ".join([str(unknown_name), *_registry.broken.values()]),)
         raise unknown_name
-    return _registry.classes[name]
+    cls = _registry.classes[name]
+    for option in options:
+        if option not in option_names(cls):
+            raise UnknownNameError(f"option of {name}", option, option_names(cls))
+    return cls
 
 
-def make_family(name: str) -> TaskFamily[Any]:
-    """Build a family by name; see `family_class`."""
-    cls = family_class(name)
+def option_names(cls: type[TaskFamily[Any]]) -> list[str]:
+    """List what may stand behind ``@``: the keywords with which a family is built."""
+    parameters = inspect.signature(cls).parameters.values()
+    return [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def make_family(name: str, **options: str) -> TaskFamily[Any]:
+    """Build a family by name; see `family_class`.
+
+    Args:
+        name: Its name, perhaps with options.
+        **options: More options, as texts.
+    Raises:
+        ConfigError: If an option's value is not valid.
+        FamilyError: If the family cannot be built.
+    """
+    base, named = split_name(name)
+    options = {**named, **options}
+    cls = family_class(full_name(base, options))
     try:
-        return cls()
+        family = cls(**options)
+    except (ConfigError, UnknownNameError):  # of an option's value: the family says it best
+        raise
     except Exception as error:
         raise FamilyError(f"{_origin(cls)}() raised {type(error).__name__}: {error}") from error
+    if options:
+        family.id = full_name(cls.id, options)
+    return family
 
 
 _robots: dict[str, type[Any]] = {}
@@ -156,6 +216,12 @@ def register_robot(name: str) -> Callable[[R], R]:
         return cls
 
     return put
+
+
+def robot_names() -> list[str]:
+    """List the registered robots, sorted."""
+    load_plugins()
+    return sorted(_robots)
 
 
 def robot_class(name: str) -> type[Any]:

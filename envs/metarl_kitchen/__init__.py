@@ -1,5 +1,5 @@
-"""Cooking task families on a seven-joint arm."""
+"""Cooking task families for arms with a gripper."""
 
-from metarl_kitchen import add, heat, ingredients, season
+from metarl_kitchen import add, heat, ingredients, robots, season
 
-__all__ = ["add", "heat", "ingredients", "season"]
+__all__ = ["add", "heat", "ingredients", "robots", "season"]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from metarl.registry import register
 from metarl.rewards import closeness, distance
+from metarl.sim.robot import NUM_USERDATA, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
-from metarl_kitchen.arm import NUM_USERDATA, OPEN_M, observe_hand, place_hand, steer
 from metarl_kitchen.cells import draw, is_held_out
-from metarl_kitchen.furniture import kitchen_mjcf, vessel
+from metarl_kitchen.furniture import vessel
 from metarl_kitchen.kitchen import KitchenFamily
 
 PAN_RADIUS_M, PAN_HEIGHT_M = 0.065, 0.035
@@ -69,13 +70,13 @@ class Add(KitchenFamily[AddTask]):
     horizon = 60
     weights = {"reach": 0.2, "grip": 0.1, "lift": 0.3, "carry": 3.0, "inside": 2.0}
     floor_m = BOARD_TOP_M + 0.008
-    idle_actions = (4,)  # the hand points straight down
+    still = ("tilt",)  # the hand points straight down
 
-    def models(self) -> dict[str, str]:
+    def models(self) -> dict[str, Any]:
         """A board with one piece of food, and a pan: one model a shape."""
         things = BOARD + vessel("pan", PAN_RADIUS_M, PAN_HEIGHT_M, "iron", handle=True)
         return {
-            name: kitchen_mjcf(
+            name: self.scene(
                 things + FOOD.format(kind=kind, size=size, colour=colour),
                 num_userdata=NUM_USERDATA,
             )
@@ -118,21 +119,18 @@ class Add(KitchenFamily[AddTask]):
         worlds.joint_pos("food")[ids] = np.column_stack(
             [task.food_m, height, np.cos(turn), flat, flat, np.sin(turn)]
         )
-        place_hand(worlds, ids, np.array([0.50, -0.05, 0.18]) + rng.uniform(-0.03, 0.03, size=3))
-
-    def act(self, worlds: Scene, task: AddTask, action: np.ndarray) -> None:
-        """Move the hand, upright."""
-        super().act(worlds, task, np.where(np.arange(6) == 4, 0.0, action))
+        start = np.array([0.50, -0.05, 0.18]) + rng.uniform(-0.03, 0.03, size=3)
+        self.robot.place(worlds, ids, start)
 
     def observe(self, worlds: Scene, task: AddTask) -> dict[str, np.ndarray]:
         """The hand, and the food: where it is, how it moves, how it lies, which shape it has."""
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")
-        away = (food - hand) / 0.1
+        away = np.clip((food - hand) / 0.1, -8.0, 8.0)
         place = (food - [0.5, 0.0, 0.05]) / 0.2
         speed = worlds.joint_vel("food")[:, :3]
         lies = worlds.body_mat("food")[:, :2]
         return {
-            "robot": np.delete(observe_hand(worlds), 7, axis=1),  # the tilt, which is constant
+            "robot": self.observe_robot(worlds),
             "object": np.concatenate([away, place, speed, lies, np.eye(3)[task.model]], axis=1),
         }
 
@@ -142,7 +140,7 @@ class Add(KitchenFamily[AddTask]):
         there = self._offset(worlds, task) < 0.8 * PAN_RADIUS_M  # above the pan or in it
         away = distance(food, hand)
         near = away < 0.03
-        closed = 1.0 - worlds.qpos[:, 7] / OPEN_M
+        closed = 1.0 - self.robot.opening(worlds)
         height = food[:, 2] - BOARD_TOP_M - task.size_m[:, 2]
         lifted = np.clip(height / 0.05, 0.0, 1.0) * near
         under_way = np.maximum(lifted, food[:, 1] > BOARD_EDGE_M + 0.02)  # or left on the counter
@@ -160,16 +158,18 @@ class Add(KitchenFamily[AddTask]):
         speed = np.sqrt((worlds.joint_vel("food")[:, :3] ** 2).sum(axis=1))
         return self._inside(worlds, task) & (speed < 0.15)
 
-    def expert(self, worlds: Scene, task: AddTask) -> np.ndarray:
+    def hand_expert(self, worlds: Scene, task: AddTask) -> np.ndarray:
         """Go above the food, come down, close, carry it over the pan, open."""
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")
         action = np.zeros((worlds.num_worlds, 6))
+        action[:, 3:5] = np.clip(-self.robot.target_angles(worlds) / STEP_RAD, -1.0, 1.0)
         beside = distance(food[:, :2], hand[:, :2])
         low = np.maximum(food[:, 2], self.floor_m)
-        opening, closing = worlds.qpos[:, 7], worlds.qpos[:, 7] < 0.036
+        opening = self.robot.opening(worlds)
+        closing = opening < 0.9
         at_food = (beside < 0.03) & (hand[:, 2] - low < np.where(closing, 0.03, 0.006))
-        still = np.abs(worlds.qvel[:, 7]) < 0.02
-        gripped = at_food & (opening < 0.024) & (still | (food[:, 2] > 0.06))
+        still = np.abs(self.robot.opening_speed(worlds)) < 0.5
+        gripped = at_food & (opening < 0.6) & (still | (food[:, 2] > 0.06))
         over = self._offset(worlds, task) < 0.35 * PAN_RADIUS_M
         inside = self._inside(worlds, task)
         above = np.where(beside < 0.015, low - 0.006, CARRY_M)
@@ -181,8 +181,8 @@ class Add(KitchenFamily[AddTask]):
         goal = np.where(gripped[:, None], carry, goal)
         home = np.column_stack([task.pan_m, np.full(len(goal), 0.16)])
         goal = np.where(inside[:, None], home, goal)
-        action[:, :3] = steer(worlds, goal)
-        slowly = steer(worlds, goal, gain=0.4)  # food that is carried gently is not lost
+        action[:, :3] = self.robot.steer(worlds, goal)
+        slowly = self.robot.steer(worlds, goal, gain=0.4)  # food that is carried gently is not lost
         action[:, :2] = np.where(gripped[:, None], slowly[:, :2], action[:, :2])
         release = inside | (gripped & over)
         action[:, 5] = np.where(at_food & ~release, 1.0, -1.0)

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarl_kitchen.arm import ACTUATORS, arm_mjcf
+from metarl.sim.robot import Robot
 
 TIME_STEP_S = 0.01
 
 
 def kitchen_mjcf(
-    things: str,
-    *,
-    held: str = "",
-    num_userdata: int,
-    actuators: str = "",
-    time_step_s: float = TIME_STEP_S,
+    robot: Robot, things: str, *, held: str = "", num_userdata: int, extra: str = ""
 ) -> str:
-    """Write a whole scene: the room, the arm, and a family's own things.
+    """Write a whole scene: the room, the robot, and a family's own things.
 
     Args:
+        robot: The robot; what it cannot write as text its `finish` adds.
         things: Bodies of the family.
         held: What is fixed to the hand.
         num_userdata: Columns of state beyond physics.
-        actuators: More actuators.
-        time_step_s: Physics step [s].
+        extra: More sections, as MJCF.
     """
     return f"""<mujoco model="kitchen">
   <compiler angle="radian"/>
-  <option timestep="{time_step_s}" integrator="implicitfast" cone="elliptic" impratio="3"/>
+  <option timestep="{TIME_STEP_S}" integrator="implicitfast" cone="elliptic" impratio="3"/>
   <size nuserdata="{num_userdata}" memory="2M"/>
   <visual>
     <global offwidth="1280" offheight="960" fovy="45"/>
@@ -71,11 +66,12 @@ def kitchen_mjcf(
     <geom name="front" type="box" size=".54 .89 .35" pos=".34 0 -.41" rgba=".86 .82 .74 1" class="show"/>
     <geom name="wall" type="box" size=".02 1.6 .9" pos="-.32 0 .5" material="tiles" class="show"/>
     <geom name="floor" type="plane" size="4 4 .1" pos="0 0 -.76" rgba=".62 .52 .42 1" class="show"/>
-    {arm_mjcf(held)}
+    {robot.body(held)}
     {things}
   </worldbody>
-  <actuator>{ACTUATORS}{actuators}</actuator>
+  <actuator>{robot.actuators()}</actuator>
   <sensor><framelinvel name="hand_velocity" objtype="site" objname="grip"/></sensor>
+  {extra}
 </mujoco>"""
 
 

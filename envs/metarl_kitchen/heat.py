@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from metarl.registry import register
 from metarl.rewards import closeness, distance
+from metarl.sim.robot import NUM_USERDATA, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
-from metarl_kitchen.arm import (
-    NUM_USERDATA,
-    STEP_RAD,
-    YAW,
-    observe_hand,
-    place_hand,
-    steer,
-)
 from metarl_kitchen.cells import draw, is_held_out
-from metarl_kitchen.furniture import kitchen_mjcf
 from metarl_kitchen.kitchen import KitchenFamily
 
 OFF_YAW_RAD = -1.2  # the hand's yaw that fits the knob when the stove is off
@@ -72,9 +65,9 @@ class Heat(KitchenFamily[HeatTask]):
     weights = {"reach": 0.5, "turn": 1.0, "rest": 0.3}
     floor_m = KNOB_M - 0.005
 
-    def models(self) -> dict[str, str]:
+    def models(self) -> dict[str, Any]:
         """A stove with one knob; a spring turns it back when it is let go."""
-        return {"kitchen": kitchen_mjcf(STOVE, num_userdata=NUM_USERDATA + 1)}
+        return {"kitchen": self.scene(STOVE, num_userdata=NUM_USERDATA + 1)}
 
     def sample(self, rng: Streams, n: int, split: Split) -> HeatTask:
         """Draw stoves; cells of the target are held out, far lies beyond its range."""
@@ -97,10 +90,7 @@ class Heat(KitchenFamily[HeatTask]):
         """Put the stove in its place, off, and the hand above the counter."""
         worlds.mocap_pos("stove")[ids] = np.column_stack([task.knob_m, np.zeros(len(ids))])
         start = np.array([0.50, 0.0, 0.20]) + rng.uniform(-0.03, 0.03, size=3)
-        place_hand(worlds, ids, start)
-        worlds.qpos[ids, 6] += OFF_YAW_RAD
-        worlds.userdata[ids, YAW] = OFF_YAW_RAD
-        worlds.ctrl[ids, 5] = OFF_YAW_RAD
+        self.robot.place(worlds, ids, start, yaw_rad=OFF_YAW_RAD)
         worlds.userdata[ids, HELD] = 0.0
 
     def advance(self, worlds: Scene, task: HeatTask) -> None:
@@ -111,10 +101,10 @@ class Heat(KitchenFamily[HeatTask]):
     def observe(self, worlds: Scene, task: HeatTask) -> dict[str, np.ndarray]:
         """The hand, and the knob: where it is, how far it is turned, how it fits the hand."""
         angle, speed = worlds.joint_pos("knob"), worlds.joint_vel("knob")
-        offset = (self._handle(worlds) - worlds.site_pos("grip")) / 0.1
-        misfit = worlds.userdata[:, YAW : YAW + 1] - OFF_YAW_RAD - angle
+        offset = np.clip((self._handle(worlds) - worlds.site_pos("grip")) / 0.1, -8.0, 8.0)
+        misfit = self.robot.angles(worlds)[:, :1] - OFF_YAW_RAD - angle
         knob = np.concatenate([offset, angle - 1.2, speed / 3.0, misfit], axis=1)
-        return {"robot": observe_hand(worlds), "object": knob}
+        return {"robot": self.observe_robot(worlds), "object": knob}
 
     def terms(self, worlds: Scene, task: HeatTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Hold the knob; have it at the wanted angle, and at rest there."""
@@ -132,13 +122,13 @@ class Heat(KitchenFamily[HeatTask]):
         """Within 0.12 rad of the wanted angle (a twentieth of the dial) for the last 0.2 s."""
         return worlds.userdata[:, HELD] >= HOLD_STEPS
 
-    def expert(self, worlds: Scene, task: HeatTask) -> np.ndarray:
+    def hand_expert(self, worlds: Scene, task: HeatTask) -> np.ndarray:
         """Go above the knob, come down astride its ridge, close, turn."""
         action = np.zeros((worlds.num_worlds, 6))
         goal, hand = self._handle(worlds).copy(), worlds.site_pos("grip")
         beside = distance(goal[:, :2], hand[:, :2])
         goal[:, 2] = np.where(beside < 0.008, KNOB_M, OVER_M)
-        action[:, :3] = steer(
+        action[:, :3] = self.robot.steer(
             worlds,
             goal + np.where(beside < 0.03, 0.5, 0.0)[:, None] * np.r_[1, 1, 0] * (goal - hand),
         )

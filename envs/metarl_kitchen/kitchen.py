@@ -1,35 +1,122 @@
-"""What every kitchen family shares: the arm, its actions, its camera."""
+"""What every kitchen family shares: the robot, its actions, its camera."""
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from metarl.errors import ConfigError, FamilyError
 from metarl.family import TaskFamily
+from metarl.registry import robot_class
+from metarl.sim.robot import Robot
 from metarl.sim.scene import Scene
-from metarl_kitchen.arm import NUM_ACTIONS, WORKSPACE, drive_hand
+from metarl_kitchen.furniture import kitchen_mjcf
+from metarl_kitchen.robots.outside import MjcfRobot
 
 Task = TypeVar("Task")
 
+# Hand-space actions that a family may hold still: their number, and their column of `robot`.
+_IDLE = {"tilt": (4, 7), "grip": (5, 8)}
+
 
 class KitchenFamily(TaskFamily[Task]):
-    """A skill of the arm: six actions (dx, dy, dz, yaw, tilt, grip).
+    """A skill of a robot with a gripper.
 
+    In hand space every robot takes the same six actions (dx, dy, dz, yaw, tilt, grip); in joint
+    space one for each of its joints, and the grip.
+
+    Args:
+        robot: Name of a registered robot, or the path of an MJCF file.
+        control: ``hand`` or ``joint``.
+        site: Of a robot from a file: the site of its flange.
+        home: Likewise: the joints' positions at home [rad or m], separated by ``:``.
     Attributes:
-        floor_m: Lowest place of the hand's target [m].
+        floor_m: Lowest place of the hand's target in hand space [m].
+        still: What the hand does not do here, of ``tilt`` and ``grip``.
+        holding: Opening of a grip that is still, 0 closed to 1 open.
+    Raises:
+        UnknownNameError: If no robot has the name.
+        ConfigError: If the control is unknown, or site or home do not fit the file.
     """
 
     horizon = 50
     control_dt_s = 0.05
     film_camera = "film"
     cameras = ("film", "top")
-    floor_m: ClassVar[float] = float(WORKSPACE[0, 2])
+    floor_m: ClassVar[float] = float(Robot.workspace[0, 2])
+    still: ClassVar[tuple[str, ...]] = ()
+    holding: ClassVar[float] = 0.5
+
+    def __init__(
+        self, *, robot: str = "panda", control: str = "hand", site: str = "", home: str = ""
+    ):
+        self.robot = make_robot(robot, control, site, home)
+        hand = control == "hand"
+        self._still = tuple(name for name in self.still if hand or name == "grip")
+        idle = {"tilt": 4, "grip": self.robot.num_actions - 1}
+        self.idle_actions = tuple(idle[name] for name in self._still)
+
+    def scene(
+        self,
+        things: str,
+        *,
+        held: str = "",
+        num_userdata: int,
+        extra: str = "",
+    ) -> Any:
+        """Build a whole scene: the room, the robot, and a family's own things.
+
+        Args:
+            things: Bodies of the family.
+            held: What is fixed to the hand.
+            num_userdata: Columns of state beyond physics.
+            extra: More sections (equalities, assets), as MJCF.
+        """
+        text = kitchen_mjcf(self.robot, things, held=held, num_userdata=num_userdata, extra=extra)
+        return self.robot.finish(text, held)
 
     def action_dim(self, num_actuators: int) -> int:
-        """Six, whatever the number of actuators."""
-        return NUM_ACTIONS
+        """Those of the robot, whatever the number of actuators."""
+        return self.robot.num_actions
 
     def act(self, worlds: Scene, task: Task, action: np.ndarray) -> None:
-        """Move the hand's targets."""
-        drive_hand(worlds, action, floor_m=self.floor_m)
+        """Move the targets of hand or joints; what is still stays."""
+        if "tilt" in self._still:
+            action = np.where(np.arange(action.shape[1]) == _IDLE["tilt"][0], 0.0, action)
+        self.robot.drive(worlds, action, floor_m=self.floor_m)
+        if "grip" in self._still:
+            self.robot.open(worlds, self.holding)
+
+    def observe_robot(self, worlds: Scene) -> np.ndarray:
+        """The ``robot`` block without what is still."""
+        columns = [_IDLE[name][1] for name in self._still]
+        return np.delete(self.robot.observe(worlds), columns, axis=1)
+
+    def expert(self, worlds: Scene, task: Task) -> np.ndarray:
+        """Do with any robot what `hand_expert` does with its hand, (N, A)."""
+        return self.robot.follow(worlds, self.hand_expert(worlds, task))
+
+    def hand_expert(self, worlds: Scene, task: Task) -> np.ndarray:
+        """Return scripted actions in hand space, (N, 6); it may look at hidden fields."""
+        raise FamilyError(f"{type(self).__name__} does not define hand_expert()")
+
+    @classmethod
+    def has_expert(cls) -> bool:
+        """Whether the family scripts an expert."""
+        return cls.hand_expert is not KitchenFamily.hand_expert
+
+
+def make_robot(robot: str, control: str = "hand", site: str = "", home: str = "") -> Robot:
+    """Build a registered robot, or one from an MJCF file; see `KitchenFamily`."""
+    if robot.endswith(".xml"):
+        try:
+            posture = [float(part) for part in home.split(":")]
+        except ValueError as error:
+            raise ConfigError(
+                f"home is {home!r}; expected the joints' positions [rad or m], as in 0:-1.5:1.5"
+            ) from error
+        return MjcfRobot(control, path=robot, site=site, home=posture)
+    if site or home:
+        raise ConfigError(f"site and home belong to a robot from an MJCF file, not to {robot!r}")
+    return robot_class(robot)(control)

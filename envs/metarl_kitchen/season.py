@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from metarl.registry import register
 from metarl.rewards import closeness, distance
+from metarl.sim.robot import NUM_USERDATA, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
-from metarl_kitchen.arm import NUM_USERDATA, STEP_RAD, TILT, observe_hand, place_hand, steer
 from metarl_kitchen.cells import draw, is_held_out
-from metarl_kitchen.furniture import kitchen_mjcf, vessel
+from metarl_kitchen.furniture import vessel
 from metarl_kitchen.kitchen import KitchenFamily
 
 IN_POT, SPILLED, RATE = NUM_USERDATA, NUM_USERDATA + 1, NUM_USERDATA + 2  # [g], [g], [g/step]
@@ -54,9 +55,9 @@ class Season(KitchenFamily[SeasonTask]):
     task_type = SeasonTask
     weights = {"near": 0.5, "amount": 1.0, "spill": -0.25}
     floor_m = 0.17
-    idle_actions = (5,)  # the fingers never let the shaker go
+    still = ("grip",)  # the fingers never let the shaker go
 
-    def models(self) -> dict[str, str]:
+    def models(self) -> dict[str, Any]:
         """The arm holds the shaker; the pot stands on the counter."""
         pot = vessel("pot", POT_RADIUS_M, 0.10, "enamel")
         soup = (
@@ -64,7 +65,7 @@ class Season(KitchenFamily[SeasonTask]):
             ' rgba=".85 .55 .22 1" class="show"/>'
         )
         things = pot.replace("</body>", soup + "</body>")
-        return {"kitchen": kitchen_mjcf(things, held=SHAKER, num_userdata=NUM_USERDATA + 3)}
+        return {"kitchen": self.scene(things, held=SHAKER, num_userdata=NUM_USERDATA + 3)}
 
     def sample(self, rng: Streams, n: int, split: Split) -> SeasonTask:
         """Draw pots; cells of y and of the amount are held out, far lies beyond them."""
@@ -85,13 +86,8 @@ class Season(KitchenFamily[SeasonTask]):
         """Put the pot in its place and the hand near its home."""
         worlds.mocap_pos("pot")[ids] = np.column_stack([task.pot_m, np.zeros(len(ids))])
         start = np.array([0.50, 0.0, 0.26]) + rng.uniform(-0.03, 0.03, size=3)
-        place_hand(worlds, ids, start, open_m=0.02)
+        self.robot.place(worlds, ids, start, opening=self.holding)
         worlds.userdata[ids, IN_POT:] = 0.0
-
-    def act(self, worlds: Scene, task: SeasonTask, action: np.ndarray) -> None:
-        """Move the hand; the fingers stay closed on the shaker."""
-        super().act(worlds, task, action)
-        worlds.ctrl[:, 6:8] = 0.02
 
     def advance(self, worlds: Scene, task: SeasonTask) -> None:
         """Let salt fall: it needs the mouth to point down, and the shaker to move."""
@@ -111,7 +107,7 @@ class Season(KitchenFamily[SeasonTask]):
         down = -worlds.site_mat("mouth")[:, 8]
         flow = np.stack([left / 5.0, worlds.userdata[:, RATE] / RATE_G, down], axis=1)
         return {
-            "robot": observe_hand(worlds)[:, :8],
+            "robot": self.observe_robot(worlds),
             "object": np.concatenate([mouth, flow], axis=1),
         }
 
@@ -130,19 +126,19 @@ class Season(KitchenFamily[SeasonTask]):
         enough = error < np.maximum(0.15 * task.wanted_g, 0.75)
         return enough & (worlds.userdata[:, SPILLED] < 1.0)
 
-    def expert(self, worlds: Scene, task: SeasonTask) -> np.ndarray:
+    def hand_expert(self, worlds: Scene, task: SeasonTask) -> np.ndarray:
         """Go over the pot, tilt, shake until the amount is in, tilt back."""
         action = np.zeros((worlds.num_worlds, 6))
         lead = worlds.site_pos("mouth")[:, :2] - worlds.site_pos("grip")[:, :2]
         goal = np.column_stack([task.pot_m - lead, np.full(worlds.num_worlds, HOVER_M)])
-        action[:, :3] = steer(worlds, goal)
+        action[:, :3] = self.robot.steer(worlds, goal)
         over = self._offset(worlds, task) < 0.6 * POT_RADIUS_M
         missing = task.wanted_g - worlds.userdata[:, IN_POT]
-        pour = over & (missing > 0.15 + 2.0 * worlds.userdata[:, RATE])
-        tilt = np.where(pour, 1.3, 0.4) - worlds.userdata[:, TILT]
+        pour = over & (missing > 0.15 + 4.0 * worlds.userdata[:, RATE])
+        tilt = np.where(pour, 1.1, 0.4) - self.robot.target_angles(worlds)[:, 1]
         action[:, 4] = np.clip(tilt / STEP_RAD, -1.0, 1.0)
         rising = worlds.sensor("hand_velocity")[:, 2] > 0.0
-        height = worlds.ctrl[:, 2] - HOVER_M
+        height = self.robot.target_m(worlds)[:, 2] - HOVER_M
         rise = (rising & (height < 0.03)) | (height < -0.03)
         shake = np.where(rise, 1.0, -1.0) * np.clip(missing / 2.0, 0.35, 1.0)
         action[:, 2] = np.where(pour, shake, action[:, 2])

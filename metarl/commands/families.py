@@ -8,7 +8,13 @@ from typing import Any
 from metarl.commands.output import make_console, make_table, one_line
 from metarl.errors import MetaRLError
 from metarl.family import TaskFamily
-from metarl.registry import family_class, family_names, load_plugins
+from metarl.registry import (
+    family_class,
+    family_names,
+    load_plugins,
+    robot_class,
+    robot_names,
+)
 from metarl.types import Variation, variations
 
 
@@ -26,6 +32,26 @@ def list_families() -> int:
         console.print("no family is installed: none of the packages announces metarl.families")
     for reason in load_plugins().values():
         console.print(f"[red]broken:[/red] {escape(one_line(reason))}")
+    return 0
+
+
+def list_robots() -> int:
+    """Print a row per robot that families can be had with."""
+    from rich.markup import escape
+
+    table = make_table("robot", "what it is", "joints", "kinematics")
+    for name in robot_names():
+        cls = robot_class(name)
+        doc = (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
+        table.add_row(*(escape(cell) for cell in (name, doc, ", ".join(cls.joints), cls.source)))
+    console = make_console()
+    console.print(table)
+    console.print(
+        "FAMILY@robot=NAME puts a robot into a family, FAMILY@robot=NAME,control=joint moves its"
+        " joints instead of its hand. Any other arm:"
+        " FAMILY@robot=ARM.xml,site=FLANGE_SITE,home=POSITION:POSITION:...",
+        markup=False,
+    )
     return 0
 
 

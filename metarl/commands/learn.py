@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metarl.commands.output import progress_bar, say
 from metarl.errors import CheckpointError, UnknownNameError
-from metarl.registry import family_class
+from metarl.registry import family_class, slug
 from metarl.types import Split
 
 
@@ -59,8 +59,7 @@ def train(
 
 def default_folder(family: str, method: str, seed: int) -> Path:
     """Name a run's folder, for example ``runs/kitchen-season-maml-s0``."""
-    name = family.rpartition(":")[2].replace("/", "-")
-    return Path("runs") / f"{name}-{method}-s{seed}"
+    return Path("runs") / f"{slug(family)}-{method}-s{seed}"
 
 
 def adapt(

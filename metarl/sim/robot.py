@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import mujoco
 import numpy as np
 
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, unknown
 from metarl.sim.scene import Scene
 
-Control = Literal["hand", "joint"]
-CONTROLS: tuple[Control, ...] = ("hand", "joint")
+CONTROLS = ("hand", "joint")
 
 # Hand-space targets: metres or radians that a full action adds in one control step.
 STEP_M = 0.03
@@ -39,7 +39,6 @@ class Gripper:
         joints: Joints that are set when an episode starts; the first tells the opening.
         joint_opened: That joint's value when open.
         joint_closed: Its value when closed.
-        open_m: Distance of each finger from the middle when open [m].
     """
 
     mjcf: str
@@ -49,10 +48,9 @@ class Gripper:
     joints: tuple[str, ...]
     joint_opened: float
     joint_closed: float
-    open_m: float
 
 
-class Robot:
+class Robot(ABC):
     """An arm with a gripper that a family puts into its scene.
 
     Its model brings a site ``grip`` between the fingertips, z pointing out of the hand and, in
@@ -60,6 +58,8 @@ class Robot:
     and a sensor ``hand_velocity``. Site actuators hold the hand in hand space, position
     actuators the joints in joint space.
 
+    Args:
+        control: ``hand`` (dx, dy, dz, yaw, tilt, grip) or ``joint`` (one a joint, and the grip).
     Attributes:
         name: How families and users call it.
         source: Where its kinematics come from.
@@ -68,6 +68,10 @@ class Robot:
         gripper: Its gripper.
         kp: Stiffness of each joint's actuator in joint space [N m/rad or N/m], (J,).
         step: What a full action adds to a joint's target in joint space [rad or m], (J,).
+        workspace: Lowest and highest place of the hand's target in hand space [m], (2, 3).
+        centre_m: The place that is observed as 0.
+    Raises:
+        ConfigError: If there is no such control.
     """
 
     name: str
@@ -80,6 +84,14 @@ class Robot:
     workspace = np.array([[0.28, -0.36, 0.01], [0.70, 0.36, 0.40]])  # low, high [m]
     centre_m = np.array([0.50, 0.0, 0.15])
 
+    def __init__(self, control: str = "hand"):
+        if control not in CONTROLS:
+            raise ConfigError(unknown("control", control, CONTROLS))
+        self.control = control
+
+    # The model --------------------------------------------------------------------------
+
+    @abstractmethod
     def body(self, held: str = "") -> str:
         """Write the arm as MJCF that stands in a worldbody.
 
@@ -87,21 +99,14 @@ class Robot:
             held: MJCF that is fixed to the hand (a tool); its origin lies between the
                 fingertips, z pointing out of the hand.
         """
-        raise NotImplementedError
 
     def finish(self, mjcf: str, held: str = "") -> str | mujoco.MjSpec:
-        """Add what `body` could not write as text; by default nothing is missing."""
+        """Add to a whole scene what `body` could not write as text; by default nothing."""
         return mjcf
 
-    def actuators(self, control: Control = "hand") -> str:
-        """Write the actuators as MJCF, those of the gripper last.
-
-        Args:
-            control: ``hand`` or ``joint``.
-        """
-        if control not in CONTROLS:
-            raise ConfigError(f"unknown control {control!r}; valid: {', '.join(CONTROLS)}")
-        if control == "hand":
+    def actuators(self) -> str:
+        """Write the actuators as MJCF, those of the gripper last."""
+        if self.control == "hand":
             return _HAND_ACTUATORS + self.gripper.mjcf
         servos = "".join(
             f'<position name="{name}" joint="{name}" kp="{kp:g}" dampratio="1" inheritrange="1"/>\n'
@@ -109,9 +114,15 @@ class Robot:
         )
         return servos + self.gripper.mjcf
 
-    def num_actions(self, control: Control) -> int:
+    @property
+    def num_actions(self) -> int:
         """Six in hand space, one a joint and the grip in joint space."""
-        return NUM_HAND_ACTIONS if control == "hand" else len(self.joints) + 1
+        return NUM_HAND_ACTIONS if self.control == "hand" else len(self.joints) + 1
+
+    @property
+    def yaw_joint(self) -> str:
+        """The joint that turns the hand about its own axis, positive as yaw."""
+        return self.joints[-1]
 
     # On a scene -------------------------------------------------------------------------
 
@@ -123,18 +134,16 @@ class Robot:
         *,
         yaw_rad: float = 0.0,
         opening: float = 1.0,
-        control: Control = "hand",
     ) -> None:
         """Start worlds in the home posture with the hand's target at a place.
 
         Args:
             worlds: The scene.
             ids: Which worlds, (n,).
-            place_m: First target of the hand [m], (n, 3), near the home posture's hand; joint
-                space starts at home.
+            place_m: First target of the hand [m], (n, 3), near the home posture's hand; in
+                joint space to first order.
             yaw_rad: First yaw, of posture and target.
             opening: First opening of the gripper, 0 closed to 1 open.
-            control: As the actuators were written.
         """
         grip = self.gripper
         for name, angle in zip(self.joints, self.home):
@@ -143,37 +152,52 @@ class Robot:
             worlds.joint_pos(self.yaw_joint)[ids, 0] += yaw_rad
         for name in grip.joints:
             worlds.joint_pos(name)[ids, 0] = _between(grip.joint_closed, grip.joint_opened, opening)
-        if control == "hand":
+        if self.control == "hand":
             worlds.ctrl[ids, :3] = place_m
             worlds.ctrl[ids, 3:6] = [0.0, 0.0, yaw_rad]
         else:
-            for i, name in enumerate(self.joints):
-                worlds.ctrl[ids, i] = worlds.joint_pos(name)[ids, 0]
-        self.open(worlds, ids, opening, control=control)
+            start = self.posture(worlds)[ids] + self._towards(worlds.model, place_m)
+            low, high = self._limits(worlds)
+            worlds.ctrl[ids, : len(self.joints)] = np.clip(start, low, high)
+        self.open(worlds, opening, ids)
         worlds.userdata[ids, YAW], worlds.userdata[ids, TILT] = yaw_rad, 0.0
 
-    @property
-    def yaw_joint(self) -> str:
-        """The joint that turns the hand about its own axis, positive as yaw."""
-        return self.joints[-1]
+    def _towards(self, model: mujoco.MjModel, place_m: np.ndarray) -> np.ndarray:
+        """Joint motions from home that bring the hand to places, to first order, (n, J)."""
+        data, jacobian = mujoco.MjData(model), np.zeros((3, model.nv))
+        for name, angle in zip(self.joints, self.home):
+            data.joint(name).qpos[0] = angle
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        grip = model.site("grip").id
+        mujoco.mj_jacSite(model, data, jacobian, None, grip)
+        own = jacobian[:, [int(model.joint(name).dofadr[0]) for name in self.joints]]
+        return (place_m - data.site_xpos[grip]) @ np.linalg.pinv(own).T
 
     def open(
-        self, worlds: Scene, ids: np.ndarray | slice, opening: object, *, control: Control = "hand"
+        self, worlds: Scene, opening: float | np.ndarray, ids: np.ndarray | slice = slice(None)
     ) -> None:
         """Set the gripper's target: 0 closed to 1 open, a number or (n,)."""
-        first = NUM_HAND_ACTIONS if control == "hand" else len(self.joints)
-        target = _between(self.gripper.closed, self.gripper.opened, np.asarray(opening, float))
+        first = self.num_actions if self.control == "hand" else len(self.joints)
+        target = _between(self.gripper.closed, self.gripper.opened, opening)
         for i in range(self.gripper.num_actuators):
             worlds.ctrl[ids, first + i] = target
 
     def drive(self, worlds: Scene, action: np.ndarray, *, floor_m: float | None = None) -> None:
-        """Move the hand's targets by an action in [-1, 1].
+        """Move the targets of hand or joints, and the gripper's, by an action in [-1, 1].
 
         Args:
-            worlds: The scene, its actuators in hand space.
-            action: (dx, dy, dz, yaw, tilt, grip), (N, 6); grip +1 closes.
-            floor_m: Lowest place of the hand's target [m]; omitted, the workspace's.
+            worlds: The scene.
+            action: Shape (N, A), the grip last; +1 closes.
+            floor_m: Lowest place of the hand's target in hand space [m]; None: the workspace's.
         """
+        if self.control == "hand":
+            self._drive_hand(worlds, action, floor_m)
+        else:
+            self._drive_joints(worlds, action)
+        self.open(worlds, 0.5 * (1.0 - action[:, -1]))
+
+    def _drive_hand(self, worlds: Scene, action: np.ndarray, floor_m: float | None) -> None:
         ctrl, state = worlds.ctrl, worlds.userdata
         hand = worlds.site_pos("grip")
         target = ctrl[:, :3] + STEP_M * action[:, :3]
@@ -184,76 +208,118 @@ class Robot:
         state[:, YAW] = np.clip(state[:, YAW] + STEP_RAD * action[:, 3], *YAW_RAD)
         state[:, TILT] = np.clip(state[:, TILT] + STEP_RAD * action[:, 4], *TILT_RAD)
         ctrl[:, 3:6] = rotation_vector(state[:, YAW], state[:, TILT])
-        self.open(worlds, slice(None), 0.5 * (1.0 - action[:, 5]))
 
-    def drive_joints(self, worlds: Scene, action: np.ndarray) -> None:
-        """Move the joints' targets by an action in [-1, 1], (N, J + 1); grip +1 closes."""
+    def _drive_joints(self, worlds: Scene, action: np.ndarray) -> None:
         count = len(self.joints)
         now = self.posture(worlds)
         target = worlds.ctrl[:, :count] + self.step * action[:, :count]
         leash = LEASH_RAD / STEP_RAD * self.step
         target = np.clip(target, now - leash, now + leash)
         worlds.ctrl[:, :count] = np.clip(target, *self._limits(worlds))
-        self.open(worlds, slice(None), 0.5 * (1.0 - action[:, count]), control="joint")
-        angles = hand_angles(worlds.site_mat("grip"))
-        worlds.userdata[:, YAW], worlds.userdata[:, TILT] = angles
 
     def posture(self, worlds: Scene) -> np.ndarray:
         """The joints' positions [rad or m], (N, J)."""
         return np.concatenate([worlds.joint_pos(name) for name in self.joints], axis=1)
 
-    def opening_m(self, worlds: Scene) -> np.ndarray:
-        """How far each finger is from the middle [m], (N,)."""
+    def angles(self, worlds: Scene) -> np.ndarray:
+        """Yaw and tilt of the hand [rad], (N, 2): wanted ones in hand space, else measured."""
+        if self.control == "hand":
+            return worlds.userdata[:, :NUM_USERDATA]
+        return np.stack(hand_angles(worlds.site_mat("grip")), axis=1)
+
+    def opening(self, worlds: Scene) -> np.ndarray:
+        """How far the gripper is open, 0 closed to 1 open, (N,)."""
         grip = self.gripper
         part = worlds.joint_pos(grip.joints[0])[:, 0] - grip.joint_closed
-        return part / (grip.joint_opened - grip.joint_closed) * grip.open_m
+        return part / (grip.joint_opened - grip.joint_closed)
 
-    def opening_m_s(self, worlds: Scene) -> np.ndarray:
-        """How fast each finger moves away from the middle [m/s], (N,)."""
+    def opening_speed(self, worlds: Scene) -> np.ndarray:
+        """How fast the gripper opens [1/s], (N,)."""
         grip = self.gripper
-        scale = grip.open_m / (grip.joint_opened - grip.joint_closed)
-        return worlds.joint_vel(grip.joints[0])[:, 0] * scale
+        return worlds.joint_vel(grip.joints[0])[:, 0] / (grip.joint_opened - grip.joint_closed)
 
-    def observe(self, worlds: Scene, control: Control = "hand") -> np.ndarray:
+    def observe(self, worlds: Scene) -> np.ndarray:
         """The ``robot`` block, scaled to about 1.
 
         Returns:
-            Place, velocity, yaw, tilt and opening of the hand, (N, 9); in joint space the
-            joints' positions and targets behind them, (N, 9 + 2 J).
+            Place (3) and velocity (3) of the hand, yaw, tilt, opening: (N, 9); in joint space
+            the joints' positions and how far their targets are ahead, (N, 9 + 2 J).
         """
         hand = (worlds.site_pos("grip") - self.centre_m) / 0.2
         velocity = worlds.sensor("hand_velocity")
-        angles = worlds.userdata[:, :NUM_USERDATA]
-        opening = (self.opening_m(worlds) / self.gripper.open_m * 2.0 - 1.0)[:, None]
-        blocks = [hand, velocity, angles, opening]
-        if control == "joint":
+        blocks = [hand, velocity, self.angles(worlds), self.opening(worlds)[:, None] * 2.0 - 1.0]
+        if self.control == "joint":
             now = self.posture(worlds)
             ahead = (worlds.ctrl[:, : len(self.joints)] - now) / (2.0 * self.step)
             blocks += [(now - self.home) / (10.0 * self.step), ahead]
         return np.concatenate(blocks, axis=1)
 
-    def joint_action(self, worlds: Scene, action: np.ndarray) -> np.ndarray:
-        """The joint-space action that moves the hand as a hand-space action would.
+    # For scripted experts ---------------------------------------------------------------
 
-        Damped least squares on the arm's Jacobian: for scripted experts.
+    def target_m(self, worlds: Scene) -> np.ndarray:
+        """Where the hand is wanted [m], (N, 3)."""
+        if self.control == "hand":
+            return worlds.ctrl[:, :3]
+        return worlds.site_pos("grip") + self._ahead(worlds)[:, :3]
 
-        Args:
-            worlds: The scene, its actuators in joint space.
-            action: (dx, dy, dz, yaw, tilt, grip), (N, 6).
-        Returns:
-            Shape (N, J + 1).
-        """
-        jacobian = self.jacobian(worlds)
-        yaw, tilt = worlds.userdata[:, YAW], worlds.userdata[:, TILT]
-        turned = rotation_matrix(yaw + STEP_RAD * action[:, 3], tilt + STEP_RAD * action[:, 4])
+    def target_angles(self, worlds: Scene) -> np.ndarray:
+        """Which yaw and tilt of the hand are wanted [rad], (N, 2)."""
+        if self.control == "hand":
+            return worlds.userdata[:, :NUM_USERDATA]
+        return np.stack(hand_angles(self._target_matrix(worlds)), axis=1)
+
+    def _ahead(self, worlds: Scene) -> np.ndarray:
+        """How far the joints' targets lead the hand, to first order: [m] and [rad], (N, 6)."""
+        lead = worlds.ctrl[:, : len(self.joints)] - self.posture(worlds)
+        return (self.jacobian(worlds) @ lead[:, :, None])[:, :, 0]
+
+    def _target_matrix(self, worlds: Scene) -> np.ndarray:
+        turn = self._ahead(worlds)[:, 3:]
         now = worlds.site_mat("grip").reshape(-1, 3, 3)
-        error = np.concatenate([STEP_M * action[:, :3], _between_rotations(now, turned)], axis=1)
-        gram = jacobian @ jacobian.transpose(0, 2, 1) + 1e-4 * np.eye(6)
-        moved = (jacobian.transpose(0, 2, 1) @ np.linalg.solve(gram, error[:, :, None]))[:, :, 0]
-        wanted = self.posture(worlds) + 1.5 * moved
-        delta = (wanted - worlds.ctrl[:, : len(self.joints)]) / self.step
+        return rotation_about(turn) @ now
+
+    def steer(self, worlds: Scene, goal_m: np.ndarray, gain: float = 1.0) -> np.ndarray:
+        """Actions (dx, dy, dz) that bring the hand to a place, (N, 3)."""
+        return np.clip(gain * (goal_m - self.target_m(worlds)) / STEP_M, -1.0, 1.0)
+
+    def follow(self, worlds: Scene, action: np.ndarray) -> np.ndarray:
+        """Turn a hand-space action into one of the robot's control, (N, 6) -> (N, A).
+
+        In joint space by damped least squares on the arm's Jacobian.
+        """
+        if self.control == "hand":
+            return action
+        jacobian = self.jacobian(worlds)
+        yaw, tilt = self.target_angles(worlds).T
+        turned = rotation_matrix(
+            np.clip(yaw + STEP_RAD * action[:, 3], *YAW_RAD),
+            np.clip(tilt + STEP_RAD * action[:, 4], *TILT_RAD),
+        )
+        turn = _between_rotations(self._target_matrix(worlds), turned)
+        error = np.concatenate([STEP_M * action[:, :3], turn], axis=1)
+        delta = self._solve(worlds, jacobian, error) / self.step
         scale = np.maximum(np.abs(delta).max(axis=1, keepdims=True), 1.0)
         return np.concatenate([delta / scale, action[:, 5:6]], axis=1)
+
+    def _solve(self, worlds: Scene, jacobian: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Joint motions (N, J) for a hand's (N, 6); at a joint's limit the hand's place wins."""
+        now = worlds.ctrl[:, : len(self.joints)]
+        low, high = self._limits(worlds)
+        spare = np.zeros_like(now)
+        if len(self.joints) > NUM_HAND_ACTIONS:  # a joint more than the hand needs goes home
+            spare = 0.1 * (self.home - now)
+        free = np.ones_like(now)
+        weight = np.array([1.0, 1.0, 1.0, 0.2, 0.2, 0.2])[:, None]
+        for _ in range(3):
+            # limited joints go to their limit; the others do what is then left
+            own = weight * jacobian * free[:, None, :]
+            rest = weight * (error[:, :, None] - jacobian @ spare[:, :, None])
+            gram = own @ own.transpose(0, 2, 1) + 4e-3 * np.eye(6)
+            delta = spare + (own.transpose(0, 2, 1) @ np.linalg.solve(gram, rest))[:, :, 0]
+            beyond = (now + delta < low) | (now + delta > high)
+            free = np.where(beyond, 0.0, free)
+            spare = np.where(free > 0.0, spare, np.clip(delta, low - now, high - now))
+        return np.clip(delta, low - now, high - now)
 
     def jacobian(self, worlds: Scene) -> np.ndarray:
         """How the hand moves and turns with each joint, in world axes, (N, 6, J)."""
@@ -275,13 +341,6 @@ _HAND_ACTUATORS = """
     <position name="ry" site="grip" refsite="down" gear="0 0 0 0 1 0" kp="100" kv="10" ctrlrange="-3.2 3.2"/>
     <position name="rz" site="grip" refsite="down" gear="0 0 0 0 0 1" kp="100" kv="10" ctrlrange="-3.2 3.2"/>
 """
-
-
-def steer(worlds: Scene, goal_m: np.ndarray, gain: float = 1.0) -> np.ndarray:
-    """Actions (dx, dy, dz) that bring the hand to a place, for scripted experts, (N, 3)."""
-    joint_space = worlds.model.actuator(0).name != "x"
-    target = worlds.site_pos("grip") if joint_space else worlds.ctrl[:, :3]
-    return np.clip(gain * (goal_m - target) / STEP_M, -1.0, 1.0)
 
 
 def rotation_vector(yaw: np.ndarray, tilt: np.ndarray) -> np.ndarray:
@@ -311,14 +370,24 @@ def rotation_matrix(yaw: np.ndarray, tilt: np.ndarray) -> np.ndarray:
     return _DOWN @ np.stack(rows, axis=1).reshape(-1, 3, 3)
 
 
+def rotation_about(vector: np.ndarray) -> np.ndarray:
+    """Rotation matrices of axis times angle [rad], (N, 3) -> (N, 3, 3), by Rodrigues."""
+    angle = np.sqrt((vector * vector).sum(axis=1))[:, None, None]
+    x, y, z = (vector / np.maximum(angle[:, :, 0], 1e-9)).T
+    zero = np.zeros_like(x)
+    rows = [zero, -z, y, z, zero, -x, -y, x, zero]
+    cross = np.stack(rows, axis=1).reshape(-1, 3, 3)
+    return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross)
+
+
 def hand_angles(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Yaw and tilt [rad] of a hand whose axes are given row by row, (N, 9) -> (N,), (N,)."""
     own = _DOWN @ matrix.reshape(-1, 3, 3)
     return np.arctan2(-own[:, 0, 1], own[:, 1, 1]), np.arctan2(-own[:, 2, 0], own[:, 2, 2])
 
 
-def _between(low: float, high: float, part: object) -> np.ndarray:
-    return low + (high - low) * np.asarray(part, float)
+def _between(low: float, high: float, part: float | np.ndarray) -> float | np.ndarray:
+    return low + (high - low) * part
 
 
 def _between_rotations(a: np.ndarray, b: np.ndarray) -> np.ndarray:

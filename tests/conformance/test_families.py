@@ -5,10 +5,18 @@ from importlib.metadata import entry_points
 import pytest
 
 from metarl.conformance import check_names, iter_checks
-from metarl.registry import GROUP, family_class, family_names, load_plugins
+from metarl.registry import GROUP, family_class, family_names, load_plugins, option_names
 
 PACKAGES = {entry.module.partition(".")[0] for entry in entry_points(group=GROUP)}
 FAMILIES = [n for n in family_names() if family_class(n).__module__.partition(".")[0] in PACKAGES]
+
+# Every family that takes a robot is checked with each of them, and one in joint space.
+VARIANTS = [
+    f"{name}@robot={robot}{control}"
+    for name in FAMILIES
+    if "robot" in option_names(family_class(name))
+    for robot, control in (("ur5e", ""), ("gantry", ""), ("panda", ",control=joint"))
+]
 
 
 def test_registry_has_the_kitchen():
@@ -16,7 +24,7 @@ def test_registry_has_the_kitchen():
     assert {"kitchen/season", "kitchen/heat"} <= set(FAMILIES)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FAMILIES + VARIANTS)
 def test_family_conforms(name):
     results = list(iter_checks(name))
     assert [f"{r.name}: {r.detail}" for r in results if not r.passed] == []

@@ -20,7 +20,6 @@ FINGERS = Gripper(
     joints=("left_finger", "right_finger"),
     joint_opened=OPEN_M,
     joint_closed=0.0,
-    open_m=OPEN_M,
 )
 
 

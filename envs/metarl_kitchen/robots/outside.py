@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import mujoco
@@ -22,6 +24,7 @@ class MjcfRobot(Robot):
     is executed.
 
     Args:
+        control: ``hand`` or ``joint``.
         path: The MJCF file; its first body is the base.
         site: The site to which the hand is fixed, its z pointing out of the flange.
         home: Positions of the joints [rad or m], from the base on, at which the hand points
@@ -37,8 +40,15 @@ class MjcfRobot(Robot):
     gripper = FINGERS
 
     def __init__(
-        self, path: str | Path, site: str, home: tuple[float, ...], turn_rad: float | None = None
+        self,
+        control: str = "hand",
+        *,
+        path: str | Path,
+        site: str,
+        home: Sequence[float],
+        turn_rad: float | None = None,
     ):
+        super().__init__(control)
         self.path, self.site = Path(path), site
         spec = self._load()
         names = [body.name for body in spec.worldbody.bodies]
@@ -55,7 +65,7 @@ class MjcfRobot(Robot):
         self.joints = tuple(PREFIX + j.name for j in joints)
         self.home = np.asarray(home, float)
         hinge = np.array([j.type == mujoco.mjtJoint.mjJNT_HINGE for j in joints])
-        self.kp = np.where(hinge, 500.0, 4000.0)
+        self.kp = np.where(hinge, np.geomspace(2500.0, 200.0, len(joints)), 4000.0)
         self.step = np.where(hinge, 0.12, 0.03)
         self.turn_rad = self._forward(spec) if turn_rad is None else turn_rad
 
@@ -96,18 +106,21 @@ class MjcfRobot(Robot):
             geom.contype = geom.conaffinity = 0
         for joint in arm.joints:
             joint.damping[0], joint.armature = max(joint.damping[0], 4.0), max(joint.armature, 0.1)
-        flange = arm.site(self.site)
         turn = self.turn_rad / 2.0
         place = f'pos="0 0 0" quat="{np.cos(turn)} 0 0 {np.sin(turn)}"'
-        hand = mujoco.MjSpec.from_string(_HAND.format(hand=hand_mjcf(held, place)))
+        looks = _ASSETS.findall(mjcf) + _DEFAULTS.findall(mjcf)
+        hand = mujoco.MjSpec.from_string(
+            _HAND.format(looks="".join(looks), hand=hand_mjcf(held, place))
+        )
         scene.attach(arm, prefix=PREFIX, frame=scene.worldbody.add_frame())
-        scene.attach(hand, site=scene.site(PREFIX + flange.name))
+        scene.attach(hand, prefix=_OURS, site=scene.site(PREFIX + self.site))
+        for things in (scene.bodies, scene.joints, scene.sites, scene.geoms):
+            for thing in things:
+                thing.name = thing.name.removeprefix(_OURS)
         return scene
 
 
-_HAND = """<mujoco>
-  <compiler angle="radian"/>
-  <asset><material name="joint"/><material name="finger"/></asset>
-  <default><default class="hand"><geom contype="2" conaffinity="0" solref=".02 1"/></default></default>
-  <worldbody>{hand}</worldbody>
-</mujoco>"""
+_OURS = "hand/"  # of the hand's names until it is attached
+_ASSETS = re.compile("<asset>.*?</asset>", re.DOTALL)
+_DEFAULTS = re.compile("<default>.*</default>", re.DOTALL)
+_HAND = """<mujoco><compiler angle="radian"/>{looks}<worldbody>{hand}</worldbody></mujoco>"""

@@ -41,17 +41,18 @@ class Panda(Robot):
     joints = tuple(f"joint{i}" for i in range(1, 8))
     home = np.array([0.0, -0.45, 0.0, -2.35, 0.0, 1.90, 0.785])
     gripper = FINGERS
-    kp = np.array([600.0, 600.0, 600.0, 600.0, 250.0, 150.0, 50.0])
+    kp = np.array([2000.0, 2000.0, 1500.0, 1500.0, 600.0, 400.0, 200.0])
     step = np.full(7, 0.12)
 
     def body(self, held: str = "") -> str:
-        """Seven links on a fixed base; a soft spring pulls the elbow home."""
+        """Seven links on a fixed base; in hand space a soft spring pulls the elbow home."""
+        spring = 6 if self.control == "hand" else 0
         opened, closed = "", ""
         for i, (name, pos, quat, limits, capsule, radius, mass, colour) in enumerate(_LINKS):
             opened += (
                 f'<body name="{name}" pos="{pos}" quat="{quat}" gravcomp="1">'
                 f'<joint name="joint{i + 1}" axis="0 0 1" range="{limits[0]} {limits[1]}"'
-                f' damping="4" armature=".1" stiffness="6" springref="{self.home[i]}"/>'
+                f' damping="4" armature=".1" stiffness="{spring}" springref="{self.home[i]}"/>'
                 f'<geom type="capsule" fromto="{capsule}" size="{radius}" mass="{mass}"'
                 f' material="{colour}" class="link"/>'
             )

@@ -34,7 +34,7 @@ class Ur5e(Robot):
     joints = ("shoulder_pan", "shoulder_lift", "elbow", "wrist_1", "wrist_2", "wrist_3")
     home = np.array([0.3007, -1.4269, -1.7915, -1.494, 1.5708, -1.2701])
     gripper = FINGERS
-    kp = np.array([900.0, 900.0, 700.0, 300.0, 200.0, 100.0])
+    kp = np.array([2500.0, 2500.0, 1800.0, 500.0, 350.0, 200.0])
     step = np.full(6, 0.12)
 
     def body(self, held: str = "") -> str:

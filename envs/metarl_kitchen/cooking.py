@@ -1,0 +1,62 @@
+"""How food cooks: a small model, pure functions over N worlds.
+
+A stove's knob sets a heat that the pan follows with a lag; food that lies in the pan takes it
+up, faster when stirred, and goes from raw (0) over golden (0.5) to burnt (1). Salt and liquid
+only accumulate. Heat is a share of the stove's full heat, doneness has no unit.
+
+Source: our own model. The lag is Newton's law of heating; doneness grows like the extent of a
+reaction of order zero, in proportion to heat above the one at which nothing happens.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarl_kitchen.pantry import Tint
+
+RAW, GOLDEN, BURNT = 0.0, 0.5, 1.0
+COLD = 0.15  # share of full heat below which food only gets warm
+STIRRED = 0.5  # by how much stirring speeds cooking up, at most
+
+
+def follow(now: np.ndarray, target: np.ndarray, lag_s: np.ndarray, dt_s: float) -> np.ndarray:
+    """Let a pan's heat follow what the stove gives, exactly over a time step.
+
+    Args:
+        now: Heat of the pan [1], (N,).
+        target: Heat that the stove gives [1], (N,).
+        lag_s: Time constant [s], > 0, (N,) or a number.
+        dt_s: Time step [s].
+    """
+    return target + (now - target) * np.exp(-dt_s / lag_s)
+
+
+def cook(
+    doneness: np.ndarray,
+    heat: np.ndarray,
+    rate_1_s: np.ndarray,
+    dt_s: float,
+    *,
+    stirred: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """Cook food that lies in the pan.
+
+    Args:
+        doneness: 0 raw, 0.5 golden, 1 burnt, (N,).
+        heat: Heat of the pan where the food lies, 0 where it lies elsewhere [1], (N,).
+        rate_1_s: Doneness gained in a second at full heat [1/s], (N,) or a number.
+        dt_s: Time step [s].
+        stirred: How well it is stirred, 0 to 1.
+    Returns:
+        The new doneness, at most 1.
+    """
+    strength = np.maximum(heat - COLD, 0.0) / (1.0 - COLD)
+    gained = rate_1_s * strength * (1.0 + STIRRED * np.asarray(stirred)) * dt_s
+    return np.minimum(doneness + gained, BURNT)
+
+
+def colours(doneness: np.ndarray, tint: Tint) -> np.ndarray:
+    """Mix the colours of food as it cooks, (N,) -> RGBA, (N, 4)."""
+    channels = zip(tint.raw, tint.golden, tint.burnt)
+    rgb = [np.interp(doneness, (RAW, GOLDEN, BURNT), channel) for channel in channels]
+    return np.stack([*rgb, np.ones_like(doneness)], axis=1)
