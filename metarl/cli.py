@@ -40,6 +40,8 @@ class Watch:
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     policy: str = "random"
     """random, expert, still, a checkpoint file or a run folder"""
+    dish: str | None = None
+    """of a family over dishes: which one; the same as FAMILY@dish=NAME"""
     split: SplitName = "train"
     """where the tasks come from"""
     seed: int = 0

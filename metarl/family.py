@@ -111,6 +111,10 @@ class TaskFamily(Generic[Task]):
         """Return scripted actions, (N, A); it may look at hidden fields."""
         raise _missing(self, "expert")
 
+    def caption(self, worlds: Scene, task: Task) -> list[str]:
+        """Say in one line a world what a film should show beyond the picture; default: nothing."""
+        return [""] * worlds.num_worlds
+
     def in_split(self, task: Task, split: Split) -> np.ndarray | None:
         """Say which tasks belong to a split, (n,) bool; None if the family cannot tell."""
         return None

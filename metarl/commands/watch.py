@@ -14,7 +14,7 @@ from metarl.commands.output import progress_bar, say
 from metarl.commands.policies import NAMED, make_act, require_policy
 from metarl.errors import ConfigError, RenderError
 from metarl.policies import read_checkpoint, sees_task
-from metarl.registry import family_class, make_family
+from metarl.registry import family_class, full_name, make_family, split_name
 from metarl.sim.gl import has_display
 from metarl.types import Split
 
@@ -25,13 +25,22 @@ if TYPE_CHECKING:
 
 
 def watch(
-    family: str, policy: str, *, split: Split, seed: int, episodes: int, out: Path, live: bool
+    family: str,
+    policy: str,
+    *,
+    dish: str | None,
+    split: Split,
+    seed: int,
+    episodes: int,
+    out: Path,
+    live: bool,
 ) -> int:
     """Run a policy on sampled tasks, film it, and show it where there is a display.
 
     Args:
         family: A family's name.
         policy: random, expert, still, a checkpoint file or a run folder.
+        dish: The family's option ``dish``; None: as the family's name says.
         split: Where the tasks come from.
         seed: Of tasks, worlds and the random policy.
         episodes: How many, each on a task of its own.
@@ -42,6 +51,9 @@ def watch(
     Raises:
         MetaRLError: If a name is unknown, or nothing can be drawn.
     """
+    if dish is not None:
+        base, options = split_name(family)
+        family = full_name(base, {**options, "dish": dish})
     family_class(family)
     require_policy(policy)
     if episodes < 1:

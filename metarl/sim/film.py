@@ -57,6 +57,8 @@ def _shot(
     _, data = worlds.world(world)
     mujoco.mj_forward(model, data)
     frame = renderer.frame(model, data)
+    if told := worlds.caption(world):
+        frame = burn(frame, told, at="top")
     return burn(frame, text, at="bottom") if text else frame
 
 

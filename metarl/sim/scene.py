@@ -85,10 +85,19 @@ class Scene:
         """A body's orientation, rotation matrices row by row, (N, 9)."""
         return self._view("bmat", name, lambda: self.batch.body(name).xmat)
 
+    def body_quat(self, name: str) -> np.ndarray:
+        """A body's orientation, quaternions, (N, 4)."""
+        return self._view("bquat", name, lambda: self.batch.body(name).xquat)
+
     def mocap_pos(self, name: str) -> np.ndarray:
         """Where a mocap body is put [m], (N, 3), writable."""
         index = int(self.model.body(name).mocapid[0])
         return self._view("mocap", name, lambda: self.batch.bind("mocap_pos")[:, index])
+
+    def mocap_quat(self, name: str) -> np.ndarray:
+        """How a mocap body is turned, quaternions, (N, 4), writable."""
+        index = int(self.model.body(name).mocapid[0])
+        return self._view("mquat", name, lambda: self.batch.bind("mocap_quat")[:, index])
 
     def sensor(self, name: str) -> np.ndarray:
         """A sensor's reading, (N, dim)."""
@@ -135,14 +144,14 @@ class Scene:
             view = make()
         except (KeyError, ValueError, AttributeError) as error:
             raise SimulationError(self._no_such(kind, name, error)) from error
-        if kind not in ("jpos", "jvel", "mocap", "model"):
+        if kind not in ("jpos", "jvel", "mocap", "mquat", "model"):
             # a derived field bound between calls reads zero until the next call
             self.batch.forward(stage=VELOCITY_STAGE)
         return view
 
     def _no_such(self, kind: str, name: str, error: Exception) -> str:
         kinds = {"jpos": "joint", "jvel": "joint", "spos": "site", "smat": "site"}
-        kinds |= {"bpos": "body", "bmat": "body", "sensor": "sensor"}
+        kinds |= {"bpos": "body", "bmat": "body", "bquat": "body", "sensor": "sensor"}
         if kind not in kinds:
             return str(error)
         what = kinds[kind]

@@ -252,6 +252,11 @@ class Worlds:
         scene, local = self.place(i)
         return scene.batch.get_model(local), scene.batch.get_data(local)
 
+    def caption(self, i: int = 0) -> str:
+        """What the family says of a world in a film."""
+        group = next((g for g in self._groups if g.local[i] >= 0), self._groups[0])
+        return self.family.caption(group.scene, self._task_of(group))[int(group.local[i])]
+
     def place(self, i: int) -> tuple[Scene, int]:
         """The scene in which a world runs, and its row there."""
         for group in self._groups:
