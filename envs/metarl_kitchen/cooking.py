@@ -19,7 +19,9 @@ COLD = 0.15  # share of full heat below which food only gets warm
 STIRRED = 0.5  # by how much stirring speeds cooking up, at most
 
 
-def follow(now: np.ndarray, target: np.ndarray, lag_s: np.ndarray, dt_s: float) -> np.ndarray:
+def follow(
+    now: np.ndarray, target: np.ndarray, lag_s: np.ndarray | float, dt_s: float
+) -> np.ndarray:
     """Let a pan's heat follow what the stove gives, exactly over a time step.
 
     Args:
@@ -34,7 +36,7 @@ def follow(now: np.ndarray, target: np.ndarray, lag_s: np.ndarray, dt_s: float) 
 def cook(
     doneness: np.ndarray,
     heat: np.ndarray,
-    rate_1_s: np.ndarray,
+    rate_1_s: np.ndarray | float,
     dt_s: float,
     *,
     stirred: np.ndarray | float = 0.0,

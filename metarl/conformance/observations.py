@@ -62,9 +62,11 @@ def no_column_is_constant(subject: Subject) -> str:
     own = worlds.spec.obs_dim - worlds.spec.task_dim
     constant = np.ptp(obs[:, :own], axis=0) == 0.0
     if constant.any() and subject.family.has_expert():
-        worlds.reset()
-        shown = np.stack([_expert_obs(worlds) for _ in range(subject.num_steps)])
-        constant &= np.ptp(shown[..., :own], axis=(0, 1)) == 0.0
+        start = worlds.reset()[:, :own]
+        for _ in range(subject.family.horizon):  # what comes late in an episode, only it shows
+            constant &= (_expert_obs(worlds)[:, :own] == start[:1]).all(axis=0)
+            if not constant.any():
+                break
     expect(not constant.any(), f"constant: {_columns(worlds.spec, np.flatnonzero(constant))}")
     return ""
 

@@ -38,9 +38,8 @@ def episode_frames(
         RGB, shape (H, W, 3), uint8.
     """
     obs, step = worlds.reset(), None
-    model, _ = worlds.world(world)
     for done in range(worlds.family.horizon + 1):
-        yield _shot(worlds, model, renderer, world, caption(done, step) if caption else "")
+        yield _shot(worlds, renderer, world, caption(done, step) if caption else "")
         if step is not None and worlds.done[world]:
             return
         step = worlds.step(act(obs))
@@ -51,10 +50,8 @@ def episode_frames(
             obs = worlds.reset(np.flatnonzero(over))
 
 
-def _shot(
-    worlds: Worlds, model: mujoco.MjModel, renderer: Renderer, world: int, text: str
-) -> np.ndarray:
-    _, data = worlds.world(world)
+def _shot(worlds: Worlds, renderer: Renderer, world: int, text: str) -> np.ndarray:
+    model, data = worlds.world(world)  # the model too: colours follow what cooks
     mujoco.mj_forward(model, data)
     frame = renderer.frame(model, data)
     if told := worlds.caption(world):
