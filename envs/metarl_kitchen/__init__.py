@@ -1,5 +1,27 @@
 """Cooking task families for arms with a gripper."""
 
-from metarl_kitchen import add, cover, dishes, flip, heat, ingredients, pour, robots, season
+from metarl_kitchen import (
+    add,
+    cover,
+    dishes,
+    flip,
+    heat,
+    ingredients,
+    pour,
+    robots,
+    season,
+    serve,
+)
 
-__all__ = ["add", "cover", "dishes", "flip", "heat", "ingredients", "pour", "robots", "season"]
+__all__ = [
+    "add",
+    "cover",
+    "dishes",
+    "flip",
+    "heat",
+    "ingredients",
+    "pour",
+    "robots",
+    "season",
+    "serve",
+]

@@ -141,7 +141,9 @@ def _show_episode(worlds: Worlds, act: Act) -> bool:
             due_s = time.monotonic() + worlds.family.control_dt_s
             obs = worlds.step(act(obs)).obs
             with viewer.lock():
-                _copy_state(model, worlds.world()[1], data)
+                present, state = worlds.world()
+                model.geom_rgba[:] = present.geom_rgba  # colours follow what cooks
+                _copy_state(model, state, data)
                 mujoco.mj_forward(model, data)
             viewer.sync()
             time.sleep(max(0.0, due_s - time.monotonic()))

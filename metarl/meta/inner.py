@@ -53,6 +53,7 @@ class Batch(NamedTuple):
         guesses: The episodes' contexts, where they were drawn; else None.
         scale: Standard deviation of each task's advantages before they were normalised, (K,);
             None: not known.
+        merit: The advantage by which an outer loss judges, as `advantage`; None: by that one.
     """
 
     obs: Tensor
@@ -62,9 +63,10 @@ class Batch(NamedTuple):
     mask: Tensor
     guesses: Guesses | None = None
     scale: Tensor | None = None
+    merit: Tensor | None = None
 
     def of_task(self, k: int) -> Batch:
-        """Pick one task, without its axis: fields (M, ...), guesses and scale left out."""
+        """Pick one task, without its axis: fields (M, ...), those with a default left out."""
         return Batch(self.obs[k], self.action[k], self.log_prob[k], self.advantage[k], self.mask[k])
 
 

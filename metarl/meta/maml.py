@@ -14,7 +14,8 @@ from torch import Tensor
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.family import TaskFamily
-from metarl.meta.explore import ContextNoise, explore
+from metarl.meta.baseline import make_batch
+from metarl.meta.explore import ContextNoise, Exploration, explore
 from metarl.meta.inner import Batch, adapted, initial_rates, policy_gradient
 from metarl.meta.outer import Backend, Outer, outer_gradients
 from metarl.nn.functional import Params, expand, parameters_of
@@ -56,6 +57,9 @@ class MamlConfig:
         max_grad_norm: Longest meta-gradient; longer ones are shortened.
         gamma: Discount per control step.
         lam: Of the generalised advantage estimate.
+        outer_gamma: Discount of the outer loss, which may look further ahead than what teaches
+            best within an episode; None: `gamma` and `lam` serve both.
+        outer_lam: Of the outer loss's advantage estimate.
         entropy: Weight of the outer entropy bonus.
         iterations: How many meta-updates the run has.
         max_seconds: Stop after this wall time [s]; None: never.
@@ -87,6 +91,8 @@ class MamlConfig:
     max_grad_norm: float = 1.0
     gamma: float = 0.9
     lam: float = 0.8
+    outer_gamma: float | None = None
+    outer_lam: float = 0.95
     entropy: float = 0.0
     iterations: int = 60
     max_seconds: float | None = None
@@ -103,8 +109,10 @@ class MamlConfig:
         for name in ("outer_rate", "rates_rate", "clip", "max_grad_norm"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
-        for name in ("gamma", "lam", "anneal", "context_decay"):
+        for name in ("gamma", "lam", "outer_gamma", "outer_lam", "anneal", "context_decay"):
             value = getattr(self, name)
+            if value is None:
+                continue
             _require(0.0 <= value <= 1.0, name, value, "a number in [0, 1]")
         _require(math.isfinite(self.inner_rate), "inner_rate", self.inner_rate, "a finite number")
         _require(self.entropy >= 0.0, "entropy", self.entropy, "a number >= 0")
@@ -118,12 +126,12 @@ class MamlConfig:
         _require(bound is None or bound > 0.0, "inner_clip", bound, "a number > 0 or None")
         std = self.context_std
         _require(std is None or std > 0.0, "context_std", std, "a number > 0 or None")
-        ours = (self.context_rate, bound, std)
-        plain = not self.learn_rates and ours == (None, None, None)
+        ours = (self.context_rate, bound, std, self.outer_gamma)
+        plain = not self.learn_rates and all(one is None for one in ours)
         _require(
             self.backend == "torch" or plain, "backend", self.backend,
-            "torch, or learn_rates=False and context_rate, inner_clip and context_std None:"
-            " learn2learn has one fixed rate",
+            "torch, or learn_rates=False and context_rate, inner_clip, context_std and outer_gamma"
+            " None: learn2learn has one fixed rate",
         )  # fmt: skip
 
     def noise(self, hidden: tuple[bool, ...]) -> ContextNoise | None:
@@ -252,13 +260,21 @@ class MamlTrainer:
                 noise=config.noise(self.worlds.spec.hidden),
             )  # fmt: skip
             episodes.append(found.episodes)
-            batches.append(found.batch)
+            batches.append(self._judged(found))
             if u < config.inner_updates:
                 params = adapted(
                     params, batches[-1], self.rates, self.inner_loss, u, config.inner_clip
                 )
                 _require_finite(f"parameters after inner update {u + 1}", params)
         return batches, episodes
+
+    def _judged(self, found: Exploration) -> Batch:
+        """Give a batch the advantage of the outer loss, where that has a discount of its own."""
+        gamma = self.config.outer_gamma
+        if gamma is None:
+            return found.batch
+        far = make_batch(found.episodes, gamma, self.config.outer_lam)
+        return found.batch._replace(merit=far.advantage, scale=far.scale)
 
     def _update(self, batches: list[Batch]) -> tuple[float, float]:
         """Take one outer step; returns the loss and the gradient's norm before clipping."""

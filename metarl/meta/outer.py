@@ -48,7 +48,8 @@ class Outer:
     ) -> Tensor:
         """Judge adapted parameters by the policy's output on data of theirs, -> (...)."""
         log_prob = log_prob_of(output, batch.action)
-        loss = clipped_surrogate(log_prob, batch.log_prob, batch.advantage, batch.mask, self.clip)
+        advantage = batch.advantage if batch.merit is None else batch.merit
+        loss = clipped_surrogate(log_prob, batch.log_prob, advantage, batch.mask, self.clip)
         return weight * loss - self.entropy * gaussian_entropy(output[1])
 
 

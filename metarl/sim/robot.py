@@ -308,6 +308,8 @@ class Robot(ABC):
         spare = np.zeros_like(now)
         if len(self.joints) > NUM_HAND_ACTIONS:  # a joint more than the hand needs goes home
             spare = 0.1 * (self.home - now)
+            leak = np.linalg.pinv(jacobian) @ (jacobian @ spare[:, :, None])
+            spare -= leak[:, :, 0]  # what would move the hand
         free = np.ones_like(now)
         weight = np.array([1.0, 1.0, 1.0, 0.2, 0.2, 0.2])[:, None]
         for _ in range(3):

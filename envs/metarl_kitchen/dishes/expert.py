@@ -21,7 +21,7 @@ UP_M = 0.26  # height that ends a stage
 CARRY_M = 0.12  # height at which food is carried
 OVER_M = 0.17  # height at which the pan is seasoned
 STIR_M, STIR_Z_M, STIR_STEPS = 0.03, 0.050, 36  # radius, height and period of stirring
-GENTLY = 0.9  # share of full speed at which food is carried
+GENTLY = {"hand": 0.9, "joint": 0.6}  # share of full speed at which food is carried
 SOONEST = 20  # control steps of stirring or simmering, at least
 # How long stages take, and until each food is out of the pan once serving begins [s].
 STAGE_S = {"add": 3.3, "season": 2.1, "pour": 2.5}
@@ -124,14 +124,16 @@ class _Cook:
         carry = np.column_stack([goal + self.hand[:, :2] - food[:, :2], height])
         lifting = (self.hand[:, 2] < 0.09) & ~over
         carry[:, :2] = np.where(lifting[:, None], self.hand[:, :2], carry[:, :2])
-        # the hand's target leads by as much as the hand lags, so that the food is held centrally
-        lead = np.where(beside < 0.03, 1.5, 0.0)[:, None] * (food - self.hand)[:, :2]
+        # in hand space the hand sags: its target leads, so that the food is held centrally
+        sags = 1.5 if self.robot.control == "hand" else 0.2
+        lead = np.where(beside < 0.03, sags, 0.0)[:, None] * (food - self.hand)[:, :2]
         above = np.where(beside < 0.015, grasp - 0.006, np.maximum(CARRY_M, grasp + 0.05))
         approach = np.column_stack([food[:, :2] + lead, above])
         release = gripped & lower & (self.hand[:, 2] < there + 0.022)
         target = np.where(gripped[:, None], carry, approach)
         action = self.go(target, yaw=np.where(gripped, self.yaw, self._clear(food, other)))
-        slowly = np.clip(self.robot.steer(worlds, target, gain=0.5), -GENTLY, GENTLY)
+        fastest = GENTLY[self.robot.control]
+        slowly = np.clip(self.robot.steer(worlds, target, gain=0.5), -fastest, fastest)
         action[:, :2] = np.where(gripped[:, None], slowly[:, :2], action[:, :2])
         action[:, 5] = np.where(at_food & ~release, 1.0, -1.0)
         leave = self.go(self.up(), yaw=self.yaw)
