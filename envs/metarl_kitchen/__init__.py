@@ -11,6 +11,8 @@ from metarl_kitchen import (
     robots,
     season,
     serve,
+    skills,
+    stir,
 )
 
 __all__ = [
@@ -24,4 +26,6 @@ __all__ = [
     "robots",
     "season",
     "serve",
+    "skills",
+    "stir",
 ]
