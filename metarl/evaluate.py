@@ -15,8 +15,8 @@ from metarl.adaptation import FineTuning, adapt_policy, fine_tune
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
+from metarl.meta.config import MamlConfig
 from metarl.meta.inner import initial_rates
-from metarl.meta.maml import MamlConfig
 from metarl.nn.functional import Params, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.policies import load_policy, load_rates, read_checkpoint

@@ -6,10 +6,9 @@ import errno
 import io
 import json
 import logging
-import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from metarl.config import (
     read_json,
 )
 from metarl.errors import CheckpointError, ConfigError
+from metarl.metrics import METRICS_FILE, as_number, finite, good_lines
 from metarl.signals import Signals, Stopped, on_signals
 from metarl.state import flatten, unflatten
 
@@ -46,12 +46,11 @@ __all__ = [
     "load_checkpoint",
     "load_config",
     "on_signals",
-    "read_metrics",
     "save_checkpoint",
     "unflatten",
 ]
 
-METRICS_FILE, RESULT_FILE, CHECKPOINTS = "metrics.jsonl", "result.json", "checkpoints"
+RESULT_FILE, CHECKPOINTS = "result.json", "checkpoints"
 _PREFIX = "step-"
 _log = logging.getLogger(__name__)
 
@@ -137,9 +136,9 @@ class Run:
         """
         if "time_s" in metrics:
             raise ConfigError("time_s is the time since the run's start; name the metric otherwise")
-        numbers = {name: _number(name, value) for name, value in metrics.items()}
+        numbers = {name: as_number(name, value) for name, value in metrics.items()}
         time_s = round(time.monotonic() - self._started_s, 3)
-        row = _finite({"step": int(step), "time_s": time_s, **numbers})
+        row = finite({"step": int(step), "time_s": time_s, **numbers})
         line = (json.dumps(row) + "\n").encode()
         try:
             if self._metrics.write(line) != len(line):
@@ -192,7 +191,7 @@ class Run:
         Raises:
             CheckpointError: If it cannot be written.
         """
-        write_atomically(self.folder / RESULT_FILE, _to_bytes(_finite(result)))
+        write_atomically(self.folder / RESULT_FILE, _to_bytes(finite(result)))
 
     def close(self) -> None:
         """Close the files; closing twice is fine."""
@@ -241,7 +240,7 @@ class Run:
         if not path.exists():
             return
         # Past the last synced line anything may stand after a power cut: stop at the first bad one.
-        lines = [(line, row) for line, row in _good_lines(path.read_bytes()) if row["step"] <= step]
+        lines = [(line, row) for line, row in good_lines(path.read_bytes()) if row["step"] <= step]
         write_atomically(path, b"".join(line for line, _ in lines))
         if lines:
             self._started_s -= lines[-1][1].get("time_s", 0.0)
@@ -283,30 +282,6 @@ def latest_checkpoint(folder: Path) -> tuple[int, Checkpoint] | None:
     return None
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Read the metrics of a run, also while it is running.
-
-    Args:
-        folder: The run folder.
-    Returns:
-        One dict per line, with ``step`` and ``time_s`` [s]; values that were not finite are None.
-        A last line that was cut off by a kill is left out.
-    Raises:
-        CheckpointError: If a line before the last is damaged, or the file cannot be read.
-    """
-    path = Path(folder) / METRICS_FILE
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"no {METRICS_FILE} in {folder}; expected a run folder") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    good = list(_good_lines(content))
-    if len(good) < content.count(b"\n"):
-        raise CheckpointError(f"{path} is damaged: line {len(good) + 1} is no metrics")
-    return [row for _, row in good]
-
-
 def _steps(folder: Path) -> list[tuple[int, Path]]:
     """List the checkpoints by step."""
     paths = (folder / CHECKPOINTS).glob(f"{_PREFIX}*{SUFFIX}")
@@ -319,38 +294,6 @@ def _contents(folder: Path) -> list[str]:
     partial = f".{CONFIG_FILE}."
     found = sorted(path for path in folder.iterdir() if not path.name.startswith(partial))
     return [p.name for p in found if p.name != CHECKPOINTS or not p.is_dir() or any(p.iterdir())]
-
-
-def _good_lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Yield the whole lines of a metrics file up to the first that is none."""
-    for line in content.splitlines(keepends=True):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            return
-        if not line.endswith(b"\n") or not isinstance(row, dict) or "step" not in row:
-            return
-        yield line, row
-
-
-def _number(name: str, value: Any) -> float | int:
-    try:
-        return value if type(value) is int else float(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"metric {name!r} is a {type(value).__name__}, expected a number"
-        ) from error
-
-
-def _finite(value: Any) -> Any:
-    """Turn a value into strict JSON: arrays into lists, what is not finite into null."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(child) for key, child in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(child) for child in value]
-    if hasattr(value, "tolist"):  # NumPy and torch
-        return _finite(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _to_bytes(content: Any) -> bytes:

@@ -31,7 +31,8 @@ def _dagger() -> tuple[type[Any], type[Any]]:
 
 
 def _maml() -> tuple[type[Any], type[Any]]:
-    from metarl.meta.maml import MamlConfig, MamlTrainer
+    from metarl.meta.config import MamlConfig
+    from metarl.meta.maml import MamlTrainer
 
     return MamlConfig, MamlTrainer
 

@@ -13,7 +13,8 @@ from toy import Reach
 from metarl.checkpoint import Checkpoint
 from metarl.errors import ConfigError, TrainingError
 from metarl.family import TaskFamily
-from metarl.meta.maml import MamlConfig, MamlTrainer
+from metarl.meta.config import MamlConfig
+from metarl.meta.maml import MamlTrainer
 from metarl.policies import load_policy, read_checkpoint, sees_task
 from metarl.rl.dagger import DaggerConfig, DaggerTrainer
 from metarl.trained import part

@@ -21,7 +21,8 @@ from metarl.evaluate import (
     measure_ceiling,
     summarise,
 )
-from metarl.meta.maml import MamlConfig, MamlTrainer
+from metarl.meta.config import MamlConfig
+from metarl.meta.maml import MamlTrainer
 
 TINY = Protocol(num_tasks=3, episodes=2, updates=2, eval_episodes=4)
 

@@ -27,7 +27,7 @@ LEVELS = [
         "trained",
     },
     {"family", "registry", "sim", "config"},
-    {"rollout", "interop", "runs", "training_loop"},
+    {"rollout", "interop", "metrics", "runs", "training_loop"},
     {"rl", "meta", "multitask", "transfer", "perception"},
     {"evaluate", "report", "conformance", "adaptation"},
     {"cli", "commands", "demo"},

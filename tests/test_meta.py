@@ -1,6 +1,5 @@
 """Meta-learning: gradients against other ways to compute them, and the trainer's promises."""
 
-import copy
 import dataclasses
 
 import numpy as np
@@ -9,31 +8,25 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
-from metarl.adaptation import FineTuning, adapt_policy, fine_tune
-from metarl.checkpoint import load_checkpoint, save_checkpoint
-from metarl.errors import ConfigError, TrainingError
 from metarl.losses import gaussian_entropy
 from metarl.meta import learn2learn_backend
 from metarl.meta.baseline import features, fit_values, make_batch
-from metarl.meta.explore import ContextNoise, explore
+from metarl.meta.config import MamlConfig
 from metarl.meta.inner import (
     Batch,
     Guesses,
-    adapt,
     adapted,
     initial_rates,
     log_prob_of,
     policy_gradient,
     rate_at,
 )
-from metarl.meta.maml import MamlConfig, MamlTrainer
+from metarl.meta.maml import MamlTrainer
 from metarl.meta.outer import Outer, outer_gradients, outer_loss
 from metarl.nn.functional import apply, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.rollout import collect
-from metarl.runs import read_metrics
 from metarl.sim.worlds import Worlds
-from metarl.training_loop import train
 from metarl.types import repeat
 
 K, M, D, A = 3, 20, 5, 2
@@ -44,13 +37,6 @@ TINY = MamlConfig(
 
 class Short(Reach):
     horizon = 8
-
-
-class Nan(Short):
-    """Rewards are not numbers."""
-
-    def terms(self, worlds, task, action):
-        return {"near": np.full(worlds.num_worlds, np.nan)}
 
 
 def make_problem(num_updates, dtype=torch.float64):
@@ -141,23 +127,6 @@ def test_guesses_pull_the_context_towards_those_that_went_well():
     (gradient,) = torch.autograd.grad(guesses.loss(context).sum(), context)
     # -std * mean(gain * offset / std^2), and nothing where nothing was guessed
     torch.testing.assert_close(gradient, torch.tensor([[-1.0, 0.0]]))
-
-
-def test_a_guess_is_kept_for_an_episode_and_only_of_what_is_hidden():
-    worlds, policy, _ = worlds_and_policy()
-    hidden = tuple(i == 0 for i in range(worlds.spec.task_dim))
-    found = explore(
-        worlds, policy, expand(parameters_of(policy), 2), num_tasks=2, update=1, gamma=0.9,
-        lam=0.9, generator=torch.Generator().manual_seed(0), noise=ContextNoise(0.5, 0.5, hidden),
-    )  # fmt: skip
-    block = found.episodes.obs[..., -worlds.spec.task_dim :]
-    assert (block[..., 1:] == 0).all()
-    assert (block == block[0]).all()
-    assert len(set(block[0, :, 0].tolist())) == worlds.num_worlds
-    guesses = found.batch.guesses
-    assert guesses is not None
-    torch.testing.assert_close(guesses.std, torch.full((2, 1), 0.25))
-    assert guesses.loss(policy.context.expand(2, -1)).shape == (2,)
 
 
 def test_first_order_is_the_post_update_gradient_at_the_adapted_parameters():
@@ -301,197 +270,9 @@ def test_advantages_are_normalised_per_task(episodes):
     torch.testing.assert_close(batch.advantage.pow(2).mean(1), torch.ones(3))
 
 
-# The trainer ----------------------------------------------------------------------------
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, np.ndarray):
-        return np.array_equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
-    return a == b
-
-
-def test_resumed_equals_never_stopped(tmp_path):
-    straight = MamlTrainer(Short(), TINY, num_threads=1)
-    train(straight, tmp_path / "straight", save_every_s=0.0)
-    stopped = MamlTrainer(Short(), TINY, num_threads=1)
-    for _ in range(2):
-        stopped.iterate()
-    save_checkpoint(tmp_path / "half.safetensors", *stopped.checkpoint())
-    resumed = MamlTrainer(Short(), TINY, num_threads=1)
-    resumed.restore(load_checkpoint(tmp_path / "half.safetensors"))
-    for _ in range(2):
-        resumed.iterate()
-    a, b = straight.state_dict(), resumed.state_dict()
-    assert a.pop("progress")[:2] == b.pop("progress")[:2] == (4, 4 * 3 * 4 * 8)
-    assert same(a, b)
-    rows = read_metrics(tmp_path / "straight")
-    assert [row["step"] for row in rows] == [1, 2, 3, 4]
-    assert {"success_before", "success_after", "term/near", "steps_per_s"} <= rows[0].keys()
-
-
-def test_a_finished_run_resumes_to_nothing(tmp_path):
-    trainer = MamlTrainer(Short(), TINY, num_threads=1)
-    train(trainer, tmp_path, save_every_s=0.0)
-    again = MamlTrainer(Short(), TINY, num_threads=1)
-    assert train(again, tmp_path, resume=True) == {}
-    assert same(trainer.state_dict()["policy"], again.state_dict()["policy"])
-
-
-def test_a_checkpoint_says_what_it_is():
-    trainer = MamlTrainer(Short(), TINY, num_threads=1)
-    tensors, meta = trainer.checkpoint()
-    assert tensors["policy.head.weight"].shape == (2, 8)
-    assert tensors["rates.head.weight"].shape == (2, 2, 8)
-    assert (meta["method"], meta["family"]) == ("maml", "toy/reach")
-    assert meta["blocks"] == {"robot": 4, "task": 2}
-    assert meta["config"]["num_tasks"] == 2
-
-
-def test_not_a_number_rewards_refuse_the_update():
-    trainer = MamlTrainer(Nan(), TINY, num_threads=1)
-    before = copy.deepcopy(trainer.state_dict())
-    with pytest.raises(TrainingError, match=r"rewards are not finite in tasks \[0, 1\]"):
-        trainer.iterate()
-    after = trainer.state_dict()
-    for part in ("policy", "rates", "optimizer"):
-        assert same(before[part], after[part])
-
-
-def test_a_gradient_that_is_not_finite_refuses_the_update():
-    trainer = MamlTrainer(Short(), TINY, num_threads=1)
-    inner = trainer.gradients
-
-    def broken(*args):
-        loss, of_params, of_rates = inner(*args)
-        of_params["log_std"] = of_params["log_std"] * torch.nan
-        return loss, of_params, of_rates
-
-    trainer.gradients = broken
-    before = copy.deepcopy(trainer.state_dict()["policy"])
-    with pytest.raises(TrainingError, match="log_std"):
-        trainer.iterate()
-    assert same(before, trainer.state_dict()["policy"])
-
-
-def test_a_refused_update_leaves_a_run_that_resumes(tmp_path):
-    with pytest.raises(TrainingError):
-        train(MamlTrainer(Nan(), TINY, num_threads=1), tmp_path)
-    train(MamlTrainer(Short(), TINY, num_threads=1), tmp_path, resume=True)
-    assert len(read_metrics(tmp_path)) == 4
-
-
-def test_pretrained_parameters_are_taken():
-    g = torch.Generator().manual_seed(5)
-    source = GaussianPolicy(6, 2, 2, g, hidden=(8,))
-    trainer = MamlTrainer(Short(), TINY, initial=source.state_dict(), num_threads=1)
-    assert torch.equal(trainer.policy.head.weight, source.head.weight)
-    with pytest.raises(ConfigError, match="none of the initial"):
-        MamlTrainer(Short(), TINY, initial={"x": torch.zeros(1)}, num_threads=1)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"num_tasks": 0}, "num_tasks is 0"),
-        ({"gamma": 1.5}, r"gamma is 1.5; expected a number in \[0, 1\]"),
-        ({"outer_rate": float("nan")}, "outer_rate is nan"),
-        ({"backend": "jax"}, "torch or learn2learn"),
-        ({"task_visible": True}, "task_visible"),
-        ({"backend": "learn2learn"}, "learn_rates=False"),
-    ],
-)
-def test_a_config_says_what_is_wrong(change, message):
-    with pytest.raises(ConfigError, match=message):
-        MamlConfig(**change)
-
-
-def test_both_backends_train_alike():
-    pytest.importorskip("learn2learn")
-    fixed = dataclasses.replace(TINY, learn_rates=False, context_rate=None, inner_clip=None)
-    ours = MamlTrainer(Short(), fixed, num_threads=1)
-    theirs = MamlTrainer(Short(), dataclasses.replace(fixed, backend="learn2learn"), num_threads=1)
-    for _ in range(2):
-        a, b = ours.iterate(), theirs.iterate()
-        assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
-    for name, p in ours.params.items():
-        torch.testing.assert_close(p, theirs.params[name], rtol=0, atol=1e-5)
-
-
-# Adaptation -----------------------------------------------------------------------------
-
-
-def worlds_and_policy():
-    worlds = Worlds(Short(), 2 * 3, num_threads=1, split="test")
-    g = torch.Generator().manual_seed(0)
-    policy = GaussianPolicy(worlds.spec.obs_dim, 2, 2, g, hidden=(8,))
-    return worlds, policy, {"num_tasks": 2, "generator": g}
-
-
-def test_adaptation_is_the_inner_loop_of_training():
-    worlds, policy, options = worlds_and_policy()
-    params = parameters_of(policy)
-    rates = initial_rates(params, 1, 0.5)
-    steps = list(
-        adapt_policy(worlds, policy, params, rates, updates=3, gamma=0.99, lam=0.95, **options)
-    )
-    assert len(steps) == 3
-    now, loss = expand(params, 2), policy_gradient(policy)
-    for update, step in enumerate(steps):
-        now = adapt(now, make_batch(step.trajectories, 0.99, 0.95), rates, loss, update=update)
-        for name in now:
-            torch.testing.assert_close(step.params[name], now[name])
-
-
-def test_fine_tuning_with_a_frozen_trunk_moves_head_and_log_std_alone():
-    worlds, policy, options = worlds_and_policy()
-    params, how = parameters_of(policy), FineTuning(frozen_trunk=True, epochs=2)
-    before = copy.deepcopy(policy.state_dict())
-    *_, last = fine_tune(worlds, policy, params, how, updates=2, **options)
-    moved = {n for n in params if not torch.equal(last.params[n], expand(params, 2)[n])}
-    assert moved == {"head.weight", "head.bias", "log_std"}
-    assert same(before, policy.state_dict())
-    assert not torch.equal(last.params["head.bias"][0], last.params["head.bias"][1])
-
-
-def test_one_batched_adam_is_one_adam_a_task():
-    worlds, policy, options = worlds_and_policy()
-    params, how = parameters_of(policy), FineTuning(epochs=3)
-    (step,) = fine_tune(worlds, policy, params, how, updates=1, **options)
-    batch = make_batch(step.trajectories, 0.99, 0.95)
-    outer = Outer(clip=how.clip)
-    for k in range(2):
-        alone = copy.deepcopy(policy)
-        own = batch.of_task(k)
-        adam = torch.optim.Adam(alone.parameters(), lr=how.rate)
-        for _ in range(how.epochs):
-            adam.zero_grad()
-            outer.loss(alone(own.obs), own).backward()
-            adam.step()
-        for name, p in alone.named_parameters():
-            torch.testing.assert_close(step.params[name][k], p.detach(), rtol=1e-4, atol=1e-6)
-
-
 def test_entropy_bonus_raises_the_log_std():
     policy, params, rates, batches = make_problem(1)
     zero = [b._replace(advantage=torch.zeros(K, M, dtype=torch.float64)) for b in batches]
     _, gradients, _ = outer_gradients(policy, params, rates, zero, Outer(entropy=0.5))
     torch.testing.assert_close(gradients["log_std"], torch.full((A,), -0.5, dtype=torch.float64))
     assert gaussian_entropy(policy.log_std).ndim == 0
-
-
-@pytest.mark.slow
-def test_it_really_learns_to_adapt():
-    config = MamlConfig(
-        num_tasks=20, inner_updates=2, inner_rate=0.1, outer_rate=3e-3, iterations=20, gamma=0.99
-    )
-    trainer = MamlTrainer(Reach(), config)
-    rows = [trainer.iterate() for _ in range(config.iterations)]
-    assert rows[0]["success_after"] < 0.3
-    assert np.mean([r["success_before"] for r in rows[-3:]]) < 0.2
-    assert np.mean([r["success_after"] for r in rows[-3:]]) > 0.5

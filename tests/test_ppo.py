@@ -13,7 +13,8 @@ import torch
 from toy import Reach
 
 from metarl.errors import ConfigError, TrainingError
-from metarl.meta.maml import MamlConfig, MamlTrainer
+from metarl.meta.config import MamlConfig
+from metarl.meta.maml import MamlTrainer
 from metarl.policies import load_policy, read_checkpoint
 from metarl.rl.ppo import PpoConfig, PpoTrainer, _Outcomes
 from metarl.runs import latest_checkpoint

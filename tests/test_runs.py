@@ -20,7 +20,8 @@ import torch
 
 from metarl.config import describe_config
 from metarl.errors import CheckpointError, ConfigError
-from metarl.runs import Run, latest_checkpoint, load_config, on_signals, read_metrics
+from metarl.metrics import read_metrics
+from metarl.runs import Run, latest_checkpoint, load_config, on_signals
 
 
 class Color(enum.Enum):
@@ -332,7 +333,8 @@ import os, random, signal, sys, time
 from dataclasses import dataclass
 from pathlib import Path
 import torch
-from metarl.runs import Run, read_metrics
+from metarl.metrics import read_metrics
+from metarl.runs import Run
 
 EVERY = 3
 

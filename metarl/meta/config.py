@@ -1,0 +1,142 @@
+"""Everything that decides what a MAML run computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+from metarl.errors import ConfigError
+from metarl.meta.explore import ContextNoise
+from metarl.meta.outer import Outer
+
+BACKENDS = ("torch", "learn2learn")
+
+
+@dataclasses.dataclass(frozen=True)
+class MamlConfig:
+    """Everything that decides what a MAML run computes.
+
+    Args:
+        num_tasks: K, train tasks an iteration.
+        episodes: B, episodes of each task before each inner update and after the last.
+        inner_updates: U.
+        inner_rate: First value of every inner rate.
+        context_rate: That of the task context, where it stands for hidden fields; None: as the
+            others.
+        context_decay: Factor from each inner update's first context rate to the next one's.
+        context_std: Standard deviation of each episode's guess of the hidden context, before
+            the first update; it falls by `context_decay` too. None: no guesses.
+        inner_clip: Smooth bound of every element of the inner gradient; None: no bound.
+        learn_rates: Learn one inner rate a parameter element and update.
+        first_order: Ignore second derivatives (FOMAML): with few episodes a task they were
+            mostly noise.
+        multi_step: Judge the policy after every inner update, not only after the last.
+        weigh_tasks: Let tasks count in the outer loss by how much is left to gain in them.
+        outer_rate: Adam's rate for the parameters.
+        rates_rate: Adam's rate for the inner rates.
+        anneal: Share of the budget, at its end, over which both outer rates fall linearly to 0.
+        outer_epochs: Adam steps on each iteration's data.
+        clip: PPO's clip on post-update data.
+        max_grad_norm: Longest meta-gradient; longer ones are shortened.
+        gamma: Discount per control step.
+        lam: Of the generalised advantage estimate.
+        outer_gamma: Discount of the outer loss, which may look further ahead than what teaches
+            best within an episode; None: `gamma` and `lam` serve both.
+        outer_lam: Of the outer loss's advantage estimate.
+        entropy: Weight of the outer entropy bonus.
+        iterations: How many meta-updates the run has.
+        max_seconds: Stop after this wall time [s]; None: never.
+        seed: Of weights, worlds, tasks and noise.
+        hidden: Widths of the policy's layers.
+        log_std: First log standard deviation of the actions; None: -0.7, or the pretrained one.
+        device: Where the networks live.
+        backend: Who differentiates.
+        task_visible: Whether the policy sees the hidden task; it must infer it, so False.
+    """
+
+    num_tasks: int = 20
+    episodes: int = 10
+    inner_updates: int = 5
+    inner_rate: float = 1e-3
+    context_rate: float | None = 1.2
+    context_decay: float = 0.6
+    context_std: float | None = None
+    inner_clip: float | None = 0.4
+    learn_rates: bool = True
+    first_order: bool = True
+    multi_step: bool = True
+    weigh_tasks: bool = False
+    outer_rate: float = 2e-3
+    rates_rate: float = 2e-3
+    anneal: float = 0.5
+    outer_epochs: int = 3
+    clip: float = 0.2
+    max_grad_norm: float = 1.0
+    gamma: float = 0.9
+    lam: float = 0.8
+    outer_gamma: float | None = None
+    outer_lam: float = 0.95
+    entropy: float = 0.0
+    iterations: int = 60
+    max_seconds: float | None = None
+    seed: int = 0
+    hidden: tuple[int, ...] = (64, 64)
+    log_std: float | None = -1.3
+    device: str = "cpu"
+    backend: Literal["torch", "learn2learn"] = "torch"
+    task_visible: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("num_tasks", "episodes", "inner_updates", "outer_epochs", "iterations"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
+        for name in ("outer_rate", "rates_rate", "clip", "max_grad_norm"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
+        for name in ("gamma", "lam", "outer_gamma", "outer_lam", "anneal", "context_decay"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            _require(0.0 <= value <= 1.0, name, value, "a number in [0, 1]")
+        _require(math.isfinite(self.inner_rate), "inner_rate", self.inner_rate, "a finite number")
+        _require(self.entropy >= 0.0, "entropy", self.entropy, "a number >= 0")
+        _require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
+        limit = self.max_seconds
+        _require(limit is None or limit > 0.0, "max_seconds", limit, "a time > 0 s or None")
+        _require(all(w >= 1 for w in self.hidden), "hidden", self.hidden, "widths >= 1")
+        _require(self.backend in BACKENDS, "backend", self.backend, " or ".join(BACKENDS))
+        _require(not self.task_visible, "task_visible", self.task_visible, "False")
+        bound = self.inner_clip
+        _require(bound is None or bound > 0.0, "inner_clip", bound, "a number > 0 or None")
+        std = self.context_std
+        _require(std is None or std > 0.0, "context_std", std, "a number > 0 or None")
+        ours = (self.context_rate, bound, std, self.outer_gamma)
+        plain = not self.learn_rates and all(one is None for one in ours)
+        _require(
+            self.backend == "torch" or plain, "backend", self.backend,
+            "torch, or learn_rates=False and context_rate, inner_clip, context_std and outer_gamma"
+            " None: learn2learn has one fixed rate",
+        )  # fmt: skip
+
+    def noise(self, hidden: tuple[bool, ...]) -> ContextNoise | None:
+        """How the context is explored, given which of its columns are hidden."""
+        if self.context_std is None or not any(hidden):
+            return None
+        return ContextNoise(self.context_std, self.context_decay, hidden)
+
+    @property
+    def outer(self) -> Outer:
+        """What the outer loss is made of."""
+        return Outer(
+            clip=self.clip,
+            entropy=self.entropy,
+            first_order=self.first_order,
+            multi_step=self.multi_step,
+            inner_clip=self.inner_clip,
+            weigh_tasks=self.weigh_tasks,
+        )
+
+
+def _require(holds: bool, name: str, value: object, valid: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} is {value!r}; expected {valid}")
