@@ -36,9 +36,9 @@ class Config:
     """Robots; none: all."""
     controls: tuple[str, ...] = CONTROLS
     """Control modes."""
-    num_tasks: int = 256
+    num_tasks: int = 128
     """Tasks of each split of a skill."""
-    num_dishes: int = 48
+    num_dishes: int = 24
     """Kitchens in which each dish is cooked."""
     seed: int = 2026
     """Of tasks, worlds and random actions."""

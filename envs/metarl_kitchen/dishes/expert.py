@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 UP_M = 0.26  # height that ends a stage
 CARRY_M = 0.12  # height at which food is carried
 OVER_M = 0.17  # height at which the pan is seasoned
-STIR_M, STIR_Z_M, STIR_STEPS = 0.03, 0.050, 36  # radius, height and period of stirring
+STIR_M, STIR_Z_M, STIR_STEPS = 0.028, 0.050, 44  # radius, height and period of stirring
 GENTLY = {"hand": 0.9, "joint": 0.6}  # share of full speed at which food is carried
 SOONEST = 20  # control steps of stirring or simmering, at least
 # How long stages take, and until each food is out of the pan once serving begins [s].

@@ -38,7 +38,7 @@ from metarl_kitchen.dishes.state import (
 from metarl_kitchen.kitchen import KitchenFamily
 
 LOW_M, LEAVE_M = 0.20, 0.235  # a stage ends when the hand, once below, has risen above
-LONGEST = 90  # control steps of a stage
+LONGEST = 120  # control steps of a stage
 SALT_G, SHAKE_M_S = 0.7, 0.2  # salt in a control step at full tilt and shake, coarseness 1
 POUR_ML = 10.0  # liquid in a control step at full tilt, viscosity 1
 STIR_M_S = 0.04  # speed of food in a pan that is well stirred
