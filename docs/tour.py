@@ -1,9 +1,9 @@
-"""Write the page about the kitchen: a picture of every family on every robot, every variation.
+"""Write the page about the families: pictures, on every robot, and tables of what varies.
 
     python docs/tour.py
 
-Pictures are single frames of the scripted experts at work; tables are read from the code, the
-ranges of each split from tasks that were drawn.
+Pictures are single frames of the scripted experts at work (of random play where there is no
+expert); tables are read from the code, the ranges of each split from tasks that were drawn.
 """
 
 from __future__ import annotations
@@ -18,8 +18,15 @@ import numpy as np
 from PIL import Image
 
 from metarl.family import TaskFamily
-from metarl.registry import family_class, family_names, make_family, robot_class, robot_names
-from metarl.sim.film import film_renderer
+from metarl.registry import (
+    family_class,
+    family_names,
+    make_family,
+    option_names,
+    robot_class,
+    robot_names,
+)
+from metarl.sim.film import episode_frames, film_renderer
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import SPLITS, variations
@@ -28,16 +35,21 @@ FOLDER = Path(__file__).parent
 WIDTH, HEIGHT = 400, 300  # of each picture [pixels]
 MOMENT = 0.55  # share of the episode after which the picture is taken
 DRAWN = 4096  # tasks of each split whose ranges are shown
-PAGE = "kitchen.md"
+PAGE = "families.md"
+DISH, GIF_SIZE, GIF_STEPS, GIF_MS = "tomato-egg-soup", (360, 270), 8, 100
 
 
 def picture(name: str, **options: str) -> np.ndarray:
-    """Draw the expert at work, (H, W, 3)."""
+    """Draw the expert at work, or random play, (H, W, 3)."""
     family = make_family(name, **options)
     worlds = Worlds(family, 1, seed=5)
     worlds.reset()
+    rng = np.random.default_rng(0)
     for _ in range(round(MOMENT * family.horizon)):
-        worlds.step(worlds.expert())
+        random = rng.uniform(-1.0, 1.0, (1, worlds.spec.action_dim))
+        worlds.step(worlds.expert() if family.has_expert() else random)
+        if worlds.done.any():
+            worlds.reset()
     model, data = worlds.world()
     mujoco.mj_forward(model, data)
     with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
@@ -45,8 +57,9 @@ def picture(name: str, **options: str) -> np.ndarray:
 
 
 def row_of_pictures(name: str) -> str:
-    """Draw a family on every robot, side by side; returns the file's name."""
-    frames = [picture(name, robot=robot) for robot in robot_names()]
+    """Draw a family on every robot that it takes, side by side; returns the file's name."""
+    takes = "robot" in option_names(family_class(name))
+    frames = [picture(name, robot=r) for r in robot_names()] if takes else [picture(name)]
     path = FOLDER / "pictures" / f"{name.replace('/', '-')}.jpg"
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(np.concatenate(frames, axis=1)).save(path, quality=88)
@@ -66,7 +79,8 @@ def table(family: TaskFamily[Any]) -> Iterator[str]:
 
 def _range(values: np.ndarray) -> str:
     columns = values.reshape(len(values), -1)
-    pairs = [f"{low:.3g} to {high:.3g}" for low, high in zip(columns.min(0), columns.max(0))]
+    ends = columns.min(0).round(3) + 0.0, columns.max(0).round(3) + 0.0
+    pairs = [f"{low:g} to {high:g}" for low, high in zip(*ends)]
     return ", ".join(pairs if len(set(pairs)) > 1 else pairs[:1])
 
 
@@ -94,17 +108,35 @@ def robots() -> Iterator[str]:
         yield f"| `{name}` | {len(cls.joints)}: {', '.join(cls.joints)} | {cls.source} |"
 
 
+def film(path: Path) -> None:
+    """Make a small film of a dish that the expert cooks, several times as fast as it is."""
+    worlds = Worlds(make_family("kitchen/dishes", dish=DISH), 1, seed=5)
+    frames = []
+
+    def act(obs: np.ndarray) -> np.ndarray:
+        return worlds.expert()
+
+    with film_renderer(worlds) as renderer:
+        for number, frame in enumerate(episode_frames(worlds, act, renderer)):
+            if number % GIF_STEPS == 0:
+                frames.append(Image.fromarray(frame).resize(GIF_SIZE, Image.Resampling.LANCZOS))
+    several = np.concatenate([np.asarray(frame) for frame in frames[:: len(frames) // 6]])
+    palette = Image.fromarray(several).quantize(160)
+    small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    small[0].save(path, save_all=True, append_images=small[1:], duration=GIF_MS, loop=0)
+
+
 def page() -> Iterator[str]:
     """Yield the lines of the page."""
-    yield "# The kitchen"
+    yield "# Families, robots, dishes"
     yield ""
-    yield "Made by `python docs/tour.py`: pictures are frames of the scripted experts, on the"
-    yield f"robots {', '.join(robot_names())} from left to right; tables come from the code, the"
-    yield f"ranges of each split from {DRAWN:,} tasks that were drawn. Where train and test share a"
-    yield "range, cells of it (or whole skills and dishes) are held out."
+    yield "Made by `python docs/tour.py`: pictures are frames of the scripted experts (of random"
+    yield f"play in `classic/`), on the robots {', '.join(robot_names())} from left to right; tables"
+    yield f"come from the code, the ranges of each split from {DRAWN:,} tasks that were drawn. Where"
+    yield "train and test share a range, cells of it (or whole skills and dishes) are held out."
     yield ""
     yield from robots()
-    for name in (n for n in family_names() if n.startswith("kitchen/")):
+    for name in family_names():
         doc = (inspect.getdoc(family_class(name)) or "").partition("\n")[0]
         yield from ("", f"## {name}", "", doc, "", f"![{name}]({row_of_pictures(name)})", "")
         yield from table(make_family(name))
@@ -115,4 +147,5 @@ def page() -> Iterator[str]:
 
 if __name__ == "__main__":
     (FOLDER / PAGE).write_text("\n".join(page()) + "\n")
+    film(FOLDER / f"{DISH}.gif")
     print(f"wrote {FOLDER / PAGE}")
