@@ -332,6 +332,26 @@ def test_default_folder_has_no_slashes():
     assert default_folder("my_module:kitchen/season", "maml", 2) == Path(
         "runs/kitchen-season-maml-s2"
     )
+    assert default_folder("kitchen/add@robot=my arms/a.xml,control=joint", "ppo", 0) == Path(
+        "runs/kitchen-add-robot-my-arms-a.xml-control-joint-ppo-s0"
+    )
+
+
+def test_robots_are_listed():
+    done = metarl("families", "--robots")
+    assert done.returncode == 0, done.stderr
+    assert {"gantry", "panda", "ur5e"} <= {
+        line.split()[0] for line in done.stdout.splitlines() if line.strip()
+    }
+
+
+def test_a_dish_may_be_named(tmp_path):
+    done = metarl("watch", "kitchen/season", "--dish", "soup", "--out", tmp_path / "film.mp4")
+    assert done.returncode == 2
+    assert "unknown option of kitchen/season 'dish'" in done.stderr
+    done = metarl("watch", "kitchen/dishes", "--dish", "soup", "--out", tmp_path / "film.mp4")
+    assert done.returncode == 2
+    assert "tomato-egg-soup" in done.stderr
 
 
 def test_empty_run_folder_holds_no_policy(tmp_path):

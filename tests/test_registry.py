@@ -6,8 +6,16 @@ import pytest
 import toy
 
 from metarl import registry
-from metarl.errors import FamilyError, UnknownNameError
-from metarl.registry import family_class, family_names, load_plugins, make_family, register
+from metarl.errors import ConfigError, FamilyError, UnknownNameError
+from metarl.registry import (
+    family_class,
+    family_names,
+    load_plugins,
+    make_family,
+    option_names,
+    register,
+    slug,
+)
 
 FAMILY = """
 from metarl.family import TaskFamily
@@ -133,3 +141,33 @@ def test_raising_constructor_is_named(fresh):
 
     with pytest.raises(FamilyError, match=r"test_registry.*Raises\(\) raised ValueError: boom"):
         make_family("toy/raises")
+
+
+def test_options_stand_behind_a_name(fresh):
+    @register("toy/optional")
+    class Optional(toy.Reach):
+        def __init__(self, *, size: str = "1", colour: str = "red"):
+            self.size = size
+            if size == "huge":
+                raise ConfigError("size is 'huge'; expected a number")
+
+    family = make_family("toy/optional@size=2,colour=a/b c")
+    assert (family.id, family.size) == ("toy/optional@size=2,colour=a/b c", "2")
+    assert make_family("toy/optional", size="3").id == "toy/optional@size=3"
+    assert make_family("toy/optional").id == "toy/optional"
+    assert option_names(Optional) == ["size", "colour"]
+    assert option_names(toy.Reach) == []
+    with pytest.raises(
+        UnknownNameError, match=r"option of toy/optional 'sise'; did you mean 'size'"
+    ):
+        family_class("toy/optional@sise=2")
+    with pytest.raises(ConfigError, match="size is 'huge'"):
+        make_family("toy/optional@size=huge")
+    for wrong in ("toy/optional@size", "toy/optional@=2", "toy/optional@size=1,size=2"):
+        with pytest.raises(ConfigError, match="NAME=VALUE"):
+            family_class(wrong)
+
+
+def test_a_name_as_a_files_name():
+    assert slug("kitchen/add@robot=ur5e,control=joint") == "kitchen-add-robot-ur5e-control-joint"
+    assert slug("my_module:kitchen/add") == "kitchen-add"

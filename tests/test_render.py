@@ -10,6 +10,7 @@ import imageio.v3 as iio
 import mujoco
 import numpy as np
 import pytest
+from toy import Reach
 
 from metarl.errors import ConfigError, RenderError, ShapeError, UnknownNameError
 from metarl.sim import gl
@@ -247,3 +248,28 @@ def test_long_caption_shrinks():
 def test_sides_need_one_height():
     with pytest.raises(ShapeError, match="one height"):
         side_by_side(gradient(1)[0], gradient(1, height=10)[0], ("", ""))
+
+
+class Blushing(Reach):
+    """The ball turns red once it is stepped, and the family says so."""
+
+    def advance(self, worlds, task):
+        worlds.model_field("geom_rgba")[:] = [1.0, 0.0, 0.0, 1.0]
+
+    def caption(self, worlds, task):
+        return [f"world {i}" for i in range(worlds.num_worlds)]
+
+
+def test_a_film_follows_colours_and_shows_the_familys_caption():
+    worlds = Worlds(Blushing(), 2)
+    assert worlds.caption(1) == "world 1"
+    with film_renderer(worlds, width=160, height=120) as renderer:
+        frames = list(episode_frames(worlds, lambda obs: np.zeros((2, 2)), renderer))
+    before, after = (f[30:].astype(int) for f in (frames[0], frames[-1]))
+
+    def red(frame):
+        return ((frame[..., 0] - frame[..., 1]) > 15).sum()
+
+    assert red(before) == 0
+    assert red(after) > 10
+    assert frames[0][:14].max() == 255  # the caption's letters
