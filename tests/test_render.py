@@ -272,4 +272,4 @@ def test_a_film_follows_colours_and_shows_the_familys_caption():
 
     assert red(before) == 0
     assert red(after) > 10
-    assert frames[0][:14].max() == 255  # the caption's letters
+    assert frames[0][:17].max() > 150  # the caption's letters
