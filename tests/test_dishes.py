@@ -7,8 +7,9 @@ import pytest
 from metarl_kitchen.cooking import BURNT, COLD, GOLDEN, colours, cook, follow
 from metarl_kitchen.dishes import expert
 from metarl_kitchen.dishes import state as columns
-from metarl_kitchen.dishes.family import GAIN, Dishes
+from metarl_kitchen.dishes.family import Dishes
 from metarl_kitchen.dishes.recipes import DISHES, SKILLS
+from metarl_kitchen.dishes.task import GAIN
 from metarl_kitchen.pantry import MEAT
 
 from metarl.errors import UnknownNameError

@@ -6,13 +6,8 @@ import pytest
 
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.registry import family_class, make_family, robot_class, robot_names
-from metarl.sim.robot import (
-    CONTROLS,
-    hand_angles,
-    rotation_about,
-    rotation_matrix,
-    rotation_vector,
-)
+from metarl.sim.robot import CONTROLS
+from metarl.sim.rotations import hand_angles, rotation_about, rotation_matrix, rotation_vector
 from metarl.sim.worlds import Worlds
 
 ROBOTS = ["gantry", "panda", "ur5e"]

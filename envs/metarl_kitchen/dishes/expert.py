@@ -10,12 +10,13 @@ from metarl.rewards import distance
 from metarl.sim.robot import STEP_RAD
 from metarl.sim.scene import Scene
 from metarl_kitchen.cooking import COLD
-from metarl_kitchen.dishes import counter
+from metarl_kitchen.dishes import counter, places
 from metarl_kitchen.dishes.recipes import SKILLS
 from metarl_kitchen.dishes.state import DONE0, HEAT, LID, LIQUID, REST, SALT, TIMER, Now
+from metarl_kitchen.dishes.task import DishTask
 
 if TYPE_CHECKING:
-    from metarl_kitchen.dishes.family import Dishes, DishTask
+    from metarl_kitchen.dishes.family import Dishes
 
 UP_M = 0.26  # height that ends a stage
 CARRY_M = 0.12  # height at which food is carried
@@ -51,7 +52,7 @@ class _Cook:
         self.now: Now = family.now(worlds, task)
         self.hand = worlds.site_pos("grip")
         self.n = worlds.num_worlds
-        self.pan = family.pan_m(task)
+        self.pan = places.pan_m(task)
         self.yaw, self.tilt = self.robot.target_angles(worlds).T
 
     def go(
@@ -77,7 +78,7 @@ class _Cook:
 
     def heat(self) -> np.ndarray:
         """Come down astride the knob's ridge, close, turn to the heat that is wanted, leave."""
-        handle = self.family.handle_m(self.worlds)
+        handle = places.handle_m(self.worlds)
         angle = self.worlds.joint_pos("knob")[:, 0]
         wanted = np.minimum(self.now.amount / self.task.gain, 1.0) * counter.FULL_RAD
         missing = wanted - angle
@@ -96,7 +97,7 @@ class _Cook:
 
     def fetch(self) -> np.ndarray:
         """Take a food from board or pan and lay it into the pan or on the plate."""
-        now, family, worlds = self.now, self.family, self.worlds
+        now, worlds = self.now, self.worlds
         adds = now.does("add")
         pair = [worlds.body_pos(f"food{i}") for i in (0, 1)]
         first = (now.piece == 0)[:, None]
@@ -115,8 +116,8 @@ class _Cook:
         over = distance(food[:, :2], goal) < 0.015
         arrived = np.where(
             first[:, 0],
-            np.where(adds, family.in_pan(worlds, self.task, 0), family.on_plate(worlds, self.task, 0)),
-            np.where(adds, family.in_pan(worlds, self.task, 1), family.on_plate(worlds, self.task, 1)),
+            np.where(adds, places.in_pan(worlds, self.task, 0), places.on_plate(worlds, self.task, 0)),
+            np.where(adds, places.in_pan(worlds, self.task, 1), places.on_plate(worlds, self.task, 1)),
         )  # fmt: skip
         arrived &= over | (distance(food[:, :2], goal) < 0.06)
         lower = over & (distance(self.hand[:, :2], goal) < 0.05)
@@ -166,12 +167,12 @@ class _Cook:
         for i, food in enumerate(recipe.foods):
             gain = self.task.rate * food.rate_1_s * heat * (later[stage] + SERVED_S[i])
             due = self.state[:, DONE0 + i] + gain - food.want
-            ahead += np.where(self.family.in_pan(self.worlds, self.task, i), due, 0.0)
+            ahead += np.where(places.in_pan(self.worlds, self.task, i), due, 0.0)
         return (ahead > 0.0) & (self.state[:, TIMER] > SOONEST)
 
     def season(self) -> np.ndarray:
         """Hold the shaker over the pan and shake until the salt is in."""
-        mouth = self.family.tool_m(self.worlds, counter.MOUTH_M)
+        mouth = places.tool_m(self.worlds, counter.MOUTH_M)
         lead = (mouth - self.hand)[:, :2]
         goal = np.column_stack([self.pan - lead, np.full(self.n, OVER_M)])
         over = distance(mouth[:, :2], self.pan) < 0.05
@@ -191,7 +192,7 @@ class _Cook:
 
     def pour(self) -> np.ndarray:
         """Hold the jug's lip over the pan and tilt until the liquid is in."""
-        lip = self.family.tool_m(self.worlds, counter.LIP_M)
+        lip = places.tool_m(self.worlds, counter.LIP_M)
         lead = (lip - self.hand)[:, :2]
         goal = np.column_stack([self.pan - lead, np.full(self.n, OVER_M)])
         over = distance(lip[:, :2], self.pan) < 0.05

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,16 @@ from metarl.registry import register
 from metarl.rewards import closeness, distance
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
-from metarl.types import Split, varies
+from metarl.types import Split
 from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.cooking import colours, cook, follow
-from metarl_kitchen.dishes import counter
+from metarl_kitchen.dishes import counter, judge, places
 from metarl_kitchen.dishes.expert import cook_dish
 from metarl_kitchen.dishes.recipes import DISHES, SKILLS, UNITS, Recipe
 from metarl_kitchen.dishes.state import (
     ARMED,
     COLUMNS,
     DONE0,
-    DONE1,
     HEAT,
     LID,
     LIQUID,
@@ -35,6 +33,21 @@ from metarl_kitchen.dishes.state import (
     WELL,
     Now,
 )
+from metarl_kitchen.dishes.task import (
+    COARSENESS,
+    FAR_GAIN,
+    FOOD0_M,
+    FOOD1_M,
+    FRICTION,
+    GAIN,
+    LAG_S,
+    MASS_KG,
+    PLATE_M,
+    RATE,
+    STOVE_M,
+    VISCOSITY,
+    DishTask,
+)
 from metarl_kitchen.kitchen import KitchenFamily
 
 LOW_M, LEAVE_M = 0.20, 0.235  # a stage ends when the hand, once below, has risen above
@@ -43,38 +56,6 @@ SALT_G, SHAKE_M_S = 0.7, 0.2  # salt in a control step at full tilt and shake, c
 POUR_ML = 10.0  # liquid in a control step at full tilt, viscosity 1
 STIR_M_S = 0.04  # speed of food in a pan that is well stirred
 SERVED_SCORE = 0.7  # a dish that one would serve
-
-STOVE_M = ((0.44, -0.04), (0.48, 0.0))  # [m]
-PLATE_M = ((0.345, -0.22), (0.375, -0.18))
-FOOD0_M, FOOD1_M = ((0.51, -0.26), (0.55, -0.17)), ((0.60, -0.26), (0.64, -0.17))
-GAIN, FAR_GAIN = (0.7, 1.3), (0.55, 0.68)
-LAG_S, RATE = (0.5, 1.5), (0.8, 1.25)
-COARSENESS, VISCOSITY = (0.6, 1.4), (0.6, 1.6)
-MASS_KG, FRICTION = (0.03, 0.08), (0.7, 1.2)
-
-
-@dataclass(frozen=True)
-class DishTask:
-    """Where things stand, and the constants of a stranger's kitchen."""
-
-    stove_m: np.ndarray = varies("m", *STOVE_M, hidden=False, doc="place of the knob")
-    plate_m: np.ndarray = varies("m", *PLATE_M, hidden=False, doc="place of the plate")
-    food0_m: np.ndarray = varies("m", *FOOD0_M, hidden=False, doc="place of the first food")
-    food1_m: np.ndarray = varies("m", *FOOD1_M, hidden=False, doc="place of the second food")
-    gain: np.ndarray = varies(
-        "1", FAR_GAIN[0], GAIN[1], hidden=True, doc="heat of the stove for a turn of its knob"
-    )
-    lag_s: np.ndarray = varies("s", *LAG_S, hidden=True, doc="how slowly the pan's heat follows")
-    rate: np.ndarray = varies("1", *RATE, hidden=True, doc="how fast the food cooks")
-    coarseness: np.ndarray = varies(
-        "1", *COARSENESS, hidden=True, doc="how readily salt leaves the shaker"
-    )
-    viscosity: np.ndarray = varies(
-        "1", *VISCOSITY, hidden=True, doc="how slowly the jug's liquid flows"
-    )
-    mass_kg: np.ndarray = varies("kg", *MASS_KG, hidden=True, doc="mass of each food")
-    friction: np.ndarray = varies("1", *FRICTION, hidden=True, doc="sliding friction of the food")
-    model: np.ndarray = None  # type: ignore[assignment]  # which dish
 
 
 @register("kitchen/dishes")
@@ -170,7 +151,7 @@ class Dishes(KitchenFamily[DishTask]):
 
     def reset(self, worlds: Scene, ids: np.ndarray, task: DishTask, rng: Streams) -> None:
         """Set the counter: raw food on the board, the stove off, tools on their racks."""
-        pan = self.pan_m(task)
+        pan = places.pan_m(task)
         worlds.mocap_pos("stove")[ids] = _flat(task.stove_m, 0.0)
         worlds.mocap_pos("pan")[ids] = _flat(pan, counter.PAN_Z_M)
         worlds.mocap_pos("plate")[ids] = _flat(task.plate_m, 0.0)
@@ -191,11 +172,11 @@ class Dishes(KitchenFamily[DishTask]):
     def advance(self, worlds: Scene, task: DishTask) -> None:
         """Let heat, food, salt and liquid go on, then the recipe."""
         state, now, dt_s = worlds.userdata, self.now(worlds, task), self.control_dt_s
-        given = task.gain * self.knob(worlds)
+        given = task.gain * places.knob(worlds)
         state[:, HEAT] = follow(state[:, HEAT], np.minimum(given, 1.3), task.lag_s, dt_s)
         speed = np.zeros(len(state))
         for i, food in enumerate(self.recipe(task).foods):
-            lies = self.in_pan(worlds, task, i)
+            lies = places.in_pan(worlds, task, i)
             moves = np.sqrt((worlds.joint_vel(f"food{i}")[:, :2] ** 2).sum(axis=1))
             speed = np.maximum(speed, np.where(lies, moves, 0.0))
             stirred = np.maximum(state[:, STIR], state[:, LID])
@@ -217,14 +198,14 @@ class Dishes(KitchenFamily[DishTask]):
         tilt = np.clip((down - 0.5) / 0.4, 0.0, 1.0)
         grams = SALT_G * task.coarseness * tilt * np.clip(shake - 0.1, 0.0, 1.0)
         grams = np.where(now.does("season"), grams, 0.0)
-        self._add(worlds, task, SALT, grams, self.tool_m(worlds, counter.MOUTH_M), "season")
+        self._add(worlds, task, SALT, grams, places.tool_m(worlds, counter.MOUTH_M), "season")
 
     def _pour(self, worlds: Scene, task: DishTask, now: Now) -> None:
         """Liquid runs over a lip that is tilted low enough."""
         tilt = np.arcsin(np.clip(worlds.site_mat("grip")[:, 6], -1.0, 1.0))
         ml = POUR_ML * np.clip((tilt - 0.5) / 0.6, 0.0, 1.0) / task.viscosity
         ml = np.where(now.does("pour"), ml, 0.0)
-        lip = self.tool_m(worlds, counter.LIP_M)
+        lip = places.tool_m(worlds, counter.LIP_M)
         self._add(worlds, task, LIQUID, ml, lip, "pour")
         stream = np.column_stack([lip[:, :2], np.full(len(lip), counter.RIM_M + 0.05)])
         worlds.mocap_pos("stream")[:] = np.where(ml[:, None] > 0.3, stream, _AWAY)
@@ -238,7 +219,7 @@ class Dishes(KitchenFamily[DishTask]):
         place: np.ndarray,
         skill: str,
     ) -> None:
-        over = distance(place[:, :2], self.pan_m(task)) < counter.PAN_RADIUS_M
+        over = distance(place[:, :2], places.pan_m(task)) < counter.PAN_RADIUS_M
         wanted = max(self.recipe(task).amount(skill), 1.0)
         worlds.userdata[:, column] += np.where(over, amount, 0.0)
         worlds.userdata[:, SPILLED] += np.where(over, 0.0, amount / wanted)
@@ -246,7 +227,7 @@ class Dishes(KitchenFamily[DishTask]):
     def _cover(self, worlds: Scene, task: DishTask, now: Now) -> None:
         """The lid is on once the hand lets it go on the rim."""
         hand = worlds.site_pos("grip")
-        near = distance(hand[:, :2], self.pan_m(task)) < 0.02
+        near = distance(hand[:, :2], places.pan_m(task)) < 0.02
         low = hand[:, 2] < counter.RIM_M + counter.LID_DROP_M + 0.02
         put = now.does("cover") & near & low & (self.robot.opening(worlds) > 0.6)
         on = put | (worlds.userdata[:, LID] > 0.0)
@@ -259,7 +240,7 @@ class Dishes(KitchenFamily[DishTask]):
         state[:, ARMED] = np.maximum(state[:, ARMED], height < LOW_M)
         over = (state[:, ARMED] > 0.0) & (height > LEAVE_M) | (state[:, TIMER] >= LONGEST)
         over &= now.skill != REST
-        state[:, WELL] += over & self.well(worlds, task, now)
+        state[:, WELL] += over & judge.well(worlds, task, now)
         state[:, STAGE] += over
         for column in (TIMER, ARMED, LID):
             state[:, column] = np.where(over, 0.0, state[:, column])
@@ -267,7 +248,7 @@ class Dishes(KitchenFamily[DishTask]):
     def _show(self, worlds: Scene, task: DishTask, now: Now, ids: np.ndarray | slice) -> None:
         """Move tools and broth to where they are, and colour the food."""
         hand, turn = worlds.site_pos("grip")[ids], worlds.body_quat("hand")[ids]
-        pan = _flat(self.pan_m(task), counter.RIM_M + counter.LID_DROP_M)
+        pan = _flat(places.pan_m(task), counter.RIM_M + counter.LID_DROP_M)
         for skill, tool in counter.TOOLS.items():
             held = now.does(skill)[ids][:, None]
             place, quat = hand, turn
@@ -278,7 +259,7 @@ class Dishes(KitchenFamily[DishTask]):
             worlds.mocap_quat(tool)[ids] = np.where(held, quat, counter.RACK_QUAT[tool])
         level = worlds.userdata[ids, LIQUID] * 1e-6 / (np.pi * counter.PAN_RADIUS_M**2)
         height = np.minimum(counter.PAN_Z_M + 0.007 + level, counter.RIM_M)
-        broth = _flat(self.pan_m(task), height)
+        broth = _flat(places.pan_m(task), height)
         worlds.mocap_pos("broth")[ids] = np.where(level[:, None] > 0.0, broth, _AWAY)
         for i, food in enumerate(self.recipe(task).foods):
             geom = worlds.id("geom", f"food{i}")
@@ -291,27 +272,13 @@ class Dishes(KitchenFamily[DishTask]):
 
     # Judging ----------------------------------------------------------------------------
 
-    def well(self, worlds: Scene, task: DishTask, now: Now) -> np.ndarray:
-        """Whether the present stage has reached what it asks for, (N,) bool."""
-        state = worlds.userdata
-        given = task.gain * self.knob(worlds)
-        done = {
-            "heat": np.abs(given - now.amount) < 0.1,
-            "add": self._of_piece(now, [self.in_pan(worlds, task, i) for i in (0, 1)]),
-            "stir": state[:, STIR] > 0.15,
-            "season": np.abs(state[:, SALT] - now.amount) < np.maximum(0.15 * now.amount, 0.75),
-            "pour": np.abs(state[:, LIQUID] - now.amount) < 0.15 * now.amount + 5.0,
-            "cover": state[:, LID] > 0.0,
-            "serve": self._of_piece(now, [self.on_plate(worlds, task, i) for i in (0, 1)]),
-        }
-        return np.select([now.does(skill) for skill in done], list(done.values()), False)
-
     def observe(self, worlds: Scene, task: DishTask) -> dict[str, np.ndarray]:
         """The hand, where things are from it, and the recipe; not how done the food is."""
         hand, now, state = worlds.site_pos("grip"), self.now(worlds, task), worlds.userdata
         food = [worlds.body_pos(f"food{i}") for i in (0, 1)]
-        places = [*food, self.handle_m(worlds), worlds.mocap_pos("pan"), worlds.mocap_pos("plate")]
-        away = np.concatenate([np.clip((p - hand) / 0.1, -8.0, 8.0) for p in places], axis=1)
+        stands = [worlds.mocap_pos("pan"), worlds.mocap_pos("plate")]
+        seen = [*food, places.handle_m(worlds), *stands]
+        away = np.concatenate([np.clip((p - hand) / 0.1, -8.0, 8.0) for p in seen], axis=1)
         angle = worlds.joint_pos("knob")
         misfit = self.robot.angles(worlds)[:, :1] - counter.OFF_YAW_RAD - angle
         flags = np.stack([state[:, TIMER] / 40.0, state[:, ARMED], state[:, LID]], axis=1)
@@ -331,45 +298,27 @@ class Dishes(KitchenFamily[DishTask]):
         """Go where the stage is, end stages well, heat, taste and doneness right; the dish."""
         now, state = self.now(worlds, task), worlds.userdata
         recipe = self.recipe(task)
-        given = task.gain * self.knob(worlds)
+        given = task.gain * places.knob(worlds)
         return {
             "approach": closeness(self._away(worlds, task, now), 0.3) * (now.skill != REST),
             "steps": state[:, WELL] / len(recipe.stages),
             "heat": closeness(given - recipe.amount("heat"), 0.5) * (state[:, WELL] > 0.0),
-            "taste": self.taste(worlds, task) * (state[:, WELL] > 0.0),
-            "done": self.cooked(worlds, task).mean(axis=0),
+            "taste": judge.taste(worlds, recipe) * (state[:, WELL] > 0.0),
+            "done": judge.cooked(worlds, recipe).mean(axis=0),
             "dish": self.score(worlds, task),
         }
 
     def _away(self, worlds: Scene, task: DishTask, now: Now) -> np.ndarray:
         """How far the hand is from where the stage begins [m], (N,)."""
-        pan, knob = worlds.mocap_pos("pan"), self.handle_m(worlds)
-        food = self._of_piece(now, [worlds.body_pos(f"food{i}") for i in (0, 1)])
+        pan, knob = worlds.mocap_pos("pan"), places.handle_m(worlds)
+        food = places.of_piece(now, [worlds.body_pos(f"food{i}") for i in (0, 1)])
         fetch = (now.does("add") | now.does("serve"))[:, None]
         goal = np.where(fetch, food, np.where(now.does("heat")[:, None], knob, pan + [0, 0, 0.15]))
         return distance(goal, worlds.site_pos("grip"))
 
-    def taste(self, worlds: Scene, task: DishTask) -> np.ndarray:
-        """How near salt and liquid are to what the recipe wants, 0 to 1, (N,)."""
-        state, recipe, marks = worlds.userdata, self.recipe(task), []
-        for skill, column in (("season", SALT), ("pour", LIQUID)):
-            if wanted := recipe.amount(skill):
-                error = np.abs(state[:, column] - wanted) / wanted
-                marks.append(1.0 - np.clip((error - 0.15) / 0.5, 0.0, 1.0))
-        spilled = np.clip(state[:, SPILLED] - 0.1, 0.0, 1.0)
-        return np.mean(marks, axis=0) * (1.0 - spilled)
-
-    def cooked(self, worlds: Scene, task: DishTask) -> np.ndarray:
-        """How near each food's doneness is to its best, 0 to 1, (2, N)."""
-        wants = np.array([[food.want] for food in self.recipe(task).foods])
-        error = np.abs(worlds.userdata[:, DONE0 : DONE1 + 1].T - wants)
-        return 1.0 - np.clip((error - 0.08) / 0.25, 0.0, 1.0)
-
     def score(self, worlds: Scene, task: DishTask) -> np.ndarray:
-        """Of what reached the plate: how well it is cooked, and how well it tastes, (N,)."""
-        served = np.stack([self.on_plate(worlds, task, i) for i in (0, 1)])
-        food = (served * self.cooked(worlds, task)).mean(axis=0)
-        return (food * (0.6 + 0.4 * self.taste(worlds, task))).astype(np.float32)
+        """The judge's: how well what reached the plate is cooked and tastes, (N,)."""
+        return judge.score(worlds, task, self.recipe(task))
 
     def success(self, worlds: Scene, task: DishTask) -> np.ndarray:
         """A dish that one would serve: a score of at least 0.7."""
@@ -400,45 +349,6 @@ class Dishes(KitchenFamily[DishTask]):
                 f"  ·  score {score[i]:.2f}"
             )
         return lines
-
-    # Where things are -------------------------------------------------------------------
-
-    def pan_m(self, task: DishTask) -> np.ndarray:
-        """The pan's place on the counter [m], (n, 2)."""
-        return task.stove_m + counter.PAN_FROM_KNOB_M
-
-    @staticmethod
-    def knob(worlds: Scene) -> np.ndarray:
-        """How far the knob is turned, 0 to 1, (N,)."""
-        return worlds.joint_pos("knob")[:, 0] / counter.FULL_RAD
-
-    @staticmethod
-    def handle_m(worlds: Scene) -> np.ndarray:
-        """Where the knob is held [m], (N, 3)."""
-        return worlds.body_pos("knob") + [0.0, 0.0, counter.KNOB_M]
-
-    @staticmethod
-    def tool_m(worlds: Scene, place_m: np.ndarray) -> np.ndarray:
-        """A point of a tool in the world [m], (N, 3)."""
-        turn = worlds.site_mat("grip").reshape(-1, 3, 3)
-        return worlds.site_pos("grip") + turn @ place_m
-
-    def in_pan(self, worlds: Scene, task: DishTask, piece: int) -> np.ndarray:
-        """Whether a food lies in the pan, (N,) bool."""
-        place = worlds.body_pos(f"food{piece}")
-        low = place[:, 2] < counter.RIM_M + counter.FOOD_HALF_M
-        return low & (distance(place[:, :2], self.pan_m(task)) < counter.PAN_RADIUS_M)
-
-    def on_plate(self, worlds: Scene, task: DishTask, piece: int) -> np.ndarray:
-        """Whether a food lies on the plate, (N,) bool."""
-        place = worlds.body_pos(f"food{piece}")
-        low = place[:, 2] < 0.008 + 2.0 * counter.FOOD_HALF_M
-        return low & (distance(place[:, :2], task.plate_m) < counter.PLATE_RADIUS_M)
-
-    @staticmethod
-    def _of_piece(now: Now, pair: list[np.ndarray]) -> np.ndarray:
-        first = now.piece == 0
-        return np.where(first if pair[0].ndim == 1 else first[:, None], pair[0], pair[1])
 
 
 _AWAY = np.array([0.0, 0.0, -0.2])  # below the counter, out of sight

@@ -1,0 +1,52 @@
+"""Who judges a dish, and each of its steps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarl.sim.scene import Scene
+from metarl_kitchen.dishes import places
+from metarl_kitchen.dishes.recipes import Recipe
+from metarl_kitchen.dishes.state import DONE0, DONE1, LID, LIQUID, SALT, SPILLED, STIR, Now
+from metarl_kitchen.dishes.task import DishTask
+
+
+def well(worlds: Scene, task: DishTask, now: Now) -> np.ndarray:
+    """Whether the present stage has reached what it asks for, (N,) bool."""
+    state = worlds.userdata
+    given = task.gain * places.knob(worlds)
+    done = {
+        "heat": np.abs(given - now.amount) < 0.1,
+        "add": places.of_piece(now, [places.in_pan(worlds, task, i) for i in (0, 1)]),
+        "stir": state[:, STIR] > 0.15,
+        "season": np.abs(state[:, SALT] - now.amount) < np.maximum(0.15 * now.amount, 0.75),
+        "pour": np.abs(state[:, LIQUID] - now.amount) < 0.15 * now.amount + 5.0,
+        "cover": state[:, LID] > 0.0,
+        "serve": places.of_piece(now, [places.on_plate(worlds, task, i) for i in (0, 1)]),
+    }
+    return np.select([now.does(skill) for skill in done], list(done.values()), False)
+
+
+def taste(worlds: Scene, recipe: Recipe) -> np.ndarray:
+    """How near salt and liquid are to what the recipe wants, 0 to 1, (N,)."""
+    state, marks = worlds.userdata, []
+    for skill, column in (("season", SALT), ("pour", LIQUID)):
+        if wanted := recipe.amount(skill):
+            error = np.abs(state[:, column] - wanted) / wanted
+            marks.append(1.0 - np.clip((error - 0.15) / 0.5, 0.0, 1.0))
+    spilled = np.clip(state[:, SPILLED] - 0.1, 0.0, 1.0)
+    return np.mean(marks, axis=0) * (1.0 - spilled)
+
+
+def cooked(worlds: Scene, recipe: Recipe) -> np.ndarray:
+    """How near each food's doneness is to its best, 0 to 1, (2, N)."""
+    wants = np.array([[food.want] for food in recipe.foods])
+    error = np.abs(worlds.userdata[:, DONE0 : DONE1 + 1].T - wants)
+    return 1.0 - np.clip((error - 0.08) / 0.25, 0.0, 1.0)
+
+
+def score(worlds: Scene, task: DishTask, recipe: Recipe) -> np.ndarray:
+    """Of what reached the plate: how well it is cooked, and how well it tastes, (N,)."""
+    served = np.stack([places.on_plate(worlds, task, i) for i in (0, 1)])
+    food = (served * cooked(worlds, recipe)).mean(axis=0)
+    return (food * (0.6 + 0.4 * taste(worlds, recipe))).astype(np.float32)
