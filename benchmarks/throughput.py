@@ -67,6 +67,8 @@ class Config:
     """Worlds of `Worlds` and of the adapter."""
     rounds: int = 7
     """Interleaved rounds; ratios are medians over them."""
+    num_steps: int = 120
+    """Control steps of a run, at most an episode."""
     families: tuple[str, ...] = ()
     """Which families; none: every registered one."""
     metaworld: Path | None = None
@@ -125,7 +127,7 @@ def mujoco_threads() -> int:
 
 
 def episode(worlds: Worlds, actions: np.ndarray) -> int:
-    """One episode of every world."""
+    """One episode of every world, or its beginning."""
     worlds.reset()
     for action in actions:
         worlds.step(action)
@@ -157,7 +159,8 @@ def measure(name: str, config: Config) -> dict[str, object]:
         first = np.zeros(config.num_worlds, int)
         worlds.assign(dataclasses.replace(worlds.task, model=first))
     rng = np.random.default_rng(0)
-    shape = (family.horizon, config.num_worlds, worlds.spec.action_dim)
+    steps = min(family.horizon, config.num_steps)
+    shape = (steps, config.num_worlds, worlds.spec.action_dim)
     actions = rng.uniform(-1, 1, shape).astype(np.float32)
     ctrl = record_controls(worlds, actions)
     worlds.reset()
@@ -208,11 +211,11 @@ def main(config: Config) -> None:
     """Measure every family and write results/throughput.json."""
     rows = [measure(name, config) for name in config.families or family_names()]
     print(
-        f"\n{'family':<16}{'raw/s':>10}{'Worlds/s':>10}{'SB3/s':>10}{'Worlds/raw':>12}{'SB3/raw':>9}"
+        f"\n{'family':<28}{'raw/s':>10}{'Worlds/s':>10}{'SB3/s':>10}{'Worlds/raw':>12}{'SB3/raw':>9}"
     )
     for r in rows:
         print(
-            f"{r['family']:<16}{r['raw']:>10,.0f}{r['worlds']:>10,.0f}{r['sb3']:>10,.0f}"
+            f"{r['family']:<28}{r['raw']:>10,.0f}{r['worlds']:>10,.0f}{r['sb3']:>10,.0f}"
             f"{r['worlds/raw']:>12.2f}{r['sb3/raw']:>9.2f}"
         )
     beside = others(config)
