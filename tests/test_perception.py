@@ -218,7 +218,8 @@ def test_drawing_before_the_first_optimiser_does_not_crash():
 
 
 def test_a_short_training_beats_chance(trained, scene):
-    assert trained[1] > 3.0 / len(scene.classes)
+    # of 120 pictures; twice chance is four standard deviations above it
+    assert trained[1] > 2.0 / len(scene.classes)
 
 
 def test_shipped_classifier_is_what_its_meta_says(shipped, scene):
