@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from metarl.sim.robot import CONTROLS
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -66,3 +68,18 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"tuned fine-tuning {season[1]} and {heat[1]}" in text
     assert f"({season[2]} untrained)" in text
     assert f"({heat[2]} untrained)" in text
+
+
+def test_what_is_said_of_the_experts_was_measured():
+    rows = json.loads((ROOT / "benchmarks/results/experts.json").read_text())["rows"]
+    dishes = [r for r in rows if "expert_test" not in r]
+    skills = [r for r in rows if "expert_test" in r]
+    worst = min(min(r["expert_train"], r["expert_test"]) for r in skills)
+    score = {c: [r["expert_train_score"] for r in dishes if r["control"] == c] for c in CONTROLS}
+    text = " ".join((ROOT / "benchmarks/README.md").read_text().split())
+    assert f"in at least {100 * worst:.0f}% of {skills[0]['num_tasks']} train" in text
+    assert f"cooked in {dishes[0]['num_tasks']} kitchens" in text
+    assert f"scores at least {min(score['hand']):.2f} on average" in text
+    assert f"the worst dish scores {min(score['joint']):.2f}" in text
+    chance = max(r["random"] for r in rows), max(r["random_score"] for r in rows)
+    assert f"solve {100 * chance[0]:.0f}% and score at most {chance[1]:.2f}" in text
