@@ -121,7 +121,7 @@ def film(path: Path) -> None:
             if number % GIF_STEPS == 0:
                 frames.append(Image.fromarray(frame).resize(GIF_SIZE, Image.Resampling.LANCZOS))
     several = np.concatenate([np.asarray(frame) for frame in frames[:: len(frames) // 6]])
-    palette = Image.fromarray(several).quantize(160)
+    palette = Image.fromarray(several).quantize(200, method=Image.Quantize.FASTOCTREE)
     small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     small[0].save(path, save_all=True, append_images=small[1:], duration=GIF_MS, loop=0)
 
