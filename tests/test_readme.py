@@ -60,14 +60,15 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     rows = json.loads((ROOT / "benchmarks/results/adaptation.json").read_text())["rows"]
     means = {(r["family"], r["method"]): f"{100 * r['success'][-1]['mean']:.0f}%" for r in rows}
     text = " ".join((ROOT / "README.md").read_text().split())
-    season, heat = (
+    season, heat, add = (
         [means["kitchen/" + name, m] for m in ("maml", "fine-tune", "untrained-inner-loop")]
-        for name in ("season", "heat")
+        for name in ("season", "heat", "add")
     )
     assert f"MAML solves {season[0]} and {heat[0]}" in text
     assert f"tuned fine-tuning {season[1]} and {heat[1]}" in text
     assert f"({season[2]} untrained)" in text
     assert f"({heat[2]} untrained)" in text
+    assert f"MAML solves {add[0]}, fine-tuning {add[1]}, and the untrained inner loop {add[2]}" in text
 
 
 def test_what_is_said_of_the_experts_was_measured():
