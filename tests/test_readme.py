@@ -68,7 +68,9 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"tuned fine-tuning {season[1]} and {heat[1]}" in text
     assert f"({season[2]} untrained)" in text
     assert f"({heat[2]} untrained)" in text
-    assert f"MAML solves {add[0]}, fine-tuning {add[1]}, and the untrained inner loop {add[2]}" in text
+    assert (
+        f"MAML solves {add[0]}, fine-tuning {add[1]}, and the untrained inner loop {add[2]}" in text
+    )
 
 
 def test_what_is_said_of_the_experts_was_measured():
