@@ -70,3 +70,18 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r};{hint} valid: {', '.join(names) or '(none)'}"
+
+
+def require(holds: bool, name: str, value: object, valid: str) -> None:
+    """Check a field of a config.
+
+    Args:
+        holds: Whether the value is valid.
+        name: The field.
+        value: What was given.
+        valid: What is valid, in words.
+    Raises:
+        ConfigError: If it is not.
+    """
+    if not holds:
+        raise ConfigError(f"{name} is {value!r}; expected {valid}")

@@ -16,6 +16,8 @@ from metarl_kitchen.pantry import Tint
 
 RAW, GOLDEN, BURNT = 0.0, 0.5, 1.0
 COLD = 0.15  # share of full heat below which food only gets warm
+SHAKEN_G = 0.7  # salt in a control step at full tilt and full shake, coarseness 1 [g]
+FULL_SHAKE_M_S = 0.2
 STIRRED = 0.5  # by how much stirring speeds cooking up, at most
 
 
@@ -55,6 +57,19 @@ def cook(
     strength = np.maximum(heat - COLD, 0.0) / (1.0 - COLD)
     gained = rate_1_s * strength * (1.0 + STIRRED * np.asarray(stirred)) * dt_s
     return np.minimum(doneness + gained, BURNT)
+
+
+def shaken_g(down: np.ndarray, speed_m_s: np.ndarray, coarseness: np.ndarray) -> np.ndarray:
+    """Salt that leaves a shaker in a control step [g], (N,).
+
+    Args:
+        down: How far its mouth points down, -1 to 1, (N,).
+        speed_m_s: How fast it is moved up or down [m/s], (N,).
+        coarseness: How readily salt leaves it [1], (N,).
+    """
+    shake = np.abs(speed_m_s) / FULL_SHAKE_M_S
+    rate = np.clip((down - 0.5) / 0.4, 0.0, 1.0) * np.clip(shake - 0.1, 0.0, 1.0)
+    return SHAKEN_G * coarseness * rate
 
 
 def colours(doneness: np.ndarray, tint: Tint) -> np.ndarray:

@@ -7,6 +7,9 @@ import numpy as np
 from metarl.sim.robot import Robot
 
 TIME_STEP_S = 0.01
+KNOB_M = 0.05  # height at which the fingers hold a knob's ridge
+OFF_YAW_RAD = -1.2  # the hand's yaw that fits a knob when the stove is off
+FULL_RAD = 2.5  # a knob's whole turn
 
 
 def kitchen_mjcf(
@@ -73,6 +76,22 @@ def kitchen_mjcf(
   <sensor><framelinvel name="hand_velocity" objtype="site" objname="grip"/></sensor>
   {extra}
 </mujoco>"""
+
+
+def knob(spring: str = "") -> str:
+    """A stove's knob with a ridge to hold, on a plate.
+
+    Args:
+        spring: More attributes of its joint.
+    """
+    return f"""
+  <geom type="box" size=".05 .05 .006" pos="0 0 .006" material="steel" class="fixed"/>
+  <body name="knob" euler="0 0 {-OFF_YAW_RAD}">
+    <joint name="knob" axis="0 0 -1" range="0 {FULL_RAD}" damping=".03" frictionloss=".04" armature=".002" {spring}/>
+    <geom type="cylinder" size=".032 .009" pos="0 0 .022" mass=".05" material="finger" class="thing"/>
+    <geom type="box" size=".028 .007 .018" pos="0 0 .048" mass=".03" material="finger" class="thing" friction="1"/>
+    <geom type="box" size=".010 .0025 .001" pos=".018 0 .0665" rgba=".95 .95 .9 1" class="show"/>
+  </body>"""
 
 
 def vessel(

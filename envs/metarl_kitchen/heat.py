@@ -14,12 +14,10 @@ from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
 from metarl_kitchen.cells import draw, is_held_out
+from metarl_kitchen.furniture import KNOB_M, OFF_YAW_RAD, knob
 from metarl_kitchen.kitchen import KitchenFamily
 
-OFF_YAW_RAD = -1.2  # the hand's yaw that fits the knob when the stove is off
-KNOB_M = 0.05  # height at which the fingers hold the ridge
 OVER_M = 0.12
-FULL_RAD = 2.5
 NEAR_RAD, HOLD_STEPS = 0.12, 4  # a twentieth of the dial, for 0.2 s
 HELD = NUM_USERDATA  # control steps since the knob came near [1]
 
@@ -29,16 +27,10 @@ STIFFNESS = (0.0, 0.25)  # [N m / rad]
 
 STOVE = f"""
 <body name="stove" mocap="true">
-  <geom type="box" size=".05 .05 .006" pos="0 0 .006" material="steel" class="fixed"/>
   <geom type="box" size=".15 .15 .006" pos="0 .24 .006" material="hob" class="show"/>
   <geom name="burner" type="cylinder" size=".10 .002" pos="0 .24 .0125" material="glow" class="show"/>
   <geom type="cylinder" size=".095 .004" pos="0 .24 .018" material="iron" class="show"/>
-  <body name="knob" euler="0 0 {-OFF_YAW_RAD}">
-    <joint name="knob" axis="0 0 -1" range="0 {FULL_RAD}" damping=".03" frictionloss=".04" armature=".002" stiffness=".1"/>
-    <geom type="cylinder" size=".032 .009" pos="0 0 .022" mass=".05" material="finger" class="thing"/>
-    <geom type="box" size=".028 .007 .018" pos="0 0 .048" mass=".03" material="finger" class="thing" friction="1"/>
-    <geom type="box" size=".010 .0025 .001" pos=".018 0 .0665" rgba=".95 .95 .9 1" class="show"/>
-  </body>
+  {knob('stiffness=".1"')}
 </body>"""
 
 

@@ -14,13 +14,12 @@ from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
 from metarl_kitchen.cells import draw, is_held_out
+from metarl_kitchen.cooking import SHAKEN_G, shaken_g
 from metarl_kitchen.furniture import vessel
 from metarl_kitchen.kitchen import KitchenFamily
 
 IN_POT, SPILLED, RATE = NUM_USERDATA, NUM_USERDATA + 1, NUM_USERDATA + 2  # [g], [g], [g/step]
 POT_RADIUS_M = 0.085
-RATE_G = 0.7  # salt in a control step at full tilt and full shake, coarseness 1 [g]
-FULL_SHAKE_M_S = 0.2
 HOVER_M = 0.24
 
 POT_X, POT_Y, FAR_Y = (0.40, 0.60), (-0.20, 0.20), (0.21, 0.27)  # [m]
@@ -92,9 +91,8 @@ class Season(KitchenFamily[SeasonTask]):
     def advance(self, worlds: Scene, task: SeasonTask) -> None:
         """Let salt fall: it needs the mouth to point down, and the shaker to move."""
         down = -worlds.site_mat("mouth")[:, 8]
-        shake = np.abs(worlds.sensor("hand_velocity")[:, 2]) / FULL_SHAKE_M_S
-        rate = np.clip((down - 0.5) / 0.4, 0.0, 1.0) * np.clip(shake - 0.1, 0.0, 1.0)
-        grams = RATE_G * task.coarseness * rate
+        speed = worlds.sensor("hand_velocity")[:, 2]
+        grams = shaken_g(down, speed, task.coarseness)
         over = self._offset(worlds, task) < POT_RADIUS_M
         worlds.userdata[:, IN_POT] += np.where(over, grams, 0.0)
         worlds.userdata[:, SPILLED] += np.where(over, 0.0, grams)
@@ -105,7 +103,7 @@ class Season(KitchenFamily[SeasonTask]):
         left = worlds.userdata[:, IN_POT] + worlds.userdata[:, SPILLED]
         mouth = (worlds.site_pos("mouth")[:, :2] - [0.5, 0.0]) / 0.2
         down = -worlds.site_mat("mouth")[:, 8]
-        flow = np.stack([left / 5.0, worlds.userdata[:, RATE] / RATE_G, down], axis=1)
+        flow = np.stack([left / 5.0, worlds.userdata[:, RATE] / SHAKEN_G, down], axis=1)
         return {
             "robot": self.observe_robot(worlds),
             "object": np.concatenate([mouth, flow], axis=1),

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from metarl.errors import ConfigError
+from metarl.errors import require
 from metarl.meta.explore import ContextNoise
 from metarl.meta.outer import Outer
 
@@ -89,30 +89,30 @@ class MamlConfig:
 
     def __post_init__(self) -> None:
         for name in ("num_tasks", "episodes", "inner_updates", "outer_epochs", "iterations"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
         for name in ("outer_rate", "rates_rate", "clip", "max_grad_norm"):
             value = getattr(self, name)
-            _require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
+            require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
         for name in ("gamma", "lam", "outer_gamma", "outer_lam", "anneal", "context_decay"):
             value = getattr(self, name)
             if value is None:
                 continue
-            _require(0.0 <= value <= 1.0, name, value, "a number in [0, 1]")
-        _require(math.isfinite(self.inner_rate), "inner_rate", self.inner_rate, "a finite number")
-        _require(self.entropy >= 0.0, "entropy", self.entropy, "a number >= 0")
-        _require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
+            require(0.0 <= value <= 1.0, name, value, "a number in [0, 1]")
+        require(math.isfinite(self.inner_rate), "inner_rate", self.inner_rate, "a finite number")
+        require(self.entropy >= 0.0, "entropy", self.entropy, "a number >= 0")
+        require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
         limit = self.max_seconds
-        _require(limit is None or limit > 0.0, "max_seconds", limit, "a time > 0 s or None")
-        _require(all(w >= 1 for w in self.hidden), "hidden", self.hidden, "widths >= 1")
-        _require(self.backend in BACKENDS, "backend", self.backend, " or ".join(BACKENDS))
-        _require(not self.task_visible, "task_visible", self.task_visible, "False")
+        require(limit is None or limit > 0.0, "max_seconds", limit, "a time > 0 s or None")
+        require(all(w >= 1 for w in self.hidden), "hidden", self.hidden, "widths >= 1")
+        require(self.backend in BACKENDS, "backend", self.backend, " or ".join(BACKENDS))
+        require(not self.task_visible, "task_visible", self.task_visible, "False")
         bound = self.inner_clip
-        _require(bound is None or bound > 0.0, "inner_clip", bound, "a number > 0 or None")
+        require(bound is None or bound > 0.0, "inner_clip", bound, "a number > 0 or None")
         std = self.context_std
-        _require(std is None or std > 0.0, "context_std", std, "a number > 0 or None")
+        require(std is None or std > 0.0, "context_std", std, "a number > 0 or None")
         ours = (self.context_rate, bound, std, self.outer_gamma)
         plain = not self.learn_rates and all(one is None for one in ours)
-        _require(
+        require(
             self.backend == "torch" or plain, "backend", self.backend,
             "torch, or learn_rates=False and context_rate, inner_clip, context_std and outer_gamma"
             " None: learn2learn has one fixed rate",
@@ -135,8 +135,3 @@ class MamlConfig:
             inner_clip=self.inner_clip,
             weigh_tasks=self.weigh_tasks,
         )
-
-
-def _require(holds: bool, name: str, value: object, valid: str) -> None:
-    if not holds:
-        raise ConfigError(f"{name} is {value!r}; expected {valid}")

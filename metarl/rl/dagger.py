@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from metarl.checkpoint import Checkpoint
-from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.errors import CheckpointError, ConfigError, TrainingError, require
 from metarl.family import TaskFamily
 from metarl.nn.policy import start_policy
 from metarl.sim.worlds import Worlds
@@ -62,20 +62,15 @@ class DaggerConfig:
 
     def __post_init__(self) -> None:
         for name in ("num_worlds", "minibatch", "epochs", "iterations"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
         for name in ("expert_iterations", "seed"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "an integer >= 0")
+            require(getattr(self, name) >= 0, name, getattr(self, name), "an integer >= 0")
         for name in ("learning_rate", "max_grad_norm"):
             value = getattr(self, name)
-            _require(math.isfinite(value) and value > 0, name, value, "a finite number > 0")
-        _require(0 <= self.anneal <= 1, "anneal", self.anneal, "within [0, 1]")
+            require(math.isfinite(value) and value > 0, name, value, "a finite number > 0")
+        require(0 <= self.anneal <= 1, "anneal", self.anneal, "within [0, 1]")
         limit = self.max_seconds
-        _require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
-
-
-def _require(holds: bool, name: str, value: object, valid: str) -> None:
-    if not holds:
-        raise ConfigError(f"{name} is {value!r}; expected {valid}")
+        require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
 
 
 class DaggerTrainer:

@@ -21,7 +21,7 @@ from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
 from metarl.checkpoint import Checkpoint
-from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.errors import CheckpointError, ConfigError, TrainingError, require
 from metarl.family import TaskFamily
 from metarl.interop.sb3 import FamilyVecEnv
 from metarl.nn.network import load_partial
@@ -75,19 +75,14 @@ class PpoConfig:
 
     def __post_init__(self) -> None:
         for name in ("num_worlds", "minibatch", "epochs", "iterations"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
         for name in ("learning_rate", "clip", "max_grad_norm"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "a number > 0")
+            require(getattr(self, name) > 0, name, getattr(self, name), "a number > 0")
         for name in ("gamma", "lam"):
-            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
         limit = self.max_seconds
-        _require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
-        _require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
-
-
-def _require(holds: bool, name: str, value: object, valid: str) -> None:
-    if not holds:
-        raise ConfigError(f"{name} is {value!r}; expected {valid}")
+        require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
+        require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
 
 
 class _Outcomes(BaseCallback):

@@ -9,11 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from metarl_kitchen.dishes.recipes import Food, Recipe
-from metarl_kitchen.furniture import vessel
+from metarl_kitchen.furniture import knob, vessel
 
-KNOB_M = 0.05  # height at which the fingers hold the knob's ridge
-OFF_YAW_RAD = -1.2  # the hand's yaw that fits the knob when the stove is off
-FULL_RAD = 2.5  # the knob's whole turn
 PAN_FROM_KNOB_M = np.array([0.0, 0.20])
 PAN_RADIUS_M, PAN_Z_M, RIM_M = 0.085, 0.022, 0.046  # height of the pan's floor and of its rim
 PLATE_RADIUS_M = 0.075
@@ -67,16 +64,10 @@ _TOOLS = f"""
 
 _STOVE = f"""
 <body name="stove" mocap="true">
-  <geom type="box" size=".05 .05 .006" pos="0 0 .006" material="steel" class="fixed"/>
   <geom type="box" size=".15 .13 .006" pos="0 .20 .006" material="hob" class="show"/>
   <geom name="burner" type="cylinder" size=".10 .002" pos="0 .20 .0125" rgba=".35 .12 .08 1" class="show"/>
   <geom type="cylinder" size=".095 .004" pos="0 .20 .018" material="iron" class="show"/>
-  <body name="knob" euler="0 0 {-OFF_YAW_RAD}">
-    <joint name="knob" axis="0 0 -1" range="0 {FULL_RAD}" damping=".03" frictionloss=".04" armature=".002"/>
-    <geom type="cylinder" size=".032 .009" pos="0 0 .022" mass=".05" material="finger" class="thing"/>
-    <geom type="box" size=".028 .007 .018" pos="0 0 .048" mass=".03" material="finger" class="thing" friction="1"/>
-    <geom type="box" size=".010 .0025 .001" pos=".018 0 .0665" rgba=".95 .95 .9 1" class="show"/>
-  </body>
+  {knob()}
 </body>"""
 
 _BOARD = f"""

@@ -9,11 +9,12 @@ import numpy as np
 from metarl.rewards import distance
 from metarl.sim.robot import STEP_RAD
 from metarl.sim.scene import Scene
-from metarl_kitchen.cooking import COLD
+from metarl_kitchen.cooking import COLD, shaken_g
 from metarl_kitchen.dishes import counter, places
 from metarl_kitchen.dishes.recipes import SKILLS
 from metarl_kitchen.dishes.state import DONE0, HEAT, LID, LIQUID, REST, SALT, TIMER, Now
 from metarl_kitchen.dishes.task import DishTask
+from metarl_kitchen.furniture import FULL_RAD, OFF_YAW_RAD
 
 if TYPE_CHECKING:
     from metarl_kitchen.dishes.family import Dishes
@@ -80,13 +81,13 @@ class _Cook:
         """Come down astride the knob's ridge, close, turn to the heat that is wanted, leave."""
         handle = places.handle_m(self.worlds)
         angle = self.worlds.joint_pos("knob")[:, 0]
-        wanted = np.minimum(self.now.amount / self.task.gain, 1.0) * counter.FULL_RAD
+        wanted = np.minimum(self.now.amount / self.task.gain, 1.0) * FULL_RAD
         missing = wanted - angle
         beside = distance(handle[:, :2], self.hand[:, :2])
         low = np.where(beside < 0.01, handle[:, 2], handle[:, 2] + 0.07)
         held = self.hand[:, 2] < handle[:, 2] + 0.012
         set_ = np.abs(missing) < 0.06
-        fits = counter.OFF_YAW_RAD + angle
+        fits = OFF_YAW_RAD + angle
         goal = np.column_stack([handle[:, :2], low])
         action = self.go(goal, yaw=np.where(held & ~set_, fits + missing, fits))
         turned = np.clip(0.6 * missing / STEP_RAD, -1.0, 1.0)
@@ -179,8 +180,7 @@ class _Cook:
         missing = self.now.amount - self.state[:, SALT]
         down = self.worlds.site_mat("grip")[:, 6]
         speed = self.worlds.sensor("hand_velocity")[:, 2]
-        flow = 0.7 * self.task.coarseness * np.clip((down - 0.5) / 0.4, 0, 1)
-        flow = flow * np.clip(np.abs(speed) / 0.2 - 0.1, 0, 1)
+        flow = shaken_g(down, speed, self.task.coarseness)
         pour = over & (missing > 0.15 + 4.0 * flow)
         action = self.go(goal, tilt=np.where(pour, 1.1, 0.4))
         height = self.robot.target_m(self.worlds)[:, 2] - OVER_M

@@ -13,7 +13,7 @@ from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split
 from metarl_kitchen.cells import draw, is_held_out
-from metarl_kitchen.cooking import colours, cook, follow
+from metarl_kitchen.cooking import colours, cook, follow, shaken_g
 from metarl_kitchen.dishes import counter, judge, places
 from metarl_kitchen.dishes.expert import cook_dish
 from metarl_kitchen.dishes.recipes import DISHES, SKILLS, UNITS, Recipe
@@ -48,11 +48,11 @@ from metarl_kitchen.dishes.task import (
     VISCOSITY,
     DishTask,
 )
+from metarl_kitchen.furniture import OFF_YAW_RAD
 from metarl_kitchen.kitchen import KitchenFamily
 
 LOW_M, LEAVE_M = 0.20, 0.235  # a stage ends when the hand, once below, has risen above
 LONGEST = 120  # control steps of a stage
-SALT_G, SHAKE_M_S = 0.7, 0.2  # salt in a control step at full tilt and shake, coarseness 1
 POUR_ML = 10.0  # liquid in a control step at full tilt, viscosity 1
 STIR_M_S = 0.04  # speed of food in a pan that is well stirred
 SERVED_SCORE = 0.7  # a dish that one would serve
@@ -194,9 +194,8 @@ class Dishes(KitchenFamily[DishTask]):
     def _season(self, worlds: Scene, task: DishTask, now: Now) -> None:
         """Salt falls from a shaker that points down and is shaken."""
         down = worlds.site_mat("grip")[:, 6]  # of the hand's x axis, height gained
-        shake = np.abs(worlds.sensor("hand_velocity")[:, 2]) / SHAKE_M_S
-        tilt = np.clip((down - 0.5) / 0.4, 0.0, 1.0)
-        grams = SALT_G * task.coarseness * tilt * np.clip(shake - 0.1, 0.0, 1.0)
+        speed = worlds.sensor("hand_velocity")[:, 2]
+        grams = shaken_g(down, speed, task.coarseness)
         grams = np.where(now.does("season"), grams, 0.0)
         self._add(worlds, task, SALT, grams, places.tool_m(worlds, counter.MOUTH_M), "season")
 
@@ -270,7 +269,7 @@ class Dishes(KitchenFamily[DishTask]):
         """Cook the dish, knowing the kitchen's constants."""
         return cook_dish(self, worlds, task)
 
-    # Judging ----------------------------------------------------------------------------
+    # What is seen and paid --------------------------------------------------------------
 
     def observe(self, worlds: Scene, task: DishTask) -> dict[str, np.ndarray]:
         """The hand, where things are from it, and the recipe; not how done the food is."""
@@ -280,7 +279,7 @@ class Dishes(KitchenFamily[DishTask]):
         seen = [*food, places.handle_m(worlds), *stands]
         away = np.concatenate([np.clip((p - hand) / 0.1, -8.0, 8.0) for p in seen], axis=1)
         angle = worlds.joint_pos("knob")
-        misfit = self.robot.angles(worlds)[:, :1] - counter.OFF_YAW_RAD - angle
+        misfit = self.robot.angles(worlds)[:, :1] - OFF_YAW_RAD - angle
         flags = np.stack([state[:, TIMER] / 40.0, state[:, ARMED], state[:, LID]], axis=1)
         recipe = self.recipe(task)
         wants = np.array([food.want for food in recipe.foods])

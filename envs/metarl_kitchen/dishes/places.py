@@ -9,6 +9,7 @@ from metarl.sim.scene import Scene
 from metarl_kitchen.dishes import counter
 from metarl_kitchen.dishes.state import Now
 from metarl_kitchen.dishes.task import DishTask
+from metarl_kitchen.furniture import FULL_RAD, KNOB_M
 
 
 def pan_m(task: DishTask) -> np.ndarray:
@@ -18,12 +19,12 @@ def pan_m(task: DishTask) -> np.ndarray:
 
 def knob(worlds: Scene) -> np.ndarray:
     """How far the knob is turned, 0 to 1, (N,)."""
-    return worlds.joint_pos("knob")[:, 0] / counter.FULL_RAD
+    return worlds.joint_pos("knob")[:, 0] / FULL_RAD
 
 
 def handle_m(worlds: Scene) -> np.ndarray:
     """Where the knob is held [m], (N, 3)."""
-    return worlds.body_pos("knob") + [0.0, 0.0, counter.KNOB_M]
+    return worlds.body_pos("knob") + [0.0, 0.0, KNOB_M]
 
 
 def tool_m(worlds: Scene, place_m: np.ndarray) -> np.ndarray:
