@@ -14,6 +14,7 @@ from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
 from metarl_kitchen.cells import draw, is_held_out
+from metarl_kitchen.food import CYLINDER, give_food
 from metarl_kitchen.furniture import vessel
 from metarl_kitchen.kitchen import KitchenFamily
 
@@ -41,7 +42,7 @@ SHAPES = {
     "slice": ("cylinder", ".019 .019", ".93 .48 .12 1"),  # carrot
     "ball": ("ellipsoid", ".019 .019 .019", ".85 .16 .12 1"),  # tomato
 }
-CUBE, SLICE, BALL = range(3)
+SLICE = CYLINDER
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,7 @@ class Add(KitchenFamily[AddTask]):
 
     def configure(self, worlds: Scene, ids: np.ndarray, task: AddTask) -> None:
         """Give the food its size, mass, inertia and friction."""
-        geom, body = worlds.id("geom", "food"), worlds.id("body", "food")
-        slices = (task.model == SLICE)[:, None]
-        size = np.where(slices, task.size_m[:, [0, 2, 2]] * [1.0, 1.0, 0.0], task.size_m)
-        worlds.model_field("geom_size")[ids, geom] = size
-        worlds.model_field("geom_friction")[ids, geom, 0] = task.friction
-        worlds.model_field("body_mass")[ids, body] = task.mass_kg
-        worlds.model_field("body_inertia")[ids, body] = task.mass_kg[:, None] * _inertia(task)
+        give_food(worlds, ids, task.size_m, task.mass_kg, task.friction, task.model)
 
     def reset(self, worlds: Scene, ids: np.ndarray, task: AddTask, rng: Streams) -> None:
         """Lay the food on the board, put the pan down, hold the hand above the board."""
@@ -195,14 +190,3 @@ class Add(KitchenFamily[AddTask]):
     def _inside(self, worlds: Scene, task: AddTask) -> np.ndarray:
         low = worlds.body_pos("food")[:, 2] < PAN_HEIGHT_M + 0.005
         return (self._offset(worlds, task) < PAN_RADIUS_M) & low
-
-
-def _inertia(task: AddTask) -> np.ndarray:
-    """Principal moments of inertia of each food per mass [m^2], (n, 3)."""
-    square = task.size_m**2
-    others = square.sum(axis=1, keepdims=True) - square  # b^2 + c^2 for axis a, and so on
-    rim, half = square[:, 0], square[:, 2]
-    across = rim / 4.0 + half / 3.0
-    slices = np.stack([across, across, rim / 2.0], axis=1)
-    shape = task.model[:, None]
-    return np.where(shape == SLICE, slices, others / np.where(shape == BALL, 5.0, 3.0))

@@ -14,6 +14,7 @@ from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
 from metarl_kitchen.cells import draw, is_held_out
+from metarl_kitchen.food import BOX, CYLINDER, ELLIPSOID, give_food
 from metarl_kitchen.furniture import TIME_STEP_S, vessel
 from metarl_kitchen.kitchen import KitchenFamily
 
@@ -56,8 +57,7 @@ SHAPES = {
     "patty": ("cylinder", ".020 .016", ".45 .25 .13 1"),
     "dumpling": ("ellipsoid", ".026 .020 .016", ".95 .86 .66 1"),
 }
-FILLET, PATTY, DUMPLING = range(3)
-SPREAD = np.array([[1 / 3] * 3, [1 / 4, 1 / 4, 1 / 3], [1 / 5] * 3])  # mean x^2 over half extent^2
+FILLET, PATTY, DUMPLING = BOX, CYLINDER, ELLIPSOID
 
 
 @dataclass(frozen=True)
@@ -132,15 +132,7 @@ class Serve(KitchenFamily[ServeTask]):
 
     def configure(self, worlds: Scene, ids: np.ndarray, task: ServeTask) -> None:
         """Give the food its size, mass, inertia and friction."""
-        geom, body = worlds.id("geom", "food"), worlds.id("body", "food")
-        round_ = (task.model == PATTY)[:, None]
-        size = np.where(round_, task.size_m[:, [0, 2, 2]] * [1.0, 1.0, 0.0], task.size_m)
-        worlds.model_field("geom_size")[ids, geom] = size
-        worlds.model_field("geom_friction")[ids, geom, 0] = task.friction
-        worlds.model_field("body_mass")[ids, body] = task.mass_kg
-        spread = SPREAD[task.model] * task.size_m**2
-        inertia = task.mass_kg[:, None] * (spread.sum(axis=1, keepdims=True) - spread)
-        worlds.model_field("body_inertia")[ids, body] = inertia
+        give_food(worlds, ids, task.size_m, task.mass_kg, task.friction, task.model)
 
     def reset(self, worlds: Scene, ids: np.ndarray, task: ServeTask, rng: Streams) -> None:
         """Lay the food into the pan, put the plate down, hold the hand between them."""
