@@ -1,0 +1,51 @@
+"""Streams: random numbers that do not depend on the company."""
+
+import numpy as np
+import pytest
+
+from metarl.errors import ShapeError
+from metarl.streams import Streams
+
+
+@pytest.mark.parametrize("draw", ["uniform", "normal"])
+@pytest.mark.parametrize("size", [None, 3])
+def test_a_stream_does_not_depend_on_the_others(draw, size):
+    many, few = Streams.from_seed(1, 100), Streams.from_seed(1, 3, start=40)
+    for _ in range(3):
+        a, b = getattr(many, draw)(size=size), getattr(few, draw)(size=size)
+        assert np.array_equal(a[40:43], b)
+
+
+def test_streams_split_select_and_put():
+    streams = Streams.from_seed(2, 6)
+    ids = np.array([1, 4])
+    own = streams[ids]
+    first = own.uniform()
+    assert np.array_equal(streams.counters, np.zeros(6))
+    streams.put(ids, own)
+    assert streams.counters.tolist() == [0, 1, 0, 0, 1, 0]
+    assert np.array_equal(first, Streams.from_seed(2, 6).uniform()[ids])
+    child = streams.split()
+    assert len(np.unique(np.concatenate([child.keys, streams.keys]))) == 12
+
+
+def test_streams_are_uniform_and_uncorrelated():
+    streams = Streams.from_seed(0, 2000)
+    u = streams.uniform(size=20)
+    assert abs(u.mean() - 0.5) < 0.005
+    assert abs(u.std() - 12**-0.5) < 0.005
+    rho = np.corrcoef(u[:-1].ravel(), u[1:].ravel())[0, 1]
+    assert abs(rho) < 0.02
+    z = streams.normal(2.0, size=20)
+    assert abs(z.mean()) < 0.05
+    assert abs(z.std() - 2.0) < 0.05
+    assert np.bincount(streams.integers(5)).min() > 300
+    assert len(np.unique(Streams.from_seed(0, 10_000).keys)) == 10_000
+    assert not set(Streams.from_seed(0, 100).keys) & set(Streams.from_seed(1, 100).keys)
+
+
+def test_streams_refuse_bad_input():
+    with pytest.raises(ShapeError, match="non-negative"):
+        Streams.from_seed(-1, 2)
+    with pytest.raises(ShapeError, match="one shape"):
+        Streams(np.zeros(3), np.zeros(2))
