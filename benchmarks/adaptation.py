@@ -22,7 +22,7 @@ from machine import RESULTS, provenance, write_result
 
 from metarl.checkpoint import save_checkpoint
 from metarl.evaluate import (
-    METHODS,
+    BASELINES,
     AdaptationResult,
     Protocol,
     evaluate_adaptation,
@@ -102,7 +102,7 @@ def run_cell(family: str, seed: int, config: Config) -> dict[str, Any]:
     )
     task_family = make_family(family)
     results = {}
-    for method in METHODS:
+    for method in (*BASELINES, "maml"):
         checkpoint = found["maml" if method == "maml" else first]
         results[method] = evaluate_adaptation(task_family, method, checkpoint, protocol).to_json()
         print(f"{cell_name} {AdaptationResult.from_json(results[method])}", flush=True)
@@ -169,7 +169,7 @@ def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and IQM of success over seeds and tasks, after each update."""
     rng = np.random.default_rng(0)
     rows = []
-    for method in METHODS:
+    for method in (*BASELINES, "maml"):
         results = [AdaptationResult.from_json(c["results"][method]) for c in cells]
         estimates = summarise(results, rng)
         rows.append(

@@ -1,22 +1,67 @@
-"""Adaptation at test time: a few updates on new tasks, for every kind of policy."""
+"""What meets new tasks: a policy, and how it learns there, one update after another."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from metarl.errors import ConfigError
-from metarl.losses import clipped_surrogate
-from metarl.meta.baseline import make_batch
-from metarl.meta.explore import ContextNoise, explore
-from metarl.meta.inner import Batch, adapted, log_prob_of, policy_gradient
-from metarl.nn.functional import Params, apply, expand, is_batched
+from metarl.nn.functional import Params, expand, is_batched
 from metarl.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
+from metarl.types import Act
+
+State = dict[str, Tensor]
+
+
+class Adaptation(ABC):
+    """A policy in K tasks that it does not know, and how it learns there.
+
+    Everything that an update changes is in `state`, so that what the policy was after any
+    update can be kept, judged and filmed later.
+
+    Args:
+        worlds: K * B worlds with their tasks assigned; task k's are rows k*B ... k*B + B - 1.
+        policy: The policy.
+        num_tasks: K.
+        generator: Draws whatever is drawn.
+    Attributes:
+        num_steps: Control steps that the updates took.
+    """
+
+    def __init__(
+        self, worlds: Worlds, policy: nn.Module, *, num_tasks: int, generator: torch.Generator
+    ):
+        self.worlds, self.policy = worlds, policy
+        self.num_tasks, self.generator = num_tasks, generator
+        self.num_steps = 0
+
+    @abstractmethod
+    def update(self) -> None:
+        """Run B episodes of each task, count their steps, and learn from them."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """What the policy is now in each task: tensors by name, each (K, ...), as copies."""
+
+    @abstractmethod
+    def judge(self, worlds: Worlds) -> Trajectories:
+        """Run an episode with mean actions in each of K * E worlds; nothing is learned."""
+
+    @abstractmethod
+    def act_in(self, worlds: Worlds, task: int, state: State) -> Act:
+        """Act in worlds of one task with mean actions, as the policy was in a `state`.
+
+        Args:
+            worlds: Worlds of that task, of any number.
+            task: k.
+            state: What `state` returned, now or earlier.
+        """
 
 
 class Adapted(NamedTuple):
@@ -31,126 +76,61 @@ class Adapted(NamedTuple):
     trajectories: Trajectories
 
 
-def adapt_policy(
-    worlds: Worlds,
-    policy: nn.Module,
-    params: Mapping[str, Tensor],
-    rates: Mapping[str, Tensor],
-    *,
-    num_tasks: int,
-    updates: int,
-    generator: torch.Generator,
-    gamma: float,
-    lam: float,
-    clip: float | None = None,
-    noise: ContextNoise | None = None,
-) -> Iterator[Adapted]:
-    """Adapt by the inner loop that MAML trained for.
+class ByParameters(Adaptation):
+    """Adaptation whose state is the policy's parameters, each (K, ...).
 
     Args:
-        worlds: K * B worlds with their tasks assigned; task k's are rows k*B ... k*B + B - 1.
-        policy: The policy.
-        params: Its parameters, each (...) or (K, ...).
-        rates: Inner rates, each (U, ...); the last ones serve updates beyond U.
+        worlds: As for `Adaptation`.
+        policy: Likewise.
+        updates: One `Adapted` an update, from episodes in these worlds.
         num_tasks: K.
-        updates: How many updates, >= 1.
-        generator: Draws the actions' noise.
-        gamma: Discount per control step: that of meta-training, for which the rates were learned.
-        lam: Of the generalised advantage estimate, likewise.
-        clip: Bound of the inner gradient, likewise.
-        noise: On the task context, likewise.
-    Yields:
-        One `Adapted` an update; B episodes of each task are collected before it.
+        generator: As for `Adaptation`.
     """
-    now, loss = _per_task(policy, params, num_tasks), policy_gradient(policy)
-    for update in range(updates):
-        found = explore(
-            worlds, policy, now, num_tasks=num_tasks, generator=generator,
-            gamma=gamma, lam=lam, update=update, noise=noise,
+
+    def __init__(
+        self,
+        worlds: Worlds,
+        policy: nn.Module,
+        updates: Iterator[Adapted],
+        *,
+        num_tasks: int,
+        generator: torch.Generator,
+    ):
+        super().__init__(worlds, policy, num_tasks=num_tasks, generator=generator)
+        self.params: Params = per_task(policy, dict(policy.named_parameters()), num_tasks)
+        self._updates = updates
+
+    def update(self) -> None:
+        self.params, episodes = next(self._updates)
+        self.num_steps += episodes.num_steps
+
+    def state(self) -> State:
+        return {name: p.detach().clone() for name, p in self.params.items()}
+
+    def judge(self, worlds: Worlds) -> Trajectories:
+        return collect(
+            worlds, self.policy, {n: p.detach() for n, p in self.params.items()},
+            num_tasks=self.num_tasks, generator=self.generator, deterministic=True,
         )  # fmt: skip
-        now = adapted(now, found.batch, rates, loss, update, clip)
-        yield Adapted(now, found.episodes)
+
+    def act_in(self, worlds: Worlds, task: int, state: State) -> Act:
+        return act_with(self.policy, {name: p[task] for name, p in state.items()})
 
 
-@dataclass(frozen=True)
-class FineTuning:
-    """How a policy learns on where no inner loop was trained.
+def act_with(policy: nn.Module, params: Mapping[str, Tensor]) -> Act:
+    """Act with the mean of a policy whose parameters are given, each (...)."""
+    own = dict(params)
+    device = next(iter(own.values())).device
 
-    Args:
-        rate: Adam's learning rate, > 0.
-        epochs: Adam steps on each update's episodes, >= 1.
-        clip: PPO's clip, > 0.
-        frozen_trunk: Train head and log_std alone.
-        gamma: Discount per control step.
-        lam: Of the generalised advantage estimate.
-    """
+    @torch.no_grad()
+    def act(obs: np.ndarray) -> np.ndarray:
+        mean, _ = functional_call(policy, own, (torch.from_numpy(obs).to(device),))
+        return mean.cpu().numpy()
 
-    rate: float = 1e-2
-    epochs: int = 10
-    clip: float = 0.2
-    frozen_trunk: bool = False
-    gamma: float = 0.99
-    lam: float = 0.95
-
-    def __post_init__(self) -> None:
-        for name in ("rate", "epochs", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected a number > 0")
-
-    def trainable(self, names: Collection[str]) -> set[str]:
-        """Choose the parameters that learn, by name."""
-        if not self.frozen_trunk:
-            return set(names)
-        return {name for name in names if name == "log_std" or name.startswith("head.")}
+    return act
 
 
-def fine_tune(
-    worlds: Worlds,
-    policy: nn.Module,
-    params: Mapping[str, Tensor],
-    how: FineTuning,
-    *,
-    num_tasks: int,
-    updates: int,
-    generator: torch.Generator,
-) -> Iterator[Adapted]:
-    """Adapt by PPO with an ordinary optimiser, every task on its own copy of the parameters.
-
-    Adam works element by element, so one of it over (K, ...) tensors is K of them.
-
-    Args:
-        worlds: As for `adapt_policy`.
-        policy: The policy.
-        params: Its parameters, each (...) or (K, ...).
-        how: Rate, epochs, and what is trained.
-        num_tasks: K.
-        updates: How many updates, >= 1.
-        generator: Draws the actions' noise.
-    Yields:
-        One `Adapted` an update; B episodes of each task are collected before it.
-    """
-    start = _per_task(policy, params, num_tasks)
-    now = {name: p.clone() for name, p in start.items()}
-    learned = how.trainable(list(now))
-    leaves = [now[name].requires_grad_() for name in now if name in learned]
-    optimizer = torch.optim.Adam(leaves, lr=how.rate)
-    for _ in range(updates):
-        episodes = collect(worlds, policy, now, num_tasks=num_tasks, generator=generator)
-        batch = make_batch(episodes, how.gamma, how.lam)
-        for _ in range(how.epochs):
-            optimizer.zero_grad(set_to_none=True)
-            # Summed, not averaged: task k's gradient must not depend on how many tasks there are.
-            _clipped_loss(policy, now, batch, how.clip).sum().backward()
-            optimizer.step()
-        yield Adapted({name: p.detach().clone() for name, p in now.items()}, episodes)
-
-
-def _clipped_loss(policy: nn.Module, params: Params, batch: Batch, clip: float) -> Tensor:
-    log_prob = log_prob_of(apply(policy, params, batch.obs), batch.action)
-    return clipped_surrogate(log_prob, batch.log_prob, batch.advantage, batch.mask, clip)
-
-
-def _per_task(policy: nn.Module, params: Mapping[str, Tensor], num_tasks: int) -> Params:
+def per_task(policy: nn.Module, params: Mapping[str, Tensor], num_tasks: int) -> Params:
     """Give each task its parameters, outside any graph."""
     own = {name: p.detach() for name, p in params.items()}
     return own if is_batched(policy, own) else expand(own, num_tasks)

@@ -12,7 +12,8 @@ import imageio.v3 as imageio
 import numpy as np
 import torch
 
-from metarl.checkpoint import load_checkpoint
+from metarl.adaptation import State
+from metarl.checkpoint import Checkpoint, load_checkpoint
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import CheckpointError
 from metarl.evaluate import (
@@ -20,16 +21,15 @@ from metarl.evaluate import (
     Protocol,
     evaluate_adaptation,
     held_out_tasks,
+    start_adaptation,
     summarise,
 )
-from metarl.nn.functional import Params
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
-from metarl.policies import load_policy
 from metarl.registry import family_class, make_family
 from metarl.report import Curve, Report, bars_png, curves_png
 from metarl.sim.captions import side_by_side_frames
-from metarl.sim.film import Act, episode_frames, film_renderer
+from metarl.sim.film import episode_frames, film_renderer
 from metarl.sim.mp4 import write_film
 from metarl.sim.worlds import Worlds
 from metarl.types import take
@@ -93,7 +93,7 @@ def _show_family(family: str, report: Report, out: Path) -> Path:
     for method in METHODS:
         source = load_checkpoint(shipped(family, f"{slug}-{'maml' if method == 'maml' else 'ppo'}"))
         say(f"{family}: adapting by {method} to {PROTOCOL.num_tasks} held-out tasks")
-        keep: list[Params] = []
+        keep: list[State] = []
         results.append(
             evaluate_adaptation(
                 make_family(family), method, source, PROTOCOL,
@@ -105,7 +105,7 @@ def _show_family(family: str, report: Report, out: Path) -> Path:
     path = out / "films" / f"{slug}.mp4"
     say(f"{family}: filming a held-out task before and after adaptation")
     source, keep = stages[-1]
-    film_adaptation(family, load_policy(source), keep, path)
+    film_adaptation(family, METHODS[-1], source, keep, path)
     report.film(
         f"{family}: before and after",
         path,
@@ -161,21 +161,25 @@ def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]
     make_console().print(table)
 
 
-def film_adaptation(family: str, policy: Any, keep: list[Params], path: Path) -> Path:
+def film_adaptation(
+    family: str, method: str, checkpoint: Checkpoint, keep: list[State], path: Path
+) -> Path:
     """Film the first held-out task before the first and after the last update, side by side.
 
     Args:
         family: Name of the family.
-        policy: The network that the parameters belong to.
-        keep: Parameters after each update, each (K, ...).
+        method: What adapted.
+        checkpoint: What it started from.
+        keep: The adaptation's state after each update.
         path: The MP4 to write.
     """
     sides = []
-    for params in (keep[0], keep[-1]):
+    adaptation = start_adaptation(make_family(family), method, checkpoint, PROTOCOL)
+    for state in (keep[0], keep[-1]):
         worlds = Worlds(make_family(family), 1, seed=PROTOCOL.seed)
         worlds.assign(take(held_out_tasks(worlds.family, PROTOCOL), slice(0, 1)))
         with film_renderer(worlds, width=400, height=304) as renderer:
-            act = act_with(policy, {n: p[0] for n, p in params.items()})
+            act = adaptation.act_in(worlds, 0, state)
             caption = _outcome_caption(worlds)
             sides.append(list(episode_frames(worlds, act, renderer, caption=caption)))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,17 +197,6 @@ def _outcome_caption(worlds: Worlds) -> Callable[[int, Any], str]:
         return f"{done * worlds.family.control_dt_s:.1f} s  {outcome}"
 
     return caption
-
-
-def act_with(policy: Any, params: Params) -> Act:
-    """Act with the mean of a policy whose parameters are given, each (...)."""
-
-    @torch.no_grad()
-    def act(obs: np.ndarray) -> np.ndarray:
-        mean, _ = torch.func.functional_call(policy, params, (torch.from_numpy(obs),))
-        return mean.numpy()
-
-    return act
 
 
 def _show_head_swap(report: Report) -> None:

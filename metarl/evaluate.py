@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from metarl.adaptation import FineTuning, adapt_policy, fine_tune
+from metarl.adaptation import Adaptation, ByParameters, State
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
 from metarl.meta.config import MamlConfig
 from metarl.meta.inner import initial_rates
-from metarl.nn.functional import Params, expand, parameters_of
+from metarl.meta.maml import with_rates
+from metarl.methods import adaptation_of, get_method, method_names
+from metarl.nn.functional import parameters_of
 from metarl.nn.policy import GaussianPolicy
-from metarl.policies import load_policy, load_rates, read_checkpoint
+from metarl.policies import load_policy_for, read_checkpoint
 from metarl.registry import make_family
-from metarl.rollout import collect
+from metarl.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
 from metarl.statistics import Estimate, estimate
 from metarl.streams import Streams
-from metarl.transfer import get_strategy, prepare
+from metarl.transfer import STRATEGIES, get_strategy, prepare
+from metarl.transfer.fine_tuning import FineTuning, fine_tune
 from metarl.types import Split, repeat
 
-BY_INNER_LOOP = ("maml", "untrained-inner-loop")
-METHODS = ("scratch", "fine-tune", "frozen-trunk", "small-rate", *BY_INNER_LOOP)
+UNTRAINED = "untrained-inner-loop"
+# What any pretrained policy can do on new tasks; a meta-trained one has its method beside these.
+BASELINES = (*STRATEGIES, UNTRAINED)
 Progress = Callable[[int, int], None]
 _FIRST_JUDGE = 1 << 20  # index of the first stream that judging draws from
 
@@ -155,87 +159,125 @@ def evaluate_adaptation(
     *,
     num_threads: int = 0,
     progress: Progress | None = None,
-    keep: list[Params] | None = None,
+    keep: list[State] | None = None,
 ) -> AdaptationResult:
     """Adapt to held-out tasks whose hidden fields are hidden, and judge after each update.
 
     Args:
         family: The family.
-        method: One of `METHODS`; scratch takes only the architecture from the checkpoint.
+        method: One of `BASELINES`, or the method that trained the checkpoint; scratch takes
+            only the architecture from it.
         checkpoint: Of a pretrained or meta-trained policy.
         protocol: How it is measured.
         num_threads: Physics threads; 0 takes every core.
         progress: Called with (updates done, updates in all).
-        keep: If given, the parameters after each update, each (K, ...), are appended.
+        keep: If given, the adaptation's state after each update is appended.
     Returns:
         The result; nothing is chosen by it.
     """
-    k, b = protocol.num_tasks, protocol.episodes
-    worlds = Worlds(
-        family, k * b, seed=protocol.seed, split=protocol.split, num_threads=num_threads
-    )
+    adaptation = start_adaptation(family, method, checkpoint, protocol, num_threads=num_threads)
     judge = _judging_worlds(family, protocol, num_threads=num_threads)
-    worlds.assign(repeat(held_out_tasks(family, protocol), b))
-    generator = torch.Generator().manual_seed(protocol.seed)
-    policy, updates = _adaptation(worlds, method, checkpoint, protocol, generator)
-    rows, steps, seconds = [], 0, 0.0
-    now = expand(parameters_of(policy), k)
+    rows, seconds = [], 0.0
     for u in range(protocol.updates + 1):
         if u:
             start_s = time.perf_counter()
-            now, episodes = next(updates)
+            adaptation.update()
             seconds += time.perf_counter() - start_s
-            steps += episodes.num_steps
         if keep is not None:
-            keep.append({n: p.detach().clone() for n, p in now.items()})
-        rows.append(_judge(judge, policy, now, k, generator))
+            keep.append(adaptation.state())
+        rows.append(_outcome(adaptation.judge(judge)))
         if progress is not None:
             progress(u, protocol.updates)
     success, score, returns = (np.stack(column) for column in zip(*rows))
-    return AdaptationResult(method, family.id, success, score, returns, steps, seconds)
+    return AdaptationResult(
+        method, family.id, success, score, returns, adaptation.num_steps, seconds
+    )
 
 
-def _judge(
-    worlds: Worlds, policy: GaussianPolicy, params: Params, k: int, generator: torch.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Success, score and return of each task with mean actions, (K,) each."""
-    own = {n: p.detach() for n, p in params.items()}
-    e = collect(worlds, policy, own, num_tasks=k, generator=generator, deterministic=True)
+def _outcome(episodes: Trajectories) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Success, score and return of each task, (K,) each."""
     success, score, returns = (
-        np.asarray(x, float).reshape(k, -1).mean(axis=1) for x in (e.success, e.score, e.returns)
+        np.asarray(x, float).reshape(episodes.num_tasks, -1).mean(axis=1)
+        for x in (episodes.success, episodes.score, episodes.returns)
     )
     return success, score, returns
 
 
-def _adaptation(
-    worlds: Worlds,
+def start_adaptation(
+    family: TaskFamily[Any],
     method: str,
     checkpoint: Checkpoint,
     protocol: Protocol,
-    generator: torch.Generator,
-) -> tuple[GaussianPolicy, Iterator[Any]]:
-    """The policy before adaptation, and its updates."""
-    if method not in METHODS:
-        raise UnknownNameError("adaptation method", method, METHODS)
-    k, updates = protocol.num_tasks, protocol.updates
-    policy = _fitting(checkpoint, worlds)
-    if method in BY_INNER_LOOP:
-        if method == "maml":
-            inner, rates = _inner_loop(checkpoint), load_rates(checkpoint)
-        else:
-            inner = protocol.untrained
-            _explore(policy, protocol.log_std if inner.log_std is None else inner.log_std)
-            rates = initial_rates(
-                parameters_of(policy), inner.inner_updates, inner.inner_rate, inner.context_rate,
-                worlds.spec.hidden, inner.context_decay,
-            )  # fmt: skip
-        return policy, adapt_policy(
-            worlds, policy, parameters_of(policy), rates, num_tasks=k, updates=updates,
-            generator=generator, gamma=inner.gamma, lam=inner.lam, clip=inner.inner_clip,
-            noise=inner.noise(worlds.spec.hidden),
+    *,
+    num_threads: int = 0,
+) -> Adaptation:
+    """Put a policy before the protocol's tasks, without any update yet.
+
+    Args:
+        family: The family.
+        method: As for `evaluate_adaptation`.
+        checkpoint: Likewise.
+        protocol: Likewise.
+        num_threads: Physics threads; 0 takes every core.
+    Raises:
+        UnknownNameError: If there is no such method.
+        CheckpointError: If another method trained the checkpoint, or it is for another interface.
+    """
+    adapt = None
+    if method not in BASELINES:
+        if method not in (names := method_names()):
+            raise UnknownNameError("adaptation method", method, (*BASELINES, *names))
+        adapt = get_method(method).adaptation
+        if adapt is None:
+            raise ConfigError(
+                f"{method!r} has no adaptation of its own; expected one of {', '.join(BASELINES)}"
+            )
+        if (trained := checkpoint.meta.get("method")) != method:
+            raise CheckpointError(f"the checkpoint was trained by {trained!r}, not by {method!r}")
+    worlds = Worlds(
+        family,
+        protocol.num_tasks * protocol.episodes,
+        seed=protocol.seed,
+        split=protocol.split,
+        num_threads=num_threads,
+    )
+    worlds.assign(repeat(held_out_tasks(family, protocol), protocol.episodes))
+    generator = torch.Generator().manual_seed(protocol.seed)
+    if adapt is not None:
+        return adapt(
+            checkpoint, worlds,
+            num_tasks=protocol.num_tasks, updates=protocol.updates, generator=generator,
         )  # fmt: skip
+    policy = load_policy_for(checkpoint, worlds)
+    if method == UNTRAINED:
+        return _by_untrained_inner_loop(worlds, policy, protocol, generator)
+    return _by_fine_tuning(worlds, policy, method, protocol, generator)
+
+
+def _by_untrained_inner_loop(
+    worlds: Worlds, policy: GaussianPolicy, protocol: Protocol, generator: torch.Generator
+) -> Adaptation:
+    inner = protocol.untrained
+    _explore(policy, protocol.log_std if inner.log_std is None else inner.log_std)
+    rates = initial_rates(
+        parameters_of(policy), inner.inner_updates, inner.inner_rate, inner.context_rate,
+        worlds.spec.hidden, inner.context_decay,
+    )  # fmt: skip
+    return with_rates(
+        worlds, policy, rates, inner,
+        num_tasks=protocol.num_tasks, updates=protocol.updates, generator=generator,
+    )  # fmt: skip
+
+
+def _by_fine_tuning(
+    worlds: Worlds,
+    policy: GaussianPolicy,
+    name: str,
+    protocol: Protocol,
+    generator: torch.Generator,
+) -> Adaptation:
     _explore(policy, protocol.log_std)
-    strategy = get_strategy(method)
+    strategy = get_strategy(name)
     policy = prepare(policy, strategy, generator=generator)
     if strategy.start == "scratch":
         with torch.no_grad():
@@ -247,35 +289,16 @@ def _adaptation(
         gamma=protocol.gamma,
         lam=protocol.lam,
     )
-    return policy, fine_tune(
-        worlds, policy, parameters_of(policy), how, num_tasks=k, updates=updates,
-        generator=generator,
+    updates = fine_tune(
+        worlds, policy, parameters_of(policy), how,
+        num_tasks=protocol.num_tasks, updates=protocol.updates, generator=generator,
     )  # fmt: skip
-
-
-def _inner_loop(checkpoint: Checkpoint) -> MamlConfig:
-    try:
-        return MamlConfig(**checkpoint.meta["config"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"this checkpoint's config is none of MAML's: {error}") from error
+    return ByParameters(worlds, policy, updates, num_tasks=protocol.num_tasks, generator=generator)
 
 
 def _explore(policy: GaussianPolicy, log_std: float) -> None:
     with torch.no_grad():
         policy.log_std.fill_(log_std)
-
-
-def _fitting(checkpoint: Checkpoint, worlds: Worlds) -> GaussianPolicy:
-    policy = load_policy(checkpoint)
-    here = (worlds.spec.obs_dim, worlds.spec.action_dim, worlds.spec.task_dim)
-    there = (policy.obs_dim, policy.head.out_features, policy.context.numel())
-    if here != there:
-        raise CheckpointError(
-            f"the checkpoint, trained on {checkpoint.meta.get('family', 'another family')}, has"
-            f" (observations, actions, task columns) {there};"
-            f" {worlds.family.id} has {here}"
-        )
-    return policy
 
 
 def measure_ceiling(
@@ -292,9 +315,12 @@ def measure_ceiling(
         Success of each task, (K,).
     """
     judge = _judging_worlds(family, protocol, task_visible=task_visible)
-    policy = _fitting(checkpoint, judge)
-    generator = torch.Generator().manual_seed(protocol.seed)
-    return _judge(judge, policy, parameters_of(policy), protocol.num_tasks, generator)[0]
+    policy = load_policy_for(checkpoint, judge)
+    episodes = collect(
+        judge, policy, parameters_of(policy), num_tasks=protocol.num_tasks,
+        generator=torch.Generator(), deterministic=True,
+    )  # fmt: skip
+    return _outcome(episodes)[0]
 
 
 def run_adaptation(
@@ -319,13 +345,13 @@ def run_adaptation(
         num_tasks: K.
         seed: Of tasks, worlds and noise.
         strategy: A transfer strategy; ``fine-tune`` uses the checkpoint's own inner loop
-            if it was meta-trained.
+            if its method has one.
         split: Where the tasks come from.
         progress: Called with (updates done, updates in all).
     """
     found = read_checkpoint(checkpoint)
-    meta_trained = found.meta.get("method") == "maml"
-    method = "maml" if meta_trained and strategy == "fine-tune" else strategy
+    own = strategy == "fine-tune" and adaptation_of(found.meta) is not None
+    method = found.meta["method"] if own else strategy
     protocol = Protocol(
         num_tasks=num_tasks, episodes=episodes, updates=updates, seed=seed, split=split
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from metarl.checkpoint import Checkpoint
     from metarl.nn.policy import GaussianPolicy
+    from metarl.sim.worlds import Worlds
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -58,6 +59,32 @@ def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"this checkpoint holds no whole policy: {error}") from error
     return policy.eval()
+
+
+def load_policy_for(checkpoint: Checkpoint, worlds: Worlds) -> GaussianPolicy:
+    """Rebuild the policy that a run saved, to act in these worlds.
+
+    Raises:
+        CheckpointError: If it holds no whole policy, or one for other observations or actions.
+    """
+    require_interface(checkpoint, worlds)
+    return load_policy(checkpoint)
+
+
+def require_interface(checkpoint: Checkpoint, worlds: Worlds) -> None:
+    """Check that what was trained sees and does what these worlds show and take.
+
+    Raises:
+        CheckpointError: If it does not; the message has both.
+    """
+    meta, spec = checkpoint.meta, worlds.spec
+    here = (dict(spec.blocks), spec.action_dim)
+    there = (dict(meta.get("blocks", {})), meta.get("action_dim"))
+    if here != there:
+        raise CheckpointError(
+            f"the checkpoint was trained on {meta.get('family', 'another family')} with blocks and"
+            f" actions {there}; {worlds.family.id} has {here}"
+        )
 
 
 def sees_task(checkpoint: Checkpoint) -> bool:

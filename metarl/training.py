@@ -1,4 +1,4 @@
-"""Methods by name: what `metarl train --method NAME` runs."""
+"""Train a policy by any method: what `metarl train` runs."""
 
 from __future__ import annotations
 
@@ -7,42 +7,16 @@ import inspect
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from metarl.config import describe_config, load_config
-from metarl.errors import ConfigError, UnknownNameError
+from metarl.errors import ConfigError
+from metarl.methods import get_method
 from metarl.registry import make_family
 from metarl.runs import latest_checkpoint
 from metarl.trained import part
-
-
-def _ppo() -> tuple[type[Any], type[Any]]:
-    from metarl.rl.ppo import PpoConfig, PpoTrainer
-
-    return PpoConfig, PpoTrainer
-
-
-def _dagger() -> tuple[type[Any], type[Any]]:
-    from metarl.rl.dagger import DaggerConfig, DaggerTrainer
-
-    return DaggerConfig, DaggerTrainer
-
-
-def _maml() -> tuple[type[Any], type[Any]]:
-    from metarl.meta.config import MamlConfig
-    from metarl.meta.maml import MamlTrainer
-
-    return MamlConfig, MamlTrainer
-
-
-# Each gives its config and its trainer, and is imported only when it is asked for.
-METHODS: dict[str, Callable[[], tuple[type[Any], type[Any]]]] = {
-    "ppo": _ppo,
-    "dagger": _dagger,
-    "maml": _maml,
-}
 
 # What learn2learn's learner can do: one fixed rate for all parameters.
 PLAIN = {
@@ -72,7 +46,7 @@ def train(
 
     Args:
         family: Name of the family.
-        method: One of `METHODS`.
+        method: One of `metarl.methods.method_names`.
         seed: Of everything that is drawn.
         max_seconds: Training time [s]; None: the method's own budget.
         iterations: Iterations; None: the method's own number.
@@ -88,16 +62,20 @@ def train(
         UnknownNameError: If there is no such method.
         ConfigError: If an option is unknown, of another type, or out of range.
     """
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
+    found = get_method(method)
     import torch
     from rich.console import Console
 
     from metarl.training_loop import train as run_loop
 
     torch.set_num_threads(1)  # small networks: a second thread gains nothing, and stalls when busy
-    config_class, trainer_class = METHODS[method]()
-    given: dict[str, Any] = {"seed": seed, "device": device, "max_seconds": max_seconds}
+    config_class = found.config
+    given: dict[str, Any] = {
+        **found.settings,
+        "seed": seed,
+        "device": device,
+        "max_seconds": max_seconds,
+    }
     if "backend" in {f.name for f in dataclasses.fields(config_class)}:
         given |= {"backend": backend, **(PLAIN if backend == "learn2learn" else {})}
     if iterations is not None:
@@ -109,7 +87,8 @@ def train(
         given["hidden"] = list(hidden)  # other widths would leave next to nothing of the start
     defaults = describe_config(config_class())
     config = load_config({**defaults, **given, **options}, config_class)
-    trainer = trainer_class(make_family(family), config, initial=initial)
+    trainer = found.trainer(make_family(family), config, initial=initial)
+    trainer.method = method  # several may share a trainer
     run_loop(
         trainer,
         out,
@@ -117,9 +96,9 @@ def train(
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),  # no folder of this machine
         console=Console(stderr=True),
     )
-    found = latest_checkpoint(out)
-    assert found is not None  # the loop has just saved one
-    return out / "checkpoints" / f"step-{found[0]:08d}.safetensors"
+    latest = latest_checkpoint(out)
+    assert latest is not None  # the loop has just saved one
+    return out / "checkpoints" / f"step-{latest[0]:08d}.safetensors"
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Axis letters: T time, N worlds, K tasks, B episodes a task, D features, A action
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from metarl.errors import ConfigError, ShapeError
 
 Split = Literal["train", "test", "far"]
+Act = Callable[[np.ndarray], np.ndarray]  # observations (N, D) -> actions (N, A)
 SPLITS: tuple[Split, ...] = ("train", "test", "far")
 
 

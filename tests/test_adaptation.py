@@ -8,16 +8,17 @@ import torch
 from alike import same
 from toy import Reach
 
-from metarl.adaptation import FineTuning, adapt_policy, fine_tune
 from metarl.meta.baseline import make_batch
 from metarl.meta.config import MamlConfig
 from metarl.meta.explore import ContextNoise, explore
 from metarl.meta.inner import adapt, initial_rates, policy_gradient
+from metarl.meta.inner_loop import adapt_policy
 from metarl.meta.maml import MamlTrainer
 from metarl.meta.outer import Outer
 from metarl.nn.functional import expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.sim.worlds import Worlds
+from metarl.transfer.fine_tuning import FineTuning, fine_tune
 
 TINY = MamlConfig(
     num_tasks=2, episodes=2, inner_updates=2, outer_epochs=2, iterations=4, hidden=(8,)

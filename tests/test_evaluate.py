@@ -14,7 +14,7 @@ from toy import Reach
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.evaluate import (
-    METHODS,
+    BASELINES,
     AdaptationResult,
     Protocol,
     evaluate_adaptation,
@@ -34,7 +34,7 @@ def checkpoint() -> Checkpoint:
     return Checkpoint(*trainer.checkpoint())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*BASELINES, "maml"])
 def test_every_method_spends_exactly_the_stated_budget(method: str, checkpoint: Checkpoint):
     result = evaluate_adaptation(Reach(), method, checkpoint, TINY)
     assert result.success.shape == (3, 3)  # (U+1, K)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from metarl.commands.output import progress_bar, say
 from metarl.errors import CheckpointError, UnknownNameError
+from metarl.methods import method_names
 from metarl.registry import family_class, slug
 from metarl.types import Split
 
@@ -34,11 +35,11 @@ def train(
     family_class(family)
     if start is not None and not start.exists():
         raise CheckpointError(f"no checkpoint {start}; expected a file or a run folder")
-    from metarl.training import METHODS, parse_settings
+    if method not in (names := method_names()):
+        raise UnknownNameError("method", method, names)
+    from metarl.training import parse_settings
     from metarl.training import train as train_policy
 
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
     folder = out or default_folder(family, method, seed)
     written = train_policy(
         family,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from metarl.errors import ConfigError, FamilyError, unknown
-from metarl.policies import load_policy
+from metarl.methods import adaptation_of
+from metarl.policies import load_policy_for
 
 if TYPE_CHECKING:
     from metarl.checkpoint import Checkpoint
-    from metarl.nn.policy import GaussianPolicy
-    from metarl.sim.film import Act
     from metarl.sim.worlds import Worlds
+    from metarl.types import Act
 
 NAMED = ("random", "expert", "still")
 
@@ -43,11 +43,12 @@ def make_act(name: str, worlds: Worlds, seed: int, checkpoint: Checkpoint | None
         checkpoint: Its checkpoint, None for the named ones.
     Raises:
         FamilyError: If the family has no expert.
-        ConfigError: If the checkpoint is of other observations or actions.
+        CheckpointError: If the checkpoint is of other observations or actions.
+        UnknownNameError: If it is of a method that is not installed.
     """
     shape = (worlds.num_worlds, worlds.spec.action_dim)
     if checkpoint is not None:
-        return _trained(load_policy(checkpoint), checkpoint.meta, worlds)
+        return _trained(checkpoint, worlds)
     if name == "still":
         return lambda obs: np.zeros(shape)
     if name == "expert":
@@ -58,19 +59,17 @@ def make_act(name: str, worlds: Worlds, seed: int, checkpoint: Checkpoint | None
     return lambda obs: rng.uniform(-1.0, 1.0, shape)
 
 
-def _trained(policy: GaussianPolicy, meta: dict[str, Any], worlds: Worlds) -> Act:
+def _trained(checkpoint: Checkpoint, worlds: Worlds) -> Act:
+    """Act as what was trained does before it has adapted."""
     import torch
 
-    here = (dict(worlds.spec.blocks), worlds.spec.action_dim)
-    there = (dict(meta["blocks"]), meta["action_dim"])
-    if here != there:
-        raise ConfigError(
-            f"the checkpoint was trained on {meta.get('family', 'another family')} with blocks and"
-            f" actions {there}; {worlds.family.id} has {here}"
-        )
+    from metarl.adaptation import act_with
 
-    @torch.no_grad()
-    def act(obs: np.ndarray) -> np.ndarray:
-        return policy(torch.from_numpy(obs))[0].numpy()
-
-    return act
+    adaptation = adaptation_of(checkpoint.meta)
+    if adaptation is None:
+        policy = load_policy_for(checkpoint, worlds)
+        return act_with(policy, dict(policy.named_parameters()))
+    start = adaptation(
+        checkpoint, worlds, num_tasks=1, updates=0, generator=torch.Generator().manual_seed(0)
+    )
+    return start.act_in(worlds, 0, start.state())

@@ -19,9 +19,8 @@ from metarl.sim.gl import has_display
 from metarl.types import Split
 
 if TYPE_CHECKING:
-    from metarl.sim.film import Act
     from metarl.sim.worlds import Worlds
-    from metarl.types import Step
+    from metarl.types import Act, Step
 
 
 def watch(

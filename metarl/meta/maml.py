@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metarl.adaptation import ByParameters
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, TrainingError
 from metarl.family import TaskFamily
@@ -16,9 +17,12 @@ from metarl.meta.baseline import make_batch
 from metarl.meta.config import MamlConfig
 from metarl.meta.explore import Exploration, explore
 from metarl.meta.inner import Batch, adapted, initial_rates, policy_gradient
+from metarl.meta.inner_loop import adapt_policy
 from metarl.meta.outer import Backend, outer_gradients
+from metarl.methods import Method
 from metarl.nn.functional import Params, expand, parameters_of
-from metarl.nn.policy import start_policy
+from metarl.nn.policy import GaussianPolicy, start_policy
+from metarl.policies import load_policy_for, load_rates
 from metarl.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 from metarl.state import flatten, unflatten
@@ -241,3 +245,55 @@ def _outcomes(episodes: list[Trajectories]) -> dict[str, float]:
         **{f"term/{name}": value for name, value in last.terms.items()},
         "num_diverged": float(sum(e.num_diverged for e in episodes)),
     }
+
+
+def by_inner_loop(
+    checkpoint: Checkpoint,
+    worlds: Worlds,
+    *,
+    num_tasks: int,
+    updates: int,
+    generator: torch.Generator,
+) -> ByParameters:
+    """Adapt a meta-trained policy by the inner loop that it was trained for.
+
+    Args:
+        checkpoint: Of a `MamlTrainer`.
+        worlds: As for `metarl.adaptation.Adaptation`.
+        num_tasks: K.
+        updates: How many updates there will be.
+        generator: Draws the actions' noise.
+    Raises:
+        CheckpointError: If it has no inner rates, another config, or another interface.
+    """
+    try:
+        config = MamlConfig(**checkpoint.meta["config"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"this checkpoint's config is none of MAML's: {error}") from error
+    policy = load_policy_for(checkpoint, worlds)
+    return with_rates(
+        worlds, policy, load_rates(checkpoint), config,
+        num_tasks=num_tasks, updates=updates, generator=generator,
+    )  # fmt: skip
+
+
+def with_rates(
+    worlds: Worlds,
+    policy: GaussianPolicy,
+    rates: Mapping[str, Tensor],
+    config: MamlConfig,
+    *,
+    num_tasks: int,
+    updates: int,
+    generator: torch.Generator,
+) -> ByParameters:
+    """Adapt a policy by given inner rates; the config says how its inner loop goes."""
+    steps = adapt_policy(
+        worlds, policy, parameters_of(policy), rates, num_tasks=num_tasks, updates=updates,
+        generator=generator, gamma=config.gamma, lam=config.lam, clip=config.inner_clip,
+        noise=config.noise(worlds.spec.hidden),
+    )  # fmt: skip
+    return ByParameters(worlds, policy, steps, num_tasks=num_tasks, generator=generator)
+
+
+MAML = Method("first-order MAML with a clipped surrogate", MamlConfig, MamlTrainer, by_inner_loop)

@@ -15,6 +15,7 @@ from torch import Tensor
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError, require
 from metarl.family import TaskFamily
+from metarl.methods import Method
 from metarl.nn.policy import start_policy
 from metarl.sim.worlds import Worlds
 from metarl.state import flatten, unflatten
@@ -228,3 +229,6 @@ class DaggerTrainer:
         self.generator.set_state(state["generator"])
         self.worlds.load_state_dict(state["worlds"])
         self.iteration, self.num_steps, self.seconds = state["progress"]
+
+
+METHOD = Method("imitation of the family's expert, the task in view", DaggerConfig, DaggerTrainer)

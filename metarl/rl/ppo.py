@@ -24,6 +24,7 @@ from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError, require
 from metarl.family import TaskFamily
 from metarl.interop.sb3 import FamilyVecEnv
+from metarl.methods import Method
 from metarl.nn.network import load_partial
 from metarl.nn.policy import GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
@@ -275,3 +276,6 @@ class PpoTrainer:
         self.model._last_episode_starts = np.ones(self.config.num_worlds, bool)
         self.model.num_timesteps, self.model._n_updates = state["counters"]
         self.iteration, self.num_steps, self.seconds = state["progress"]
+
+
+METHOD = Method("Stable-Baselines3's PPO, the task in view", PpoConfig, PpoTrainer)

@@ -12,14 +12,13 @@ import numpy as np
 from metarl.sim.captions import burn
 from metarl.sim.mp4 import write_film
 from metarl.sim.render import Renderer
-from metarl.types import Step
+from metarl.types import Act, Step
 
 if TYPE_CHECKING:
     from metarl.sim.worlds import Worlds
 
 WIDTH, HEIGHT = 640, 480
 
-Act = Callable[[np.ndarray], np.ndarray]  # observations (N, D) -> actions (N, A)
 Caption = Callable[[int, Step | None], str]  # (control steps done, the last one) -> text
 
 

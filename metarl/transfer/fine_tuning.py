@@ -1,0 +1,96 @@
+"""Fine-tuning: a policy goes on learning with an ordinary optimiser, in many tasks at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from metarl.adaptation import Adapted, per_task
+from metarl.errors import ConfigError
+from metarl.losses import clipped_surrogate
+from metarl.meta.baseline import make_batch
+from metarl.meta.inner import Batch, log_prob_of
+from metarl.nn.functional import Params, apply
+from metarl.rollout import collect
+from metarl.sim.worlds import Worlds
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a policy learns on where no inner loop was trained.
+
+    Args:
+        rate: Adam's learning rate, > 0.
+        epochs: Adam steps on each update's episodes, >= 1.
+        clip: PPO's clip, > 0.
+        frozen_trunk: Train head and log_std alone.
+        gamma: Discount per control step.
+        lam: Of the generalised advantage estimate.
+    """
+
+    rate: float = 1e-2
+    epochs: int = 10
+    clip: float = 0.2
+    frozen_trunk: bool = False
+    gamma: float = 0.99
+    lam: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "epochs", "clip"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected a number > 0")
+
+    def trainable(self, names: Collection[str]) -> set[str]:
+        """Choose the parameters that learn, by name."""
+        if not self.frozen_trunk:
+            return set(names)
+        return {name for name in names if name == "log_std" or name.startswith("head.")}
+
+
+def fine_tune(
+    worlds: Worlds,
+    policy: nn.Module,
+    params: Mapping[str, Tensor],
+    how: FineTuning,
+    *,
+    num_tasks: int,
+    updates: int,
+    generator: torch.Generator,
+) -> Iterator[Adapted]:
+    """Adapt by PPO with an ordinary optimiser, every task on its own copy of the parameters.
+
+    Adam works element by element, so one of it over (K, ...) tensors is K of them.
+
+    Args:
+        worlds: As for `metarl.meta.inner_loop.adapt_policy`.
+        policy: The policy.
+        params: Its parameters, each (...) or (K, ...).
+        how: Rate, epochs, and what is trained.
+        num_tasks: K.
+        updates: How many updates, >= 1.
+        generator: Draws the actions' noise.
+    Yields:
+        One `Adapted` an update; B episodes of each task are collected before it.
+    """
+    start = per_task(policy, params, num_tasks)
+    now = {name: p.clone() for name, p in start.items()}
+    learned = how.trainable(list(now))
+    leaves = [now[name].requires_grad_() for name in now if name in learned]
+    optimizer = torch.optim.Adam(leaves, lr=how.rate)
+    for _ in range(updates):
+        episodes = collect(worlds, policy, now, num_tasks=num_tasks, generator=generator)
+        batch = make_batch(episodes, how.gamma, how.lam)
+        for _ in range(how.epochs):
+            optimizer.zero_grad(set_to_none=True)
+            # Summed, not averaged: task k's gradient must not depend on how many tasks there are.
+            _clipped_loss(policy, now, batch, how.clip).sum().backward()
+            optimizer.step()
+        yield Adapted({name: p.detach().clone() for name, p in now.items()}, episodes)
+
+
+def _clipped_loss(policy: nn.Module, params: Params, batch: Batch, clip: float) -> Tensor:
+    log_prob = log_prob_of(apply(policy, params, batch.obs), batch.action)
+    return clipped_surrogate(log_prob, batch.log_prob, batch.advantage, batch.mask, clip)
