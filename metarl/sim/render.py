@@ -14,6 +14,9 @@ from metarl.sim.gl import gl_error, prepare_gl
 FREE_CAMERA = -1
 FILM_SHADOW_MAP = 2048  # texels a side, at most; 4096 took 1.6 times as long
 FILM_SAMPLES = 4
+# Roundness of an observation camera's shapes; at 84 pixels nobody sees the difference to
+# MuJoCo's own 28 x 16, and it is what a machine without GPU spends its time on.
+SLICES, STACKS, QUADS = 16, 8, 1
 
 
 class Renderer:
@@ -24,8 +27,8 @@ class Renderer:
         width: Width of a frame [pixels].
         height: Height of a frame [pixels].
         camera: A camera's name or index; -1 is the free camera that sees everything.
-        film: With shadows and multisampling for people, or without for policies, which is
-            many times faster on a machine without GPU.
+        film: With shadows, mirrors and multisampling for people, or without for policies, which
+            is many times faster on a machine without GPU.
     Raises:
         RenderError: If nothing can be drawn here; the message says what to install.
         UnknownNameError: If there is no such camera.
@@ -46,6 +49,7 @@ class Renderer:
         self._renderer = _open(_with_quality(model, width, height, film), width, height)
         flags = self._renderer.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = film
+        flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = film  # each mirror draws the scene once more
 
     def frame(
         self, model: mujoco.MjModel, data: mujoco.MjData, out: np.ndarray | None = None
@@ -87,6 +91,9 @@ def _with_quality(model: mujoco.MjModel, width: int, height: int, film: bool) ->
     own = model.vis.quality.shadowsize
     model.vis.quality.shadowsize = min(own, FILM_SHADOW_MAP) if film else 0
     model.vis.quality.offsamples = FILM_SAMPLES if film else 0
+    if not film:
+        model.vis.quality.numslices, model.vis.quality.numstacks = SLICES, STACKS
+        model.vis.quality.numquads = QUADS
     model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
     model.vis.global_.offheight = max(height, model.vis.global_.offheight)
     return model
