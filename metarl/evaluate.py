@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -194,13 +194,25 @@ def evaluate_adaptation(
     )
 
 
-def _outcome(episodes: Trajectories) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Success, score and return of each task, (K,) each."""
-    success, score, returns = (
-        np.asarray(x, float).reshape(episodes.num_tasks, -1).mean(axis=1)
-        for x in (episodes.success, episodes.score, episodes.returns)
+class Outcome(NamedTuple):
+    """What a policy reached in each task, on average over its episodes.
+
+    Args:
+        success: Rate, (K,).
+        score: Graded outcome, (K,).
+        returns: Return, (K,).
+    """
+
+    success: np.ndarray
+    score: np.ndarray
+    returns: np.ndarray
+
+
+def _outcome(episodes: Trajectories) -> Outcome:
+    of_worlds = (episodes.success, episodes.score, episodes.returns)
+    return Outcome(
+        *(np.asarray(x, float).reshape(episodes.num_tasks, -1).mean(axis=1) for x in of_worlds)
     )
-    return success, score, returns
 
 
 def start_adaptation(
@@ -303,7 +315,7 @@ def _explore(policy: GaussianPolicy, log_std: float) -> None:
 
 def measure_ceiling(
     family: TaskFamily[Any], checkpoint: Checkpoint, protocol: Protocol, *, task_visible: bool
-) -> np.ndarray:
+) -> Outcome:
     """Judge a pretrained policy without adaptation on the protocol's tasks.
 
     Args:
@@ -311,8 +323,6 @@ def measure_ceiling(
         checkpoint: Of the policy.
         protocol: Which tasks, and how many episodes.
         task_visible: Whether it sees the hidden fields (the ceiling) or not (blind).
-    Returns:
-        Success of each task, (K,).
     """
     judge = _judging_worlds(family, protocol, task_visible=task_visible)
     policy = load_policy_for(checkpoint, judge)
@@ -320,7 +330,7 @@ def measure_ceiling(
         judge, policy, parameters_of(policy), num_tasks=protocol.num_tasks,
         generator=torch.Generator(), deterministic=True,
     )  # fmt: skip
-    return _outcome(episodes)[0]
+    return _outcome(episodes)
 
 
 def run_adaptation(

@@ -104,8 +104,8 @@ def test_results_survive_json(checkpoint: Checkpoint):
 
 def test_blind_and_ceiling_judge_the_same_tasks(checkpoint: Checkpoint):
     seen = measure_ceiling(Reach(), checkpoint, TINY, task_visible=True)
-    assert seen.shape == (3,)
-    assert ((seen >= 0) & (seen <= 1)).all()
+    assert seen.success.shape == seen.score.shape == seen.returns.shape == (3,)
+    assert ((seen.success >= 0) & (seen.success <= 1)).all()
 
 
 def test_names_and_numbers_are_checked(checkpoint: Checkpoint):

@@ -1,0 +1,160 @@
+"""The cells of the adaptation grid: train, adapt, keep as JSON, never run twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import provenance
+from recipes import PRETRAINING, SETTINGS, Recipe, recipe
+
+from metarl.checkpoint import save_checkpoint
+from metarl.evaluate import (
+    BASELINES,
+    AdaptationResult,
+    Protocol,
+    evaluate_adaptation,
+    measure_ceiling,
+)
+from metarl.meta.config import MamlConfig
+from metarl.policies import read_checkpoint
+from metarl.registry import make_family, slug
+from metarl.training import train
+
+LEVELS = "baselines"  # the cell of everything that needs the pretrained policy alone
+KEPT = ("policy.", "rates.", "encoder.", "critic.")  # tensors of a checkpoint that is shipped
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where cells and runs are, and how adaptation is measured.
+
+    Args:
+        folder: Of finished cells.
+        runs: Of training runs.
+        num_tasks: K held-out tasks.
+        updates: U.
+        ship: Copy the networks of the cells that are run into this folder; None: nowhere.
+    """
+
+    folder: Path
+    runs: Path
+    num_tasks: int = 20
+    updates: int = 10
+    ship: Path | None = None
+
+    def cell(self, family: str, method: str, seed: int) -> dict[str, Any]:
+        """Read a finished cell, or run it and keep it."""
+        path = self.path(family, method, seed)
+        if path.exists():
+            return json.loads(path.read_text())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        done = (
+            self._baselines(family, seed) if method == LEVELS else self._own(family, method, seed)
+        )
+        done = {"made-by": provenance(), "family": family, "method": method, "seed": seed} | done
+        done["wall_s"] = time.perf_counter() - start
+        path.write_text(json.dumps(done, indent=1) + "\n")
+        print(f"wrote {path} after {done['wall_s']:.0f} s", flush=True)
+        if self.ship is not None:
+            ship(done, self.ship)
+        return done
+
+    def path(self, family: str, method: str, seed: int) -> Path:
+        """Where a cell is kept."""
+        return self.folder / f"{slug(family)}-{method}-s{seed}.json"
+
+    def protocol(self, family: str) -> Protocol:
+        """How adaptation is measured on a family."""
+        untrained = MamlConfig(**SETTINGS.get((family, "maml"), {}))
+        return Protocol(num_tasks=self.num_tasks, updates=self.updates, untrained=untrained)
+
+    def _train(self, family: str, how: Recipe, seed: int, start: Path | None = None) -> Path:
+        return train(
+            family, how.method, seed=seed, iterations=how.iterations, start=start, resume=True,
+            out=self.runs / f"{slug(family)}-{how.method}-s{seed}", **how.settings,
+        )  # fmt: skip
+
+    def _own(self, family: str, method: str, seed: int) -> dict[str, Any]:
+        """What a method reaches that goes on from the pretrained policy."""
+        pretrained = self._train(family, PRETRAINING[family], seed)
+        trained = self._train(family, recipe(family, method), seed, start=pretrained)
+        protocol = self.protocol(family)
+        result = evaluate_adaptation(
+            make_family(family), method, read_checkpoint(trained), protocol
+        )
+        print(f"{slug(family)}-s{seed} {result}", flush=True)
+        return {
+            "protocol": asdict(protocol),
+            "training": {p.parts[-3]: cost(p) for p in (pretrained, trained)},
+            "results": {method: result.to_json()},
+            "checkpoints": {method: str(trained)},
+        }
+
+    def _baselines(self, family: str, seed: int) -> dict[str, Any]:
+        """What the pretrained policy reaches by itself."""
+        pretrained = self._train(family, PRETRAINING[family], seed)
+        found, task_family = read_checkpoint(pretrained), make_family(family)
+        protocol = self.protocol(family)
+        results = {}
+        for name in BASELINES:
+            result = evaluate_adaptation(task_family, name, found, protocol)
+            print(f"{slug(family)}-s{seed} {result}", flush=True)
+            results[name] = result.to_json()
+        levels = {}
+        for name, visible in (("blind", False), ("ceiling", True)):
+            outcome = measure_ceiling(task_family, found, protocol, task_visible=visible)
+            levels[name] = {k: v.tolist() for k, v in outcome._asdict().items()}
+        return {
+            "protocol": asdict(protocol),
+            "training": {pretrained.parts[-3]: cost(pretrained)},
+            "results": results,
+            "levels": levels,
+            "checkpoints": {PRETRAINING[family].method: str(pretrained)},
+        }
+
+
+def cost(path: Path) -> dict[str, Any]:
+    """What training a checkpoint took, and its config."""
+    meta = read_checkpoint(path).meta
+    return {name: meta[name] for name in ("method", "steps", "seconds", "config")}
+
+
+def ship(cell: dict[str, Any], folder: Path) -> None:
+    """Keep a cell's networks, small, with the command and the result that made them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    family, seed, short = cell["family"], cell["seed"], cell["family"].split("/")[-1]
+    first = PRETRAINING[family].method
+    for method, source in cell["checkpoints"].items():
+        found = read_checkpoint(Path(source))
+        tensors = {n: t for n, t in found.tensors.items() if n.startswith(KEPT)}
+        meta = {n: v for n, v in found.meta.items() if n != "state"}
+        how = PRETRAINING[family] if method == first else recipe(family, method)
+        command = f"metarl train {family} --method {method} --seed {seed}"
+        command += f" --iterations {how.iterations} --out runs/{short}-{method}"
+        if method != first:
+            command += f" --from runs/{short}-{first}"
+        if how.settings:
+            command += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in how.settings.items())
+        result = cell["results"].get(method) or cell["results"]["fine-tune"]
+        meta |= {
+            "command": command,
+            "made-by": cell["made-by"],
+            "success-after-each-update": np.mean(result["success"], axis=1).tolist(),
+        }
+        save_checkpoint(folder / f"{short}-{method}.safetensors", tensors, meta)
+
+
+def results_by_name(cells: Sequence[dict[str, Any]]) -> dict[str, list[AdaptationResult]]:
+    """Gather the results of several seeds under the name of what adapted."""
+    found: dict[str, list[AdaptationResult]] = {}
+    for cell in cells:
+        for name, saved in cell["results"].items():
+            found.setdefault(name, []).append(AdaptationResult.from_json(saved))
+    return found
