@@ -142,9 +142,11 @@ class Adapt:
     seed: int = 0
     """of tasks, worlds and noise"""
     strategy: str = "fine-tune"
-    """scratch, fine-tune, frozen-trunk or small-rate"""
+    """scratch, fine-tune, frozen-trunk or small-rate; what was meta-trained has its own way"""
     split: SplitName = "test"
     """where the tasks come from"""
+    film: Path | None = None
+    """an MP4 of the first task before and after adaptation, side by side"""
 
     def run(self) -> int:
         """Run the command."""

@@ -8,31 +8,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as imageio
 import numpy as np
 import torch
 
 from metarl.adaptation import State
-from metarl.checkpoint import Checkpoint, load_checkpoint
+from metarl.checkpoint import load_checkpoint
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import CheckpointError
 from metarl.evaluate import (
     AdaptationResult,
     Protocol,
     evaluate_adaptation,
-    held_out_tasks,
-    start_adaptation,
     summarise,
 )
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
 from metarl.registry import family_class, make_family
 from metarl.report import Curve, Report, bars_png, curves_png
-from metarl.sim.captions import side_by_side_frames
-from metarl.sim.film import episode_frames, film_renderer
-from metarl.sim.mp4 import write_film
-from metarl.sim.worlds import Worlds
-from metarl.types import take
+from metarl.report.adaptation_film import film_adaptation
 
 FAMILIES = ("kitchen/season", "kitchen/heat")
 SCENE = "kitchen/ingredients"
@@ -105,7 +98,7 @@ def _show_family(family: str, report: Report, out: Path) -> Path:
     path = out / "films" / f"{slug}.mp4"
     say(f"{family}: filming a held-out task before and after adaptation")
     source, keep = stages[-1]
-    film_adaptation(family, METHODS[-1], source, keep, path)
+    film_adaptation(make_family(family), METHODS[-1], source, PROTOCOL, keep, path)
     report.film(
         f"{family}: before and after",
         path,
@@ -159,44 +152,6 @@ def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]
     for row in rows:
         table.add_row(*(str(x) for x in row))
     make_console().print(table)
-
-
-def film_adaptation(
-    family: str, method: str, checkpoint: Checkpoint, keep: list[State], path: Path
-) -> Path:
-    """Film the first held-out task before the first and after the last update, side by side.
-
-    Args:
-        family: Name of the family.
-        method: What adapted.
-        checkpoint: What it started from.
-        keep: The adaptation's state after each update.
-        path: The MP4 to write.
-    """
-    sides = []
-    adaptation = start_adaptation(make_family(family), method, checkpoint, PROTOCOL)
-    for state in (keep[0], keep[-1]):
-        worlds = Worlds(make_family(family), 1, seed=PROTOCOL.seed)
-        worlds.assign(take(held_out_tasks(worlds.family, PROTOCOL), slice(0, 1)))
-        with film_renderer(worlds, width=400, height=304) as renderer:
-            act = adaptation.act_in(worlds, 0, state)
-            caption = _outcome_caption(worlds)
-            sides.append(list(episode_frames(worlds, act, renderer, caption=caption)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    labels = ("before adaptation", f"after {len(keep) - 1} updates")
-    frames = list(side_by_side_frames(sides[0], sides[1], labels))
-    imageio.imwrite(path.with_suffix(".png"), frames[-1])
-    return write_film(path, frames, fps=1.0 / worlds.family.control_dt_s)
-
-
-def _outcome_caption(worlds: Worlds) -> Callable[[int, Any], str]:
-    def caption(done: int, step: Any) -> str:
-        if step is None:
-            return ""
-        outcome = ("success" if step.success[0] else "failure") if worlds.done[0] else ""
-        return f"{done * worlds.family.control_dt_s:.1f} s  {outcome}"
-
-    return caption
 
 
 def _show_head_swap(report: Report) -> None:

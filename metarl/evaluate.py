@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +20,7 @@ from metarl.meta.maml import with_rates
 from metarl.methods import adaptation_of, get_method, method_names
 from metarl.nn.functional import parameters_of
 from metarl.nn.policy import GaussianPolicy
-from metarl.policies import load_policy_for, read_checkpoint
-from metarl.registry import make_family
+from metarl.policies import load_policy_for
 from metarl.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
 from metarl.statistics import Estimate, estimate
@@ -333,36 +331,13 @@ def measure_ceiling(
     return _outcome(episodes)
 
 
-def run_adaptation(
-    checkpoint: Path,
-    family: str,
-    *,
-    updates: int,
-    episodes: int,
-    num_tasks: int,
-    seed: int,
-    strategy: str,
-    split: Split,
-    progress: Progress | None = None,
-) -> AdaptationResult:
-    """Adapt a checkpoint to held-out tasks, as `metarl adapt` does.
+def choose_method(checkpoint: Checkpoint, strategy: str) -> str:
+    """Choose how a checkpoint adapts: by the method that trained it, if that has a way of its
+    own and nothing else is asked for, else by a transfer strategy.
 
     Args:
-        checkpoint: A checkpoint file or a run folder.
-        family: Name of the family.
-        updates: U.
-        episodes: B.
-        num_tasks: K.
-        seed: Of tasks, worlds and noise.
-        strategy: A transfer strategy; ``fine-tune`` uses the checkpoint's own inner loop
-            if its method has one.
-        split: Where the tasks come from.
-        progress: Called with (updates done, updates in all).
+        checkpoint: The checkpoint.
+        strategy: What is asked for; ``fine-tune`` asks for nothing else.
     """
-    found = read_checkpoint(checkpoint)
-    own = strategy == "fine-tune" and adaptation_of(found.meta) is not None
-    method = found.meta["method"] if own else strategy
-    protocol = Protocol(
-        num_tasks=num_tasks, episodes=episodes, updates=updates, seed=seed, split=split
-    )
-    return evaluate_adaptation(make_family(family), method, found, protocol, progress=progress)
+    own = strategy == "fine-tune" and adaptation_of(checkpoint.meta) is not None
+    return checkpoint.meta["method"] if own else strategy

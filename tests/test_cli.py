@@ -322,8 +322,11 @@ def test_train_takes_the_fields_of_a_config_and_adapt_what_it_wrote(tmp_path):
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (config["num_tasks"], config["hidden"]) == (2, [8])
     options = ("--updates", "2", "--episodes", "2", "--num-tasks", "2")
-    done = metarl("adapt", tmp_path / "run", TOY, *options)
+    film = tmp_path / "film.mp4"
+    done = metarl("adapt", tmp_path / "run", TOY, *options, "--film", film)
     assert done.returncode == 0, done.stderr
+    assert f"wrote {film}" in done.stdout
+    assert film.stat().st_size > 0
     assert done.stdout.startswith("maml on toy/reach, success after each update  0: ")
     assert "2: " in done.stdout
 

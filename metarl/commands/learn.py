@@ -7,7 +7,7 @@ from pathlib import Path
 from metarl.commands.output import progress_bar, say
 from metarl.errors import CheckpointError, UnknownNameError
 from metarl.methods import method_names
-from metarl.registry import family_class, slug
+from metarl.registry import family_class, make_family, slug
 from metarl.types import Split
 
 
@@ -73,8 +73,11 @@ def adapt(
     seed: int,
     strategy: str,
     split: Split,
+    film: Path | None = None,
 ) -> int:
     """Adapt a trained policy to tasks it has not seen, and print how well it then does.
+
+    With ``film``, the first task is filmed before and after.
 
     Returns:
         The exit status.
@@ -87,19 +90,21 @@ def adapt(
     family_class(family)
     if not checkpoint.exists():
         raise CheckpointError(f"no checkpoint {checkpoint}; expected a file or a run folder")
-    from metarl.evaluate import run_adaptation
+    from metarl.adaptation import State
+    from metarl.evaluate import Protocol, choose_method, evaluate_adaptation
+    from metarl.policies import read_checkpoint
 
+    found = read_checkpoint(checkpoint)
+    method = choose_method(found, strategy)
+    protocol = Protocol(
+        num_tasks=num_tasks, episodes=episodes, updates=updates, seed=seed, split=split
+    )
+    made, keep = make_family(family), list[State]()
     with progress_bar("adapting") as progress:
-        result = run_adaptation(
-            checkpoint,
-            family,
-            updates=updates,
-            episodes=episodes,
-            num_tasks=num_tasks,
-            seed=seed,
-            strategy=strategy,
-            split=split,
-            progress=progress,
-        )
+        result = evaluate_adaptation(made, method, found, protocol, progress=progress, keep=keep)
     say(str(result))
+    if film is not None:
+        from metarl.report.adaptation_film import film_adaptation
+
+        say(f"wrote {film_adaptation(made, method, found, protocol, keep, film)}")
     return 0

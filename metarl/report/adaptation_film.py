@@ -1,0 +1,70 @@
+"""The same held-out task before and after adaptation, side by side on film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+
+from metarl.adaptation import State
+from metarl.checkpoint import Checkpoint
+from metarl.evaluate import Protocol, held_out_tasks, start_adaptation
+from metarl.family import TaskFamily
+from metarl.sim.captions import side_by_side_frames
+from metarl.sim.film import episode_frames, film_renderer
+from metarl.sim.mp4 import write_film
+from metarl.sim.worlds import Worlds
+from metarl.types import take
+
+WIDTH, HEIGHT = 400, 304
+
+
+def film_adaptation(
+    family: TaskFamily[Any],
+    method: str,
+    checkpoint: Checkpoint,
+    protocol: Protocol,
+    states: Sequence[State],
+    path: Path,
+    *,
+    task: int = 0,
+) -> Path:
+    """Film a task before the first and after the last update; the last frame becomes a PNG.
+
+    Args:
+        family: The family.
+        method: What adapted.
+        checkpoint: What it started from.
+        protocol: Where the tasks come from.
+        states: The adaptation's state after each update, as `evaluate_adaptation` keeps them.
+        path: The MP4 to write.
+        task: Which of the protocol's tasks.
+    Raises:
+        RenderError: If nothing can be drawn or written.
+    """
+    adaptation = start_adaptation(family, method, checkpoint, protocol)
+    one = take(held_out_tasks(family, protocol), slice(task, task + 1))
+    sides = []
+    for state in (states[0], states[-1]):
+        worlds = Worlds(family, 1, seed=protocol.seed)
+        worlds.assign(one)
+        with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
+            act = adaptation.act_in(worlds, task, state)
+            sides.append(list(episode_frames(worlds, act, renderer, caption=_outcome(worlds))))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = ("before adaptation", f"after {len(states) - 1} updates")
+    frames = list(side_by_side_frames(sides[0], sides[1], labels))
+    imageio.imwrite(path.with_suffix(".png"), frames[-1])
+    return write_film(path, frames, fps=1.0 / family.control_dt_s)
+
+
+def _outcome(worlds: Worlds) -> Callable[[int, Any], str]:
+    def caption(done: int, step: Any) -> str:
+        if step is None:
+            return ""
+        outcome = ("success" if step.success[0] else "failure") if worlds.done[0] else ""
+        return f"{done * worlds.family.control_dt_s:.1f} s  {outcome}"
+
+    return caption
