@@ -15,7 +15,6 @@ from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
 from metarl.meta.config import MamlConfig
-from metarl.meta.inner import initial_rates
 from metarl.meta.maml import with_rates
 from metarl.methods import adaptation_of, get_method, method_names
 from metarl.nn.functional import parameters_of
@@ -269,10 +268,7 @@ def _by_untrained_inner_loop(
 ) -> Adaptation:
     inner = protocol.untrained
     _explore(policy, protocol.log_std if inner.log_std is None else inner.log_std)
-    rates = initial_rates(
-        parameters_of(policy), inner.inner_updates, inner.inner_rate, inner.context_rate,
-        worlds.spec.hidden, inner.context_decay,
-    )  # fmt: skip
+    rates = inner.rates(parameters_of(policy), worlds.spec.hidden)
     return with_rates(
         worlds, policy, rates, inner,
         num_tasks=protocol.num_tasks, updates=protocol.updates, generator=generator,

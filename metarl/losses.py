@@ -35,6 +35,21 @@ def gaussian_entropy(log_std: Tensor) -> Tensor:
     return (log_std + 0.5 * (1.0 + _LOG_2PI)).sum(-1)
 
 
+def gaussian_kl(mean: Tensor, log_std: Tensor, to_mean: Tensor, to_log_std: Tensor) -> Tensor:
+    """Compute the KL divergence [nat] of one diagonal Gaussian from another.
+
+    Args:
+        mean: Of the first, which the expectation is taken over, shape (..., A).
+        log_std: Its log standard deviation, any shape that broadcasts to (..., A).
+        to_mean: Of the second, shape (..., A).
+        to_log_std: Likewise.
+    Returns:
+        KL(first || second), shape (...).
+    """
+    spread = torch.exp(2.0 * log_std) + (mean - to_mean).square()
+    return (to_log_std - log_std + 0.5 * (spread * torch.exp(-2.0 * to_log_std) - 1.0)).sum(-1)
+
+
 def gae(rewards: Array, values: Array, ends: Array, gamma: float, lam: float) -> Array:
     """Estimate advantages; with zero values and lam = 1 these are discounted returns.
 

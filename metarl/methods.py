@@ -21,6 +21,11 @@ _BUILT_IN = {
     "ppo": "metarl.rl.ppo:METHOD",
     "dagger": "metarl.rl.dagger:METHOD",
     "maml": "metarl.meta.maml:MAML",
+    "maml-trpo": "metarl.meta.trust_region:METHOD",
+    "promp": "metarl.meta.promp:METHOD",
+    "reptile": "metarl.meta.reptile:METHOD",
+    "meta-sgd": "metarl.meta.meta_sgd:METHOD",
+    "anil": "metarl.meta.anil:METHOD",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -89,7 +90,54 @@ class _Ledger:
         self.alive = alive & ~done
 
 
-@torch.no_grad()
+class Actor(Protocol):
+    """What acts in N worlds, step by step, and may remember what came of it."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it acts."""
+
+    def act(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Map observations (N, D) to mean and log standard deviation, (N, A) each.
+
+        The log standard deviation is the same at every step of an episode.
+        """
+
+    def see(self, action: Tensor, step: Step, alive: np.ndarray) -> None:
+        """Take note of a step.
+
+        Args:
+            action: As sampled, shape (N, A).
+            step: What it led to; where an episode ended, its last observation.
+            alive: Where the step counts, shape (N,), bool.
+        """
+
+
+class Memoryless:
+    """Acts by a policy whose parameters are given, and remembers nothing.
+
+    Args:
+        policy: Maps observations to mean and log standard deviation.
+        params: Its parameters, each (K, ...), or (...) if all tasks share them.
+        num_tasks: K.
+    """
+
+    def __init__(self, policy: nn.Module, params: Mapping[str, Tensor], num_tasks: int):
+        self.policy, self.params, self.num_tasks = policy, params, num_tasks
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.params.values())).device
+
+    def act(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        by_task = obs.unflatten(0, (self.num_tasks, -1))
+        mean, log_std = apply(self.policy, self.params, by_task)
+        return mean.flatten(0, 1), log_std.repeat_interleave(by_task.shape[1], 0)
+
+    def see(self, action: Tensor, step: Step, alive: np.ndarray) -> None:
+        pass
+
+
 def collect(
     worlds: Worlds,
     policy: nn.Module,
@@ -100,7 +148,7 @@ def collect(
     deterministic: bool = False,
     offset: Tensor | None = None,
 ) -> Trajectories:
-    """Run one episode in every world, all in lockstep.
+    """Run one episode in every world, all in lockstep, by a policy without memory.
 
     Args:
         worlds: N = K * B worlds; those of task k are rows k*B ... k*B + B - 1. All are reset.
@@ -116,10 +164,40 @@ def collect(
     Raises:
         ShapeError: If N is not a multiple of K, or the policy gives numbers that are not finite.
     """
+    return play(
+        worlds, Memoryless(policy, params, num_tasks), num_tasks=num_tasks,
+        generator=generator, deterministic=deterministic, offset=offset,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def play(
+    worlds: Worlds,
+    actor: Actor,
+    *,
+    num_tasks: int,
+    generator: torch.Generator,
+    deterministic: bool = False,
+    offset: Tensor | None = None,
+) -> Trajectories:
+    """Run one episode in every world, all in lockstep, by anything that acts.
+
+    Args:
+        worlds: As for `collect`.
+        actor: What acts; a memory that it has is carried on from what it did before.
+        num_tasks: K.
+        generator: Draws the actions' noise.
+        deterministic: Act with the mean.
+        offset: As for `collect`.
+    Returns:
+        The episodes; T is the longest one's length.
+    Raises:
+        ShapeError: As for `collect`.
+    """
     start_s = time.perf_counter()
     if num_tasks < 1 or worlds.num_worlds % num_tasks:
         raise ShapeError(f"{worlds.num_worlds} worlds cannot be shared by {num_tasks} tasks")
-    device = next(iter(params.values())).device
+    device = actor.device
     spec, n = worlds.spec, worlds.num_worlds
     shape = (spec.horizon, n, spec.action_dim)
     noise = torch.zeros(shape)
@@ -137,11 +215,10 @@ def collect(
         obs_all[t] = torch.from_numpy(obs)
         if offset is not None:
             obs_all[t, :, spec.obs_dim - spec.task_dim :] += offset
-        mean, log_std = apply(policy, params, obs_all[t].unflatten(0, (num_tasks, -1)))
-        log_std = log_std.repeat_interleave(n // num_tasks, 0)  # (N, A)
-        mean_all[t] = mean.flatten(0, 1)
+        mean_all[t], log_std = actor.act(obs_all[t])
         action_all[t] = mean_all[t] + log_std.exp() * noise[t]
         step = worlds.step(action_all[t].cpu().numpy())
+        actor.see(action_all[t], step, ledger.alive)
         ledger.write(t, step)
         obs, t = step.obs, t + 1
         if worlds.done.any() and ledger.alive.any():

@@ -5,11 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from problem import A, K, M, assert_finite_differences, make_problem, on_meta
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
+from metarl.errors import ConfigError
 from metarl.losses import gaussian_entropy
 from metarl.meta import learn2learn_backend
+from metarl.meta import outer as outer_module
 from metarl.meta.baseline import features, fit_values, make_batch
 from metarl.meta.config import MamlConfig
 from metarl.meta.inner import (
@@ -17,7 +20,6 @@ from metarl.meta.inner import (
     Guesses,
     adapted,
     initial_rates,
-    log_prob_of,
     policy_gradient,
     rate_at,
 )
@@ -29,7 +31,6 @@ from metarl.rollout import collect
 from metarl.sim.worlds import Worlds
 from metarl.types import repeat
 
-K, M, D, A = 3, 20, 5, 2
 TINY = MamlConfig(
     num_tasks=2, episodes=2, inner_updates=2, outer_epochs=2, iterations=4, hidden=(8,)
 )
@@ -39,45 +40,83 @@ class Short(Reach):
     horizon = 8
 
 
-def make_problem(num_updates, dtype=torch.float64):
-    g = torch.Generator().manual_seed(0)
-    policy = GaussianPolicy(D, A, 2, g, hidden=(6,)).to(dtype)
-    with torch.no_grad():
-        policy.head.weight.mul_(50.0)  # the first head is nearly 0, which hides mistakes
-    params = parameters_of(policy)
-    batches = []
-    for _ in range(num_updates + 1):
-        obs = torch.randn(K, M, D, generator=g, dtype=dtype)
-        with torch.no_grad():
-            mean, log_std = apply(policy, params, obs)
-            noise = torch.randn(mean.shape, generator=g, dtype=dtype)
-            action = mean + log_std[:, None].exp() * noise
-            # another policy than this acted, so that no ratio is 1
-            old = log_prob_of((mean + 0.05, log_std), action)
-        advantage = torch.randn(K, M, generator=g, dtype=dtype)
-        mask = (torch.rand(K, M, generator=g) < 0.8).to(dtype)
-        batches.append(Batch(obs, action, old, advantage, mask))
-    rates = initial_rates(params, num_updates, 0.1)
-    return policy, params, rates, batches
-
-
 # Gradients ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("first_order", [False, True])
-@pytest.mark.parametrize("num_updates", [1, 2])
-def test_meta_gradient_equals_learn2learns(num_updates, first_order):
+@pytest.mark.parametrize(
+    ("learner", "num_updates"), [("maml", 1), ("maml", 2), ("anil", 1), ("anil", 2), ("sgd", 1)]
+)
+def test_meta_gradient_equals_learn2learns(learner, num_updates, first_order):
     pytest.importorskip("learn2learn")
-    problem = make_problem(num_updates, torch.float32)
-    scales = torch.tensor([0.1, 1.0, 3.0])[:K]
-    problem = (*problem[:3], [b._replace(scale=scales) for b in problem[3]])
+    policy, params, rates, batches = make_problem(num_updates)
+    if learner == "anil":
+        rates = {name: rate for name, rate in rates.items() if name.startswith("head.")}
+    if learner == "sgd":
+        g = torch.Generator().manual_seed(1)
+        for rate in rates.values():  # no two alike
+            rate.mul_(torch.rand(rate.shape, generator=g)).requires_grad_()
+    scale = torch.tensor([0.1, 1.0, 3.0])[:K]
+    problem = policy, params, rates, [b._replace(scale=scale) for b in batches]
     outer = Outer(entropy=0.01, first_order=first_order, multi_step=True, weigh_tasks=True)
-    loss, ours, _ = outer_gradients(*problem, outer)
-    their_loss, theirs, _ = learn2learn_backend.outer_gradients(*problem, outer)
-    torch.testing.assert_close(loss, their_loss, rtol=0, atol=1e-5)
+    loss, ours, of_rates = outer_gradients(*problem, outer)
+    their_loss, theirs, their_rates = learn2learn_backend.outer_gradients(*problem, outer)
+    torch.testing.assert_close(loss, their_loss, rtol=0, atol=1e-12)
+    assert of_rates.keys() == their_rates.keys() == (rates.keys() if learner == "sgd" else set())
+    for mine, other in ((ours, theirs), (of_rates, their_rates)):
+        for name in mine:
+            torch.testing.assert_close(mine[name], other[name], rtol=0, atol=1e-12, msg=name)
     assert max(g.abs().max() for g in ours.values()) > 1e-2
+
+
+def test_meta_gradient_equals_learn2learns_in_single_precision():
+    pytest.importorskip("learn2learn")
+    problem = make_problem(2, torch.float32)
+    loss, ours, _ = outer_gradients(*problem, Outer())
+    their_loss, theirs, _ = learn2learn_backend.outer_gradients(*problem, Outer())
+    torch.testing.assert_close(loss, their_loss, rtol=0, atol=1e-5)
     for name in ours:
         torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-5, msg=name)
+
+
+def test_learn2learn_refuses_rates_that_it_does_not_have():
+    pytest.importorskip("learn2learn")
+    policy, params, rates, batches = make_problem(2)
+    rates["context"][0] = 0.3
+    with pytest.raises(ConfigError, match="one inner rate"):
+        learn2learn_backend.outer_gradients(policy, params, rates, batches, Outer())
+    for rate in rates.values():
+        rate.requires_grad_()
+    with pytest.raises(ConfigError, match="Meta-SGD has one rate an element"):
+        learn2learn_backend.outer_gradients(policy, params, rates, batches, Outer())
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_tasks_may_be_differentiated_in_groups(size, monkeypatch):
+    policy, params, rates, batches = make_problem(2)
+    for rate in rates.values():
+        rate.requires_grad_()
+    g = torch.Generator().manual_seed(2)
+    value, offset = (torch.randn(K, 4, 2, generator=g, dtype=torch.float64) for _ in range(2))
+    gain = torch.randn(K, 4, generator=g, dtype=torch.float64)
+    guesses = Guesses(value, offset, gain, torch.ones(2), torch.full((K, 1), 0.5))
+    scale = torch.tensor([0.1, 1.0, 3.0], dtype=torch.float64)
+    batches = [b._replace(scale=scale, guesses=guesses, merit=b.advantage**2) for b in batches]
+    outer = Outer(entropy=0.01, multi_step=True, weigh_tasks=True, inner_clip=0.5)
+    whole = outer_gradients(policy, params, rates, batches, outer)
+    seen = []
+    monkeypatch.setattr(outer_module, "SAMPLES_AT_ONCE", size * M)
+    monkeypatch.setattr(
+        outer_module,
+        "outer_loss",
+        lambda *args: seen.append(len(args[3][0].obs)) or outer_loss(*args),
+    )
+    parts = outer_gradients(policy, params, rates, batches, outer)
+    assert seen == {1: [1, 1, 1], 2: [2, 1]}[size]
+    torch.testing.assert_close(parts[0], whole[0])
+    for a, b in zip(parts[1:], whole[1:]):
+        for name in a:
+            torch.testing.assert_close(a[name], b[name], msg=name)
 
 
 @pytest.mark.parametrize("inner_clip", [None, 0.05])
@@ -89,17 +128,12 @@ def test_meta_gradient_equals_finite_differences(num_updates, inner_clip):
     # a clip that never binds: its kink has no derivative
     outer = Outer(clip=100.0, entropy=0.01, multi_step=True, inner_clip=inner_clip)
     _, of_params, of_rates = outer_gradients(policy, params, rates, batches, outer)
-    for tensors, gradients in ((params, of_params), (rates, of_rates)):
-        for name, tensor in tensors.items():
-            flat = tensor.detach().reshape(-1)  # shares memory: moved in place below
-            for i in range(0, len(flat), max(1, len(flat) // 4)):
-                value, losses = flat[i].item(), []
-                for sign in (1.0, -1.0):
-                    flat[i] = value + sign * 1e-5
-                    losses.append(outer_loss(policy, params, rates, batches, outer).item())
-                flat[i] = value
-                numeric = (losses[0] - losses[1]) / 2e-5
-                assert gradients[name].reshape(-1)[i].item() == pytest.approx(numeric, abs=1e-6)
+
+    def loss():
+        return outer_loss(policy, params, rates, batches, outer)
+
+    assert_finite_differences(loss, params, of_params)
+    assert_finite_differences(loss, rates, of_rates)
 
 
 def test_tasks_weigh_by_what_is_left_to_gain():
@@ -194,20 +228,6 @@ def test_outer_rates_fall_to_nothing_over_the_annealed_share():
     for _ in range(4):
         constant.iterate()
     assert constant.optimizer.param_groups[0]["lr"] == 0.1
-
-
-def on_meta(policy):
-    """Make a problem on device meta, the policy's parameters too; call it under the mode."""
-    for module in policy.modules():
-        for name, p in list(module._parameters.items()):
-            module._parameters[name] = torch.nn.Parameter(torch.empty(p.shape, device="meta"))
-    params = parameters_of(policy)
-    shapes = [(K, M, D), (K, M, A), (K, M), (K, M), (K, M)]
-    batches = [Batch(*(torch.empty(s, device="meta") for s in shapes)) for _ in range(3)]
-    rates = initial_rates(params, 2, 0.1)
-    for rate in rates.values():
-        rate.requires_grad_()
-    return policy, params, rates, batches
 
 
 def test_every_tensor_of_an_update_lives_on_the_parameters_device():

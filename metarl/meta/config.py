@@ -1,16 +1,22 @@
-"""Everything that decides what a MAML run computes."""
+"""Everything that decides what a run of MAML or its kin computes."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from torch import Tensor
 
 from metarl.errors import require
 from metarl.meta.explore import ContextNoise
+from metarl.meta.inner import initial_rates
 from metarl.meta.outer import Outer
+from metarl.nn.functional import Params
 
 BACKENDS = ("torch", "learn2learn")
+ADAPTED = {"all": "", "head": "head."}  # what the inner loop adapts: how the names begin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +27,8 @@ class MamlConfig:
         num_tasks: K, train tasks an iteration.
         episodes: B, episodes of each task before each inner update and after the last.
         inner_updates: U.
+        adapts: What the inner loop changes: all parameters, or the head's alone; the trunk, the
+            task context and the actions' standard deviation are then the same in every task.
         inner_rate: First value of every inner rate.
         context_rate: That of the task context, where it stands for hidden fields; None: as the
             others.
@@ -58,6 +66,7 @@ class MamlConfig:
     num_tasks: int = 20
     episodes: int = 10
     inner_updates: int = 5
+    adapts: Literal["all", "head"] = "all"
     inner_rate: float = 1e-3
     context_rate: float | None = 1.2
     context_decay: float = 0.6
@@ -110,12 +119,34 @@ class MamlConfig:
         require(bound is None or bound > 0.0, "inner_clip", bound, "a number > 0 or None")
         std = self.context_std
         require(std is None or std > 0.0, "context_std", std, "a number > 0 or None")
-        ours = (self.context_rate, bound, std, self.outer_gamma)
-        plain = not self.learn_rates and all(one is None for one in ours)
+        require(self.adapts in ADAPTED, "adapts", self.adapts, " or ".join(ADAPTED))
+        whole = self.adapts == "all"
+        require(whole or std is None, "context_std", std, "None: the head alone adapts")
         require(
-            self.backend == "torch" or plain, "backend", self.backend,
-            "torch, or learn_rates=False and context_rate, inner_clip, context_std and outer_gamma"
-            " None: learn2learn has one fixed rate",
+            self.backend == "torch" or self._is_learn2learns(), "backend", self.backend,
+            "torch, or inner_clip, context_std and outer_gamma None, and either learn_rates=False"
+            " and context_rate=None (its MAML has one fixed rate) or, where all adapts,"
+            " inner_updates=1 (its Meta-SGD has one rate an element)",
+        )  # fmt: skip
+
+    def _is_learn2learns(self) -> bool:
+        """Whether learn2learn has a learner that does the same."""
+        ours = (self.inner_clip, self.context_std, self.outer_gamma)
+        one_rate = not self.learn_rates and self.context_rate is None
+        meta_sgd = self.learn_rates and self.inner_updates == 1 and self.adapts == "all"
+        return (one_rate or meta_sgd) and all(one is None for one in ours)
+
+    def rates(self, params: Mapping[str, Tensor], hidden: tuple[bool, ...]) -> Params:
+        """Make the first inner rates of the parameters that adapt, each (U, ...).
+
+        Args:
+            params: All parameters, each (...).
+            hidden: Which columns of the task context are hidden.
+        """
+        start = ADAPTED[self.adapts]
+        return initial_rates(
+            {name: p for name, p in params.items() if name.startswith(start)},
+            self.inner_updates, self.inner_rate, self.context_rate, hidden, self.context_decay,
         )  # fmt: skip
 
     def noise(self, hidden: tuple[bool, ...]) -> ContextNoise | None:
@@ -135,3 +166,19 @@ class MamlConfig:
             inner_clip=self.inner_clip,
             weigh_tasks=self.weigh_tasks,
         )
+
+
+def require_default(config: Any, names: tuple[str, ...], why: str) -> None:
+    """Check that nobody has set the fields of a config that play no part in its method.
+
+    Args:
+        config: A dataclass.
+        names: The fields.
+        why: Why they play none.
+    Raises:
+        ConfigError: If one is not at its default.
+    """
+    defaults = {f.name: f.default for f in dataclasses.fields(config)}
+    for name in names:
+        value = getattr(config, name)
+        require(value == defaults[name], name, value, f"{defaults[name]!r}, its default: {why}")

@@ -40,6 +40,11 @@ class Guesses(NamedTuple):
         log_ratio = 0.5 * ((self.offset / std).square() - new.square()).sum(-1)
         return -self.std[:, 0] * (log_ratio.exp() * self.gain).mean(-1)
 
+    def tasks(self, rows: slice) -> Guesses:
+        """Pick some of the K tasks."""
+        value, offset, gain, std = (x[rows] for x in (self.value, self.offset, self.gain, self.std))
+        return Guesses(value, offset, gain, self.hidden, std)
+
 
 class Batch(NamedTuple):
     """What a policy update needs of K tasks, M samples each.
@@ -54,6 +59,8 @@ class Batch(NamedTuple):
         scale: Standard deviation of each task's advantages before they were normalised, (K,);
             None: not known.
         merit: The advantage by which an outer loss judges, as `advantage`; None: by that one.
+        mean: Mean action of the policy that acted, shape (K, M, A); None: not kept.
+        log_std: Its log standard deviation, shape (K, A); None: not kept.
     """
 
     obs: Tensor
@@ -64,6 +71,14 @@ class Batch(NamedTuple):
     guesses: Guesses | None = None
     scale: Tensor | None = None
     merit: Tensor | None = None
+    mean: Tensor | None = None
+    log_std: Tensor | None = None
+
+    def tasks(self, rows: slice) -> Batch:
+        """Pick some of the K tasks."""
+        of_each = {name: x[rows] for name, x in self._asdict().items() if isinstance(x, Tensor)}
+        guesses = None if self.guesses is None else self.guesses.tasks(rows)
+        return Batch(**of_each, guesses=guesses)
 
     def of_task(self, k: int) -> Batch:
         """Pick one task, without its axis: fields (M, ...), those with a default left out."""
@@ -106,7 +121,8 @@ def initial_rates(
         params: The parameters, each (...).
         num_updates: U.
         rate: Their value.
-        context_rate: That of the parameter ``context``; None: as the others.
+        context_rate: That of the parameter ``context``, if that is among them; None: as the
+            others.
         hidden: Which of the context's elements stand for hidden fields; the rates of the
             others, which a policy sees, are then 0. None: all.
         context_decay: Factor from one update's context rate to the next one's: far at first,
@@ -115,7 +131,7 @@ def initial_rates(
         By name, each (U, ...).
     """
     rates = {name: p.detach().new_full((num_updates, *p.shape), rate) for name, p in params.items()}
-    if context_rate is not None:
+    if context_rate is not None and "context" in rates:
         decay = context_decay ** torch.arange(num_updates, dtype=rates["context"].dtype)
         rates["context"][:] = (context_rate * decay)[:, None]
         if hidden is not None:
@@ -145,7 +161,8 @@ def adapt(
     Args:
         params: Parameters that require gradients, each (K, ...).
         batch: What the step learns from.
-        rates: Inner rates by name, each (U, ...) with (...) a scalar or the parameter's shape.
+        rates: Inner rates by name, each (U, ...) with (...) a scalar or the parameter's shape;
+            parameters without one stay.
         loss: Gives each task's loss, (K,).
         update: Which row of the rates, counted from 0; the last row serves later updates.
         first_order: Take the gradient for a constant, so that the result is differentiable
@@ -153,22 +170,23 @@ def adapt(
         clip: Bound c of every element of the gradient, applied smoothly as c tanh(g / c):
             how far a step goes then depends less on how noisy few episodes are. None: no bound.
     Returns:
-        The adapted parameters, each (K, ...).
+        All parameters, adapted where there is a rate, each (K, ...).
     Source: Finn et al. 2017, arXiv:1703.03400; rates per element: Li et al. 2017,
         arXiv:1707.09835; per update: Antoniou et al. 2018, arXiv:1810.09502.
     Deviation: The smooth bound is ours.
     """
+    now = rate_at(rates, update)
     gradients = torch.autograd.grad(
         loss(params, batch).sum(),
-        list(params.values()),
+        [params[name] for name in now],
         create_graph=not first_order,
         allow_unused=True,
         materialize_grads=True,
     )
     if clip is not None:
         gradients = tuple(clip * torch.tanh(g / clip) for g in gradients)
-    now = rate_at(rates, update)
-    return {name: p - now[name] * g for (name, p), g in zip(params.items(), gradients)}
+    steps = {name: rate * g for (name, rate), g in zip(now.items(), gradients)}
+    return {name: p - steps[name] if name in steps else p for name, p in params.items()}
 
 
 def adapted(

@@ -16,10 +16,10 @@ from metarl.family import TaskFamily
 from metarl.meta.baseline import make_batch
 from metarl.meta.config import MamlConfig
 from metarl.meta.explore import Exploration, explore
-from metarl.meta.inner import Batch, adapted, initial_rates, policy_gradient
+from metarl.meta.inner import Batch, adapted, policy_gradient
 from metarl.meta.inner_loop import adapt_policy
 from metarl.meta.outer import Backend, outer_gradients
-from metarl.methods import Method
+from metarl.methods import Method, get_method
 from metarl.nn.functional import Params, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy, start_policy
 from metarl.policies import load_policy_for, load_rates
@@ -65,19 +65,28 @@ class MamlTrainer:
             hidden=config.hidden, initial=initial, log_std=config.log_std,
         ).to(config.device)  # fmt: skip
         self.params = parameters_of(self.policy)
-        self.rates = initial_rates(
-            self.params, config.inner_updates, config.inner_rate, config.context_rate,
-            self.worlds.spec.hidden, config.context_decay,
-        )  # fmt: skip
-        groups: list[dict[str, Any]] = [{"params": list(self.params.values())}]
-        if config.learn_rates:
-            for rate in self.rates.values():
-                rate.requires_grad_()
-            groups.append({"params": list(self.rates.values()), "lr": config.rates_rate})
-        self.optimizer = torch.optim.Adam(groups, lr=config.outer_rate)
+        self.rates = config.rates(self.params, self.worlds.spec.hidden)
+        for rate in self.rates.values():
+            rate.requires_grad_(config.learn_rates)
+        self.optimizer = self._optimizer()
         self.inner_loss = policy_gradient(self.policy)
-        self.gradients = _backend(config.backend)
+        self.outer, self.gradients = config.outer, self._backend()
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Make what moves the parameters (its first group) and the inner rates (its second)."""
+        groups: list[dict[str, Any]] = [{"params": list(self.params.values())}]
+        if self.config.learn_rates:
+            groups.append({"params": list(self.rates.values()), "lr": self.config.rates_rate})
+        return torch.optim.Adam(groups, lr=self.config.outer_rate)
+
+    def _backend(self) -> Backend:
+        """Choose what computes the meta-gradient."""
+        if self.config.backend == "torch":
+            return outer_gradients
+        from metarl.meta.learn2learn_backend import outer_gradients as by_learn2learn
+
+        return by_learn2learn
 
     # One iteration ----------------------------------------------------------------------
 
@@ -96,17 +105,14 @@ class MamlTrainer:
         self.worlds.assign(repeat(tasks, self.config.episodes))
         batches, episodes = self._explore()
         collected_s = time.perf_counter()
-        self._anneal()
-        for _ in range(self.config.outer_epochs):
-            loss, norm = self._update(batches)
+        learned = self._learn(batches)
         end_s = time.perf_counter()
         self.iteration += 1
         self.num_steps += sum(e.num_steps for e in episodes)
         self.seconds += end_s - start_s
         return {
             **_outcomes(episodes),
-            "loss": loss,
-            "grad_norm": norm,
+            **learned,
             "std": float(self.policy.log_std.detach().exp().mean()),
             "num_steps": self.num_steps,
             "steps_per_s": sum(e.num_steps for e in episodes) / (end_s - start_s),
@@ -132,36 +138,48 @@ class MamlTrainer:
                 noise=config.noise(self.worlds.spec.hidden),
             )  # fmt: skip
             episodes.append(found.episodes)
-            batches.append(self._judged(found))
+            batches.append(self._judged(found, params))
             if u < config.inner_updates:
                 params = adapted(
                     params, batches[-1], self.rates, self.inner_loss, u, config.inner_clip
                 )
-                _require_finite(f"parameters after inner update {u + 1}", params)
+                require_finite(f"parameters after inner update {u + 1}", params)
         return batches, episodes
 
-    def _judged(self, found: Exploration) -> Batch:
-        """Give a batch the advantage of the outer loss, where that has a discount of its own."""
+    def _judged(self, found: Exploration, params: Params) -> Batch:
+        """Give a batch what the outer loss needs: an advantage, if it has its own discount.
+
+        Args:
+            found: What was collected.
+            params: By which parameters, each (K, ...).
+        """
         gamma = self.config.outer_gamma
         if gamma is None:
             return found.batch
         far = make_batch(found.episodes, gamma, self.config.outer_lam)
         return found.batch._replace(merit=far.advantage, scale=far.scale)
 
+    def _learn(self, batches: list[Batch]) -> dict[str, float]:
+        """Improve what adaptation starts from, and say how that went."""
+        self._anneal()
+        for _ in range(self.config.outer_epochs):
+            loss, norm = self._update(batches)
+        return {"loss": loss, "grad_norm": norm}
+
     def _update(self, batches: list[Batch]) -> tuple[float, float]:
         """Take one outer step; returns the loss and the gradient's norm before clipping."""
         loss, of_params, of_rates = self.gradients(
-            self.policy, self.params, self.rates, batches, self.config.outer
+            self.policy, self.params, self.rates, batches, self.outer
         )
-        _require_finite("the outer loss", {"loss": loss})
-        _require_finite("the meta-gradient", of_params)
-        _require_finite("the meta-gradient of the rates", of_rates)
+        require_finite("the outer loss", {"loss": loss})
+        require_finite("the meta-gradient", of_params)
+        require_finite("the meta-gradient of the rates", of_rates)
         for name, p in self.params.items():
             p.grad = of_params[name]
         for name, gradient in of_rates.items():
             self.rates[name].grad = gradient
         norm = torch.nn.utils.clip_grad_norm_(self.params.values(), self.config.max_grad_norm)
-        _require_finite("the meta-gradient's norm", {"norm": norm})
+        require_finite("the meta-gradient's norm", {"norm": norm})
         if self.config.learn_rates:
             torch.nn.utils.clip_grad_norm_(self.rates.values(), self.config.max_grad_norm)
         self.optimizer.step()
@@ -215,15 +233,12 @@ class MamlTrainer:
         self.load_state_dict(state)
 
 
-def _backend(name: str) -> Backend:
-    if name == "torch":
-        return outer_gradients
-    from metarl.meta.learn2learn_backend import outer_gradients as by_learn2learn
+def require_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse an update of which something is not finite.
 
-    return by_learn2learn
-
-
-def _require_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
+    Raises:
+        TrainingError: If so; the message names the tensors.
+    """
     bad = [name for name, x in tensors.items() if not torch.isfinite(x).all()]
     if bad:
         raise TrainingError(
@@ -267,7 +282,7 @@ def by_inner_loop(
         CheckpointError: If it has no inner rates, another config, or another interface.
     """
     try:
-        config = MamlConfig(**checkpoint.meta["config"])
+        config = get_method(checkpoint.meta["method"]).config(**checkpoint.meta["config"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"this checkpoint's config is none of MAML's: {error}") from error
     policy = load_policy_for(checkpoint, worlds)
