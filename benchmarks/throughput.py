@@ -2,15 +2,17 @@
 
     python benchmarks/throughput.py
 
-Plain `mj_step` of the same model and substeps on every core (one thread each, started from
+Plain `mj_step` of the same models and substeps on every core (one thread each, started from
 the same states and given the same controls), `Worlds` with control, observations and
-rewards, and the Stable-Baselines3 adapter, interleaved in one run: the machine's speed
-drifts, so each round's ratio is formed within the round, and the median is reported.
+rewards, and the Stable-Baselines3 adapter, which draws a new task for every episode; and
+plain `mj_step` of one world beside one Gymnasium environment, both on one thread. All are
+interleaved in one run: the machine's speed drifts, so each round's ratio is formed within
+the round, and the median is reported.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import os
 import subprocess
 import sys
 import threading
@@ -24,8 +26,10 @@ import numpy as np
 import tyro
 from machine import write_result
 
+from metarl.interop.gym_env import FamilyEnv
 from metarl.interop.sb3 import FamilyVecEnv
 from metarl.registry import family_names, make_family
+from metarl.sim.scene import Scene
 from metarl.sim.worlds import Worlds
 
 META_WORLD = """
@@ -69,6 +73,8 @@ class Config:
     """Interleaved rounds; ratios are medians over them."""
     num_steps: int = 120
     """Control steps of a run, at most an episode."""
+    env_episodes: int = 10
+    """Episodes of the single environment, in a run."""
     families: tuple[str, ...] = ()
     """Which families; none: every registered one."""
     metaworld: Path | None = None
@@ -87,43 +93,69 @@ def timed(run: Callable[[], int]) -> float:
 
 
 class Raw:
-    """Plain mj_step on every core, from states and with controls of an expert-free episode."""
+    """Plain mj_step of worlds, from their states and with the controls of an episode.
 
-    def __init__(self, worlds: Worlds, ctrl: np.ndarray):
-        self.substeps = worlds.substeps
-        self.ctrl = ctrl  # (T, N, nu)
-        self.models = [worlds.world(i)[0] for i in range(mujoco_threads())]
-        self.states = [worlds.world(i)[1] for i in range(worlds.num_worlds)]
+    Args:
+        worlds: Their states are those that `run` starts from.
+        ctrl: What `record_controls` gave.
+        num_threads: Threads that share the worlds out among them.
+    """
+
+    def __init__(self, worlds: Worlds, ctrl: list[np.ndarray], num_threads: int):
+        self.substeps, self.ctrl = worlds.substeps, ctrl
+        names = [worlds.model_name(i) for i in range(worlds.num_worlds)]
+        # one model and its data a thread, made of the first world that runs on it
+        self.own = [
+            {name: _fresh(worlds.world(names.index(name))[0]) for name in set(names)}
+            for _ in range(num_threads)
+        ]
+        self.starts = [(name, worlds.world(i)[1]) for i, name in enumerate(names)]
 
     def run(self) -> int:
-        """Step every world through the episode; worlds are shared out among the cores."""
-        shares = np.array_split(np.arange(len(self.states)), len(self.models))
+        """Step every world through the episode, thread by thread its share."""
+        shares = np.array_split(np.arange(len(self.starts)), len(self.own))
         threads = [
-            threading.Thread(target=self._share, args=(m, s)) for m, s in zip(self.models, shares)
+            threading.Thread(target=self._share, args=(own, share))
+            for own, share in zip(self.own, shares)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return self.ctrl.shape[0] * self.ctrl.shape[1]
+        return sum(len(ctrl) for ctrl in self.ctrl)
 
-    def _share(self, model: mujoco.MjModel, share: np.ndarray) -> None:
-        data = mujoco.MjData(model)
+    def _share(
+        self, own: dict[str, tuple[mujoco.MjModel, mujoco.MjData]], share: np.ndarray
+    ) -> None:
         for i in share:
+            name, start = self.starts[i]
+            model, data = own[name]
             mujoco.mj_resetData(model, data)
-            start = self.states[i]
             data.qpos[:], data.qvel[:] = start.qpos, start.qvel
             data.mocap_pos[:] = start.mocap_pos
-            for t in range(len(self.ctrl)):
-                data.ctrl[:] = self.ctrl[t, i]
+            for ctrl in self.ctrl[i]:
+                data.ctrl[:] = ctrl
                 mujoco.mj_step(model, data, nstep=self.substeps)
 
 
-def mujoco_threads() -> int:
-    """One thread a core."""
-    import os
+def _fresh(model: mujoco.MjModel) -> tuple[mujoco.MjModel, mujoco.MjData]:
+    return model, mujoco.MjData(model)
 
-    return os.cpu_count() or 1
+
+def record_controls(worlds: Worlds, actions: np.ndarray) -> list[np.ndarray]:
+    """The controls that an episode sent to each world's actuators, (T, nu) each."""
+    places = [worlds.place(i) for i in range(worlds.num_worlds)]
+    scenes = list(dict.fromkeys(scene for scene, _ in places))
+    sent: dict[Scene, list[np.ndarray]] = {scene: [] for scene in scenes}
+    worlds.reset()
+    for action in actions:
+        worlds.step(action)
+        for scene in scenes:
+            sent[scene].append(scene.ctrl.copy())
+        if worlds.done.any():
+            worlds.reset(worlds.done)
+    stacked = {scene: np.stack(rows) for scene, rows in sent.items()}
+    return [stacked[scene][:, row] for scene, row in places]
 
 
 def episode(worlds: Worlds, actions: np.ndarray) -> int:
@@ -136,58 +168,69 @@ def episode(worlds: Worlds, actions: np.ndarray) -> int:
     return actions.shape[0] * actions.shape[1]
 
 
-def record_controls(worlds: Worlds, actions: np.ndarray) -> np.ndarray:
-    """The controls that an episode sent to the actuators, (T, N, nu)."""
-    scene = worlds._groups[0].scene
-    worlds.reset()
-    ctrl = []
+def adapter(env: FamilyVecEnv, actions: np.ndarray) -> int:
+    """As many steps of the adapter, which starts new episodes with new tasks by itself."""
     for action in actions:
-        worlds.step(action)
-        ctrl.append(scene.ctrl.copy())
-        if worlds.done.any() and not worlds.done.all():  # an episode ended early
-            worlds.reset(worlds.done)
-    return np.stack(ctrl)
+        env.step(action)
+    return actions.shape[0] * actions.shape[1]
+
+
+def single(env: FamilyEnv, actions: np.ndarray) -> int:
+    """Episodes of one world."""
+    over = True
+    for action in actions:
+        if over:
+            env.reset(options={"new_task": False})
+        _, _, terminated, truncated, _ = env.step(action)
+        over = terminated or truncated
+    return len(actions)
 
 
 def measure(name: str, config: Config) -> dict[str, object]:
-    """Interleave raw physics, worlds and adapter for one family."""
+    """Interleave raw physics, worlds and adapters for one family."""
     family = make_family(name)
     start = time.perf_counter()
     worlds = Worlds(family, config.num_worlds, seed=0)
     compile_s = time.perf_counter() - start
-    if len(worlds.models) > 1:  # raw physics steps one model
-        first = np.zeros(config.num_worlds, int)
-        worlds.assign(dataclasses.replace(worlds.task, model=first))
     rng = np.random.default_rng(0)
     steps = min(family.horizon, config.num_steps)
     shape = (steps, config.num_worlds, worlds.spec.action_dim)
     actions = rng.uniform(-1, 1, shape).astype(np.float32)
     ctrl = record_controls(worlds, actions)
     worlds.reset()
-    raw = Raw(worlds, ctrl)
-    env = FamilyVecEnv(family, config.num_worlds, seed=0, new_task_every_episode=False)
-    env.reset()
-
-    def adapter() -> int:
-        for action in actions:
-            env.step(action)
-        return actions.shape[0] * actions.shape[1]
-
+    raw = Raw(worlds, ctrl, os.cpu_count() or 1)
+    vec = FamilyVecEnv(family, config.num_worlds, seed=0)
+    vec.reset()
+    env = FamilyEnv(family, seed=0)
+    ctrl = record_controls(env.worlds, actions[:, :1])
+    env.worlds.reset()
+    raw_one = Raw(env.worlds, ctrl * config.env_episodes, 1)
+    raw_one.starts *= config.env_episodes
+    actions_one = np.tile(actions[:, 0], (config.env_episodes, 1))
+    runs = {
+        "raw": raw.run,
+        "worlds": lambda: episode(worlds, actions),
+        "sb3": lambda: adapter(vec, actions),
+        "raw-1": raw_one.run,
+        "env": lambda: single(env, actions_one),
+    }
     rows = []
     for k in range(config.rounds):
-        rows.append([timed(raw.run), timed(lambda: episode(worlds, actions)), timed(adapter)])
+        rows.append([timed(run) for run in runs.values()])
         print(f"{name} round {k + 1}/{config.rounds}: " + "  ".join(f"{x:,.0f}" for x in rows[-1]))
-    table = np.array(rows)
+    table = dict(zip(runs, np.array(rows).T))
+    ratios = {
+        "worlds/raw": ("worlds", "raw"),
+        "sb3/raw": ("sb3", "raw"),
+        "env/raw": ("env", "raw-1"),
+    }
     return {
         "family": name,
         "substeps": worlds.substeps,
         "build_s": compile_s,
-        "raw": float(np.median(table[:, 0])),
-        "worlds": float(np.median(table[:, 1])),
-        "sb3": float(np.median(table[:, 2])),
-        "worlds/raw": float(np.median(table[:, 1] / table[:, 0])),
-        "sb3/raw": float(np.median(table[:, 2] / table[:, 0])),
-        "rounds": table.round(1).tolist(),
+        **{what: float(np.median(rates)) for what, rates in table.items()},
+        **{what: float(np.median(table[a] / table[b])) for what, (a, b) in ratios.items()},
+        "rounds": np.array(rows).round(1).tolist(),
     }
 
 
@@ -210,14 +253,14 @@ def others(config: Config) -> dict[str, float]:
 def main(config: Config) -> None:
     """Measure every family and write results/throughput.json."""
     rows = [measure(name, config) for name in config.families or family_names()]
-    print(
-        f"\n{'family':<28}{'raw/s':>10}{'Worlds/s':>10}{'SB3/s':>10}{'Worlds/raw':>12}{'SB3/raw':>9}"
-    )
+    columns = {"raw/s": "raw", "Worlds/s": "worlds", "SB3/s": "sb3", "Env/s": "env"}
+    ratios = {"Worlds/raw": "worlds/raw", "SB3/raw": "sb3/raw", "Env/raw": "env/raw"}
+    heads = "".join(f"{head:>11}" for head in (*columns, *ratios))
+    print(f"\n{'family':<28}{heads}")
     for r in rows:
-        print(
-            f"{r['family']:<28}{r['raw']:>10,.0f}{r['worlds']:>10,.0f}{r['sb3']:>10,.0f}"
-            f"{r['worlds/raw']:>12.2f}{r['sb3/raw']:>9.2f}"
-        )
+        rates = "".join(f"{r[key]:>11,.0f}" for key in columns.values())
+        parts = "".join(f"{r[key]:>11.2f}" for key in ratios.values())
+        print(f"{r['family']:<28}{rates}{parts}")
     beside = others(config)
     for name, rate in beside.items():
         print(f"{name:<32}{rate:>10,.0f}")

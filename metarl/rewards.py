@@ -29,7 +29,7 @@ def closeness(x: np.ndarray, scale: float) -> np.ndarray:
     Returns:
         Grades in [0, 1], shape (N,).
     """
-    return np.clip(1.0 - np.abs(x) / scale, 0.0, 1.0)
+    return (1.0 - np.abs(x) / scale).clip(0.0, 1.0)
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def shaken_g(down: np.ndarray, speed_m_s: np.ndarray, coarseness: np.ndarray) ->
         coarseness: How readily salt leaves it [1], (N,).
     """
     shake = np.abs(speed_m_s) / FULL_SHAKE_M_S
-    rate = np.clip((down - 0.5) / 0.4, 0.0, 1.0) * np.clip(shake - 0.1, 0.0, 1.0)
+    rate = ((down - 0.5) / 0.4).clip(0.0, 1.0) * (shake - 0.1).clip(0.0, 1.0)
     return SHAKEN_G * coarseness * rate
 
 

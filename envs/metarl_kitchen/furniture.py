@@ -13,7 +13,14 @@ FULL_RAD = 2.5  # a knob's whole turn
 
 
 def kitchen_mjcf(
-    robot: Robot, things: str, *, held: str = "", num_userdata: int, extra: str = ""
+    robot: Robot,
+    things: str,
+    *,
+    held: str = "",
+    num_userdata: int,
+    extra: str = "",
+    time_step_s: float = TIME_STEP_S,
+    listed: bool = False,
 ) -> str:
     """Write a whole scene: the room, the robot, and a family's own things.
 
@@ -23,10 +30,13 @@ def kitchen_mjcf(
         held: What is fixed to the hand.
         num_userdata: Columns of state beyond physics.
         extra: More sections, as MJCF.
+        time_step_s: Length of a physics step [s].
+        listed: Only the pairs of geoms that `extra` lists may touch; by default whatever meets.
     """
+    hand, fixed, thing = (_touch(listed, *bits) for bits in ((2, 0), (1, 2), (1, 3)))
     return f"""<mujoco model="kitchen">
   <compiler angle="radian"/>
-  <option timestep="{TIME_STEP_S}" integrator="implicitfast" cone="elliptic" impratio="3"/>
+  <option timestep="{time_step_s}" integrator="implicitfast" cone="elliptic" impratio="3"/>
   <size nuserdata="{num_userdata}" memory="2M"/>
   <visual>
     <global offwidth="1280" offheight="960" fovy="45"/>
@@ -54,9 +64,9 @@ def kitchen_mjcf(
   <default>
     <default class="link"><geom contype="0" conaffinity="0"/></default>
     <default class="show"><geom contype="0" conaffinity="0" mass="0"/></default>
-    <default class="hand"><geom contype="2" conaffinity="0" solref=".02 1" /></default>
-    <default class="fixed"><geom contype="1" conaffinity="2" solref=".02 1" friction=".4 .005 .0001"/></default>
-    <default class="thing"><geom contype="1" conaffinity="3" solref=".02 1"  condim="4"/></default>
+    <default class="hand"><geom {hand} solref=".02 1" /></default>
+    <default class="fixed"><geom {fixed} solref=".02 1" friction=".4 .005 .0001"/></default>
+    <default class="thing"><geom {thing} solref=".02 1"  condim="4"/></default>
   </default>
   <worldbody>
     <light name="lamp" pos=".5 -.5 1.9" dir="0 .28 -1" diffuse=".62 .60 .55" castshadow="true"/>
@@ -78,18 +88,23 @@ def kitchen_mjcf(
 </mujoco>"""
 
 
-def knob(spring: str = "") -> str:
+def _touch(listed: bool, kind: int, touches: int) -> str:
+    return f'contype="{0 if listed else kind}" conaffinity="{0 if listed else touches}"'
+
+
+def knob(spring: str = "", *, resists: str = 'damping=".03" frictionloss=".04"') -> str:
     """A stove's knob with a ridge to hold, on a plate.
 
     Args:
         spring: More attributes of its joint.
+        resists: What keeps it where it is left, as attributes of its joint.
     """
     return f"""
-  <geom type="box" size=".05 .05 .006" pos="0 0 .006" material="steel" class="fixed"/>
+  <geom name="panel" type="box" size=".05 .05 .006" pos="0 0 .006" material="steel" class="fixed"/>
   <body name="knob" euler="0 0 {-OFF_YAW_RAD}">
-    <joint name="knob" axis="0 0 -1" range="0 {FULL_RAD}" damping=".03" frictionloss=".04" armature=".002" {spring}/>
-    <geom type="cylinder" size=".032 .009" pos="0 0 .022" mass=".05" material="finger" class="thing"/>
-    <geom type="box" size=".028 .007 .018" pos="0 0 .048" mass=".03" material="finger" class="thing" friction="1"/>
+    <joint name="knob" axis="0 0 -1" range="0 {FULL_RAD}" {resists} armature=".002" {spring}/>
+    <geom name="disc" type="cylinder" size=".032 .009" pos="0 0 .022" mass=".05" material="finger" class="thing"/>
+    <geom name="ridge" type="box" size=".028 .007 .018" pos="0 0 .048" mass=".03" material="finger" class="thing" friction="1"/>
     <geom type="box" size=".010 .0025 .001" pos=".018 0 .0665" rgba=".95 .95 .9 1" class="show"/>
   </body>"""
 

@@ -11,7 +11,7 @@ from metarl.family import TaskFamily
 from metarl.registry import robot_class
 from metarl.sim.robot import Robot
 from metarl.sim.scene import Scene
-from metarl_kitchen.furniture import kitchen_mjcf
+from metarl_kitchen.furniture import TIME_STEP_S, kitchen_mjcf
 from metarl_kitchen.robots.outside import MjcfRobot
 
 Task = TypeVar("Task")
@@ -64,6 +64,8 @@ class KitchenFamily(TaskFamily[Task]):
         held: str = "",
         num_userdata: int,
         extra: str = "",
+        time_step_s: float = TIME_STEP_S,
+        listed: bool = False,
     ) -> Any:
         """Build a whole scene: the room, the robot, and a family's own things.
 
@@ -72,8 +74,13 @@ class KitchenFamily(TaskFamily[Task]):
             held: What is fixed to the hand.
             num_userdata: Columns of state beyond physics.
             extra: More sections (equalities, assets), as MJCF.
+            time_step_s: Length of a physics step [s].
+            listed: Only the pairs of geoms that `extra` lists may touch.
         """
-        text = kitchen_mjcf(self.robot, things, held=held, num_userdata=num_userdata, extra=extra)
+        text = kitchen_mjcf(
+            self.robot, things, held=held, num_userdata=num_userdata, extra=extra,
+            time_step_s=time_step_s, listed=listed,
+        )  # fmt: skip
         return self.robot.finish(text, held)
 
     def action_dim(self, num_actuators: int) -> int:
@@ -83,15 +90,19 @@ class KitchenFamily(TaskFamily[Task]):
     def act(self, worlds: Scene, task: Task, action: np.ndarray) -> None:
         """Move the targets of hand or joints; what is still stays."""
         if "tilt" in self._still:
-            action = np.where(np.arange(action.shape[1]) == _IDLE["tilt"][0], 0.0, action)
-        self.robot.drive(worlds, action, floor_m=self.floor_m)
-        if "grip" in self._still:
-            self.robot.open(worlds, self.holding)
+            action = action.copy()
+            action[:, _IDLE["tilt"][0]] = 0.0
+        opening = self.holding if "grip" in self._still else None
+        self.robot.drive(
+            worlds, action, control_dt_s=self.control_dt_s, floor_m=self.floor_m, opening=opening
+        )
 
     def observe_robot(self, worlds: Scene) -> np.ndarray:
         """The ``robot`` block without what is still."""
-        columns = [_IDLE[name][1] for name in self._still]
-        return np.delete(self.robot.observe(worlds), columns, axis=1)
+        whole = self.robot.observe(worlds)
+        still = [_IDLE[name][1] for name in self._still]
+        kept = [column for column in range(whole.shape[1]) if column not in still]
+        return whole.take(kept, axis=1)
 
     def expert(self, worlds: Scene, task: Task) -> np.ndarray:
         """Do with any robot what `hand_expert` does with its hand, (N, A)."""

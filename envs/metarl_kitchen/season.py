@@ -21,6 +21,7 @@ from metarl_kitchen.kitchen import KitchenFamily
 IN_POT, SPILLED, RATE = NUM_USERDATA, NUM_USERDATA + 1, NUM_USERDATA + 2  # [g], [g], [g/step]
 POT_RADIUS_M = 0.085
 HOVER_M = 0.24
+MIDDLE_M = np.array([0.5, 0.0])  # of the counter: observed as 0
 
 POT_X, POT_Y, FAR_Y = (0.40, 0.60), (-0.20, 0.20), (0.21, 0.27)  # [m]
 WANTED_G, FAR_G = (3.0, 8.0), (8.2, 9.5)
@@ -101,19 +102,18 @@ class Season(KitchenFamily[SeasonTask]):
     def observe(self, worlds: Scene, task: SeasonTask) -> dict[str, np.ndarray]:
         """The hand, the mouth, and what has left the shaker (not where it fell)."""
         left = worlds.userdata[:, IN_POT] + worlds.userdata[:, SPILLED]
-        mouth = (worlds.site_pos("mouth")[:, :2] - [0.5, 0.0]) / 0.2
+        mouth = (worlds.site_pos("mouth")[:, :2] - MIDDLE_M) / 0.2
         down = -worlds.site_mat("mouth")[:, 8]
-        flow = np.stack([left / 5.0, worlds.userdata[:, RATE] / SHAKEN_G, down], axis=1)
-        return {
-            "robot": self.observe_robot(worlds),
-            "object": np.concatenate([mouth, flow], axis=1),
-        }
+        flow = [left / 5.0, worlds.userdata[:, RATE] / SHAKEN_G, down]
+        seen = np.concatenate([mouth, *(column[:, None] for column in flow)], axis=1)
+        return {"robot": self.observe_robot(worlds), "object": seen}
 
     def terms(self, worlds: Scene, task: SeasonTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Be near the pot, have the wanted amount in it, spill nothing."""
-        spilled = np.where(self._offset(worlds, task) < POT_RADIUS_M, 0.0, worlds.userdata[:, RATE])
+        away = self._offset(worlds, task)
+        spilled = np.where(away < POT_RADIUS_M, 0.0, worlds.userdata[:, RATE])
         return {
-            "near": closeness(self._offset(worlds, task), 0.45) - 1.0,
+            "near": closeness(away, 0.45) - 1.0,
             "amount": closeness(worlds.userdata[:, IN_POT] - task.wanted_g, 4.0),
             "spill": spilled,
         }

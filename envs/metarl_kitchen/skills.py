@@ -72,6 +72,10 @@ class Skills(KitchenFamily[SkillsTask]):
         super().__init__(robot=robot, control=control, site=site, home=home)
         self.parts: list[_Part] = []
         self._sources: dict[str, Any] = {}
+        self._last: dict[
+            int, tuple[SkillsTask, Any]
+        ] = {}  # by model: tasks, and as the skill's own
+        self._stands: dict[int, np.ndarray] = {}  # by model: what stands in the scene
         for cls in (*TRAIN, *HELD_OUT):
             family = cls(robot=robot, control=control, site=site, home=home)
             own = family.models()
@@ -120,7 +124,9 @@ class Skills(KitchenFamily[SkillsTask]):
         """The skill of a scene's tasks, which share one model, and the tasks as its own."""
         model = int(task.model[0])
         part = next(p for p in self.parts if p.first <= model < p.first + p.models)
-        return part.family, _unpack(part, task)
+        if model not in self._last or self._last[model][0] is not task:
+            self._last[model] = task, _unpack(part, task)  # once for all of an episode's calls
+        return part.family, self._last[model][1]
 
     # The skill's own --------------------------------------------------------------------
 
@@ -147,12 +153,14 @@ class Skills(KitchenFamily[SkillsTask]):
     def observe(self, worlds: Scene, task: SkillsTask) -> dict[str, np.ndarray]:
         """The whole robot, the skill's object block, and what stands in the scene."""
         family, own = self._own(task)
-        seen = family.observe(worlds, own)["object"]
+        seen, model = family.observe(worlds, own)["object"], int(task.model[0])
+        if model not in self._stands:
+            self._stands[model] = _furnishing(worlds, family)
         padding = np.zeros((len(seen), NUM_OBJECT - seen.shape[1]))
         return {
             "robot": self.robot.observe(worlds),
             "object": np.concatenate([seen, padding], axis=1),
-            "scene": np.tile(_furnishing(worlds, family), (len(seen), 1)),
+            "scene": np.tile(self._stands[model], (len(seen), 1)),
         }
 
     def terms(self, worlds: Scene, task: SkillsTask, action: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from metarl.sim.scene import Scene
 from metarl.types import Spec, variations
 
 OBS_BOUND = 10.0  # observations are clipped to [-OBS_BOUND, OBS_BOUND]
+_LOW, _HIGH = np.array([-OBS_BOUND]), np.array([OBS_BOUND])  # arrays: cheaper than np.clip
 
 
 def make_spec(family: TaskFamily[Any], scene: Scene, task: Any) -> Spec:
@@ -68,6 +69,7 @@ class ObservationStack:
         self.spec = spec
         self.variations = variations(task_type)
         self.slices = {name: spec.slice(name) for name in spec.blocks}
+        self._widths = {name: width for name, width in spec.blocks.items() if name != "task"}
         self._task_block = np.zeros((0, spec.task_dim), np.float32)
 
     def show(self, task: Any, task_visible: bool) -> None:
@@ -94,11 +96,16 @@ class ObservationStack:
         family: TaskFamily[Any],
     ) -> None:
         """Write a family's blocks into their columns, clipped to the declared bounds."""
-        widths = {name: np.shape(values)[-1] for name, values in blocks.items()}
-        if {**widths, "task": self.spec.task_dim} != dict(self.spec.blocks):
-            raise FamilyError(
-                f"{family.id}: observe() gave blocks of widths {widths}; at first it gave"
-                f" {dict(self.spec.blocks)}"
-            )
+        if blocks.keys() != self._widths.keys():
+            raise self._changed(blocks, family)
         for name, values in blocks.items():
-            obs[rows, self.slices[name]] = np.clip(values, -OBS_BOUND, OBS_BOUND)
+            if np.shape(values)[-1] != self._widths[name]:
+                raise self._changed(blocks, family)
+            obs[rows, self.slices[name]] = np.maximum(np.minimum(values, _HIGH), _LOW)
+
+    def _changed(self, blocks: Mapping[str, np.ndarray], family: TaskFamily[Any]) -> FamilyError:
+        widths = {name: np.shape(values)[-1] for name, values in blocks.items()}
+        return FamilyError(
+            f"{family.id}: observe() gave blocks of widths {widths}; at first it gave"
+            f" {dict(self.spec.blocks)}"
+        )

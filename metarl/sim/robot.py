@@ -24,11 +24,13 @@ CONTROLS = ("hand", "joint")
 # Hand-space targets: metres or radians that a full action adds in one control step.
 STEP_M = 0.03
 STEP_RAD = 0.15
+HAND_LAG_S = 0.1  # time constant with which the hand follows its target in hand space
 LEASH_M = 0.06  # how far a target may run ahead of the hand
 LEASH_RAD = 0.3  # likewise for a joint
 YAW_RAD = (-1.5, 1.5)
 TILT_RAD = (-0.3, 1.4)
 NUM_HAND_ACTIONS = 6  # dx, dy, dz, yaw, tilt, grip
+_LOW_RAD, _HIGH_RAD = np.transpose([YAW_RAD, TILT_RAD])  # (2,) each
 
 # Columns of userdata that the arm uses: the wanted yaw and tilt; a family's own come behind.
 YAW, TILT, NUM_USERDATA = 0, 1, 2
@@ -116,7 +118,7 @@ class Robot(ABC):
         if self.control == "hand":
             return _HAND_ACTUATORS + self.gripper.mjcf
         servos = "".join(
-            f'<position name="{name}" joint="{name}" kp="{kp:g}" dampratio="1" inheritrange="1"/>\n'
+            f'<intvelocity name="{name}" joint="{name}" kp="{kp:g}" dampratio="1" inheritrange="1"/>\n'
             for name, kp in zip(self.joints, self.kp)
         )
         return servos + self.gripper.mjcf
@@ -165,7 +167,8 @@ class Robot(ABC):
         else:
             start = self.posture(worlds)[ids] + self._towards(worlds.model, place_m)
             low, high = self._limits(worlds)
-            worlds.ctrl[ids, : len(self.joints)] = np.clip(start, low, high)
+            self.targets(worlds)[ids] = np.clip(start, low, high)
+            worlds.ctrl[ids, : len(self.joints)] = 0.0
         self.open(worlds, opening, ids)
         worlds.userdata[ids, YAW], worlds.userdata[ids, TILT] = yaw_rad, 0.0
 
@@ -190,39 +193,57 @@ class Robot(ABC):
         for i in range(self.gripper.num_actuators):
             worlds.ctrl[ids, first + i] = target
 
-    def drive(self, worlds: Scene, action: np.ndarray, *, floor_m: float | None = None) -> None:
+    def drive(
+        self,
+        worlds: Scene,
+        action: np.ndarray,
+        *,
+        control_dt_s: float,
+        floor_m: float | None = None,
+        opening: float | None = None,
+    ) -> None:
         """Move the targets of hand or joints, and the gripper's, by an action in [-1, 1].
 
         Args:
             worlds: The scene.
             action: Shape (N, A), the grip last; +1 closes.
+            control_dt_s: Time until the next action [s].
             floor_m: Lowest place of the hand's target in hand space [m]; None: the workspace's.
+            opening: The gripper's target, 0 closed to 1 open; None: the action's.
         """
         if self.control == "hand":
             self._drive_hand(worlds, action, floor_m)
         else:
-            self._drive_joints(worlds, action)
-        self.open(worlds, 0.5 * (1.0 - action[:, -1]))
+            self._drive_joints(worlds, action, control_dt_s)
+        self.open(worlds, 0.5 * (1.0 - action[:, -1]) if opening is None else opening)
 
     def _drive_hand(self, worlds: Scene, action: np.ndarray, floor_m: float | None) -> None:
-        ctrl, state = worlds.ctrl, worlds.userdata
+        ctrl, angles = worlds.ctrl, worlds.userdata[:, :NUM_USERDATA]
         hand = worlds.site_pos("grip")
         target = ctrl[:, :3] + STEP_M * action[:, :3]
-        target = np.clip(target, hand - LEASH_M, hand + LEASH_M)
+        # np.clip would cost a single world several times as much
+        target = np.minimum(np.maximum(target, hand - LEASH_M), hand + LEASH_M)
         low = self.workspace[0].copy()
         low[2] = low[2] if floor_m is None else floor_m
-        ctrl[:, :3] = np.clip(target, low, self.workspace[1])
-        state[:, YAW] = np.clip(state[:, YAW] + STEP_RAD * action[:, 3], *YAW_RAD)
-        state[:, TILT] = np.clip(state[:, TILT] + STEP_RAD * action[:, 4], *TILT_RAD)
-        ctrl[:, 3:6] = rotation_vector(state[:, YAW], state[:, TILT])
+        ctrl[:, :3] = np.minimum(np.maximum(target, low), self.workspace[1])
+        turned = angles + STEP_RAD * action[:, 3:5]
+        angles[:] = np.minimum(np.maximum(turned, _LOW_RAD), _HIGH_RAD)
+        ctrl[:, 3:6] = rotation_vector(angles[:, YAW], angles[:, TILT])
 
-    def _drive_joints(self, worlds: Scene, action: np.ndarray) -> None:
+    def _drive_joints(self, worlds: Scene, action: np.ndarray, control_dt_s: float) -> None:
         count = len(self.joints)
-        now = self.posture(worlds)
-        target = worlds.ctrl[:, :count] + self.step * action[:, :count]
+        now, target = self.posture(worlds), self.targets(worlds)
+        wanted = target + self.step * action[:, :count]
         leash = LEASH_RAD / STEP_RAD * self.step
-        target = np.clip(target, now - leash, now + leash)
-        worlds.ctrl[:, :count] = np.clip(target, *self._limits(worlds))
+        wanted = np.clip(np.clip(wanted, now - leash, now + leash), *self._limits(worlds))
+        worlds.ctrl[:, :count] = (wanted - target) / control_dt_s
+
+    def targets(self, worlds: Scene) -> np.ndarray:
+        """Where the joints are wanted in joint space [rad or m], (N, J), writable.
+
+        The state of the actuators: they move it at the speeds that are their controls.
+        """
+        return worlds.batch.bind("act")[:, : len(self.joints)]
 
     def posture(self, worlds: Scene) -> np.ndarray:
         """The joints' positions [rad or m], (N, J)."""
@@ -257,7 +278,7 @@ class Robot(ABC):
         blocks = [hand, velocity, self.angles(worlds), self.opening(worlds)[:, None] * 2.0 - 1.0]
         if self.control == "joint":
             now = self.posture(worlds)
-            ahead = (worlds.ctrl[:, : len(self.joints)] - now) / (2.0 * self.step)
+            ahead = (self.targets(worlds) - now) / (2.0 * self.step)
             blocks += [(now - self.home) / (10.0 * self.step), ahead]
         return np.concatenate(blocks, axis=1)
 
@@ -277,7 +298,7 @@ class Robot(ABC):
 
     def _ahead(self, worlds: Scene) -> np.ndarray:
         """How far the joints' targets lead the hand, to first order: [m] and [rad], (N, 6)."""
-        lead = worlds.ctrl[:, : len(self.joints)] - self.posture(worlds)
+        lead = self.targets(worlds) - self.posture(worlds)
         return (self.jacobian(worlds) @ lead[:, :, None])[:, :, 0]
 
     def _target_matrix(self, worlds: Scene) -> np.ndarray:
@@ -310,7 +331,7 @@ class Robot(ABC):
 
     def _solve(self, worlds: Scene, jacobian: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Joint motions (N, J) for a hand's (N, 6); at a joint's limit the hand's place wins."""
-        now = worlds.ctrl[:, : len(self.joints)]
+        now = self.targets(worlds)
         low, high = self._limits(worlds)
         spare = np.zeros_like(now)
         if len(self.joints) > NUM_HAND_ACTIONS:  # a joint more than the hand needs goes home

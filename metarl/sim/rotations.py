@@ -16,9 +16,11 @@ def rotation_vector(yaw: np.ndarray, tilt: np.ndarray) -> np.ndarray:
     Returns:
         Axis times angle relative to a hand that points straight down, (N, 3).
     """
-    cy, sy, ct, st = np.cos(yaw / 2), np.sin(yaw / 2), np.cos(tilt / 2), np.sin(tilt / 2)
-    axis = np.stack([-sy * st, cy * st, sy * ct], axis=1)
-    norm = np.sqrt((axis * axis).sum(axis=1))
+    yaw, tilt = yaw / 2, tilt / 2
+    cy, sy, ct, st = np.cos(yaw), np.sin(yaw), np.cos(tilt), np.sin(tilt)
+    axis = np.empty((len(yaw), 3))
+    axis[:, 0], axis[:, 1], axis[:, 2] = -sy * st, cy * st, sy * ct
+    norm = np.sqrt(np.add.reduce(axis * axis, axis=1))
     angle = 2.0 * np.arctan2(norm, cy * ct)
     return axis * (angle / np.maximum(norm, 1e-9))[:, None]
 

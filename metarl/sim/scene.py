@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+import math
 
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
+from mujoco.batch import SimulationError as BatchError
 
 from metarl.errors import SimulationError, unknown
+from metarl.sim.rows import Rows
 
 VELOCITY_STAGE = mujoco.mjtStage.mjSTAGE_VEL.value
+
+# Up to so many worlds a batch keeps an MjData for each: a step then begins where the last one
+# ended, which saves a tenth, until their memory no longer fits the processor's cache.
+PERSISTENT_WORLDS = 16
+
+# BADQPOS, BADQVEL, BADQACC
+_BAD = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
+
+# Kinds of views: whose attribute they are. Derived ones are current only after a call.
+_STATE = {"jpos": ("joint", "qpos"), "jvel": ("joint", "qvel")}
+_DERIVED = {
+    "spos": ("site", "xpos"),
+    "smat": ("site", "xmat"),
+    "bpos": ("body", "xpos"),
+    "bmat": ("body", "xmat"),
+    "bquat": ("body", "xquat"),
+    "sensor": ("sensor", "data"),
+}
+_MOCAP = {"mocap": "mocap_pos", "mquat": "mocap_quat"}
 
 
 class Scene:
@@ -25,52 +45,101 @@ class Scene:
         model: The compiled model.
         num_worlds: N.
         num_threads: Physics threads; 0 takes every core.
+        capacity: For how many worlds `resize` finds room; by default N.
+    Attributes:
+        batch: Its batch, or the rows of it that are its worlds.
+        qpos: Joint positions, (N, nq).
+        qvel: Joint velocities, (N, nv).
+        ctrl: Actuator targets, (N, nu).
+        userdata: State beyond physics, (N, nuserdata).
     """
 
-    def __init__(self, model: mujoco.MjModel, num_worlds: int, num_threads: int = 0):
+    def __init__(
+        self, model: mujoco.MjModel, num_worlds: int, num_threads: int = 0, capacity: int = 0
+    ):
         self.model = model
-        self.num_worlds = num_worlds
-        self.batch = Batch(model, num_worlds, num_threads)
-        self._cache: dict[tuple[str, str], np.ndarray] = {}
+        self.capacity = max(num_worlds, capacity)
+        few = self.capacity <= PERSISTENT_WORLDS
+        self._whole = Batch(model, self.capacity, num_threads, persistent=few)
+        self._found: dict[tuple[str, str], np.ndarray] = {}  # over the whole batch
         low, high = model.actuator_ctrlrange.T
         self.ctrl_mid = (high + low) / 2  # (nu,)
         self.ctrl_half = (high - low) / 2  # (nu,)
+        self.resize(num_worlds)
 
-    @cached_property
-    def qpos(self) -> np.ndarray:
-        """Joint positions, (N, nq)."""
-        return self.batch.bind("qpos")
+    # Its worlds -------------------------------------------------------------------------
 
-    @cached_property
-    def qvel(self) -> np.ndarray:
-        """Joint velocities, (N, nv)."""
-        return self.batch.bind("qvel")
+    def resize(self, num_worlds: int) -> None:
+        """Have another number of worlds, the first rows of the batch; arrays change with it."""
+        self.num_worlds = num_worlds
+        spare = num_worlds < self.capacity
+        self.batch: Batch | Rows = Rows(self._whole, num_worlds) if spare else self._whole
+        self._views = {key: values[:num_worlds] for key, values in self._found.items()}
+        self._bad = self.batch.warning[:, _BAD, 1]
+        self.qpos, self.qvel = self.batch.bind("qpos"), self.batch.bind("qvel")
+        self.ctrl, self.userdata = self.batch.bind("ctrl"), self.batch.bind("userdata")
 
-    @cached_property
-    def ctrl(self) -> np.ndarray:
-        """Actuator targets, (N, nu)."""
-        return self.batch.bind("ctrl")
+    def clear(self, ids: np.ndarray) -> None:
+        """Put worlds into the model's default state, whatever ran in their rows before."""
+        self.restore_model_fields(ids)
+        self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
 
-    @cached_property
-    def userdata(self) -> np.ndarray:
-        """State beyond physics, (N, nuserdata)."""
-        return self.batch.bind("userdata")
+    def take_over(self, source: Scene, there: np.ndarray, here: np.ndarray) -> None:
+        """Continue worlds that ran in other rows, or in another scene of this model.
+
+        `derive_constants` and `forward` must follow.
+
+        Args:
+            source: Where they ran until now, perhaps this scene.
+            there: Their rows in its batch, (n,).
+            here: Their rows from now on, (n,).
+        """
+        for (kind, name), values in source._found.items():
+            if kind == "model":
+                self.model_field(name)  # finds it in this scene
+                self._found[kind, name][here] = values[there]
+        self._whole.state[here] = source._whole.state[there]
+
+    def step(self, substeps: int) -> np.ndarray | None:
+        """Advance every world; derived arrays are current afterwards.
+
+        Returns:
+            Which worlds left the finite numbers, (N,) bool; None if none did.
+        """
+        failed: np.ndarray | None = None
+        try:
+            self.batch.step(nstep=substeps, stage=VELOCITY_STAGE)
+        except BatchError as error:
+            failed = error.ids
+        state = self.batch.state
+        if failed is None and not np.count_nonzero(self._bad) and math.isfinite(state.sum()):
+            return None
+        diverged = self._bad.any(axis=1) | ~np.isfinite(state.sum(axis=1))
+        if failed is not None:
+            diverged[failed] = True
+        return diverged
+
+    def forward(self, ids: np.ndarray | None = None) -> None:
+        """Make derived arrays current after writes to the state."""
+        self.batch.forward(ids, stage=VELOCITY_STAGE)
+
+    # Named arrays -----------------------------------------------------------------------
 
     def joint_pos(self, name: str) -> np.ndarray:
         """A joint's qpos, (N, 1 or 4 or 7), writable."""
-        return self._view("jpos", name, lambda: self.batch.joint(name).qpos)
+        return self._view("jpos", name)
 
     def joint_vel(self, name: str) -> np.ndarray:
         """A joint's qvel, (N, 1 or 3 or 6), writable."""
-        return self._view("jvel", name, lambda: self.batch.joint(name).qvel)
+        return self._view("jvel", name)
 
     def site_pos(self, name: str) -> np.ndarray:
         """A site's place in the world [m], (N, 3)."""
-        return self._view("spos", name, lambda: self.batch.site(name).xpos)
+        return self._view("spos", name)
 
     def site_mat(self, name: str) -> np.ndarray:
         """A site's orientation, rotation matrices row by row, (N, 9)."""
-        return self._view("smat", name, lambda: self.batch.site(name).xmat)
+        return self._view("smat", name)
 
     def site_jacobian(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """How a site moves and turns with each degree of freedom, (N, 3, nv) each."""
@@ -79,40 +148,38 @@ class Scene:
 
     def body_pos(self, name: str) -> np.ndarray:
         """A body's place in the world [m], (N, 3)."""
-        return self._view("bpos", name, lambda: self.batch.body(name).xpos)
+        return self._view("bpos", name)
 
     def body_mat(self, name: str) -> np.ndarray:
         """A body's orientation, rotation matrices row by row, (N, 9)."""
-        return self._view("bmat", name, lambda: self.batch.body(name).xmat)
+        return self._view("bmat", name)
 
     def body_quat(self, name: str) -> np.ndarray:
         """A body's orientation, quaternions, (N, 4)."""
-        return self._view("bquat", name, lambda: self.batch.body(name).xquat)
+        return self._view("bquat", name)
 
     def mocap_pos(self, name: str) -> np.ndarray:
         """Where a mocap body is put [m], (N, 3), writable."""
-        index = int(self.model.body(name).mocapid[0])
-        return self._view("mocap", name, lambda: self.batch.bind("mocap_pos")[:, index])
+        return self._view("mocap", name)
 
     def mocap_quat(self, name: str) -> np.ndarray:
         """How a mocap body is turned, quaternions, (N, 4), writable."""
-        index = int(self.model.body(name).mocapid[0])
-        return self._view("mquat", name, lambda: self.batch.bind("mocap_quat")[:, index])
+        return self._view("mquat", name)
 
     def sensor(self, name: str) -> np.ndarray:
         """A sensor's reading, (N, dim)."""
-        return self._view("sensor", name, lambda: self.batch.sensor(name).data)
+        return self._view("sensor", name)
 
     def model_field(self, name: str) -> np.ndarray:
         """An MjModel field with a value per world, (N, ...), writable.
 
         A family writes it in `configure`; the constants that MuJoCo derives from it follow.
         """
-        return self._view("model", name, lambda: self.batch.expand(name))
+        return self._view("model", name)
 
     def restore_model_fields(self, ids: np.ndarray) -> None:
         """Give worlds the model's own values back, so that no task leaves a trace."""
-        for (kind, name), values in self._cache.items():
+        for (kind, name), values in self._found.items():
             if kind == "model":
                 owner, _, field = name.rpartition(".")
                 values[ids] = getattr(self.model.opt if owner else self.model, field)
@@ -120,8 +187,8 @@ class Scene:
     def derive_constants(self, ids: np.ndarray) -> None:
         """Let the constants that MuJoCo derives follow the worlds' own model fields."""
         inputs = mujoco.MjModel._setconst_inputs
-        names = [name for kind, name in self._cache if kind == "model"]
-        if any(name in inputs or name.startswith("opt.") for name in names):
+        names = [name for kind, name in self._found if kind == "model"]
+        if len(ids) and any(name in inputs or name.startswith("opt.") for name in names):
             self.batch.set_const(ids)
 
     def id(self, kind: str, name: str) -> int:
@@ -131,23 +198,29 @@ class Scene:
         except (KeyError, AttributeError) as error:
             raise SimulationError(f"no {kind} named {name!r} in the model: {error}") from error
 
-    def _view(self, kind: str, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        key = (kind, name)
-        found = self._cache.get(key)
-        if found is None:
-            found = self._bind(kind, name, make)
-            self._cache[key] = found
-        return found
+    def _view(self, kind: str, name: str) -> np.ndarray:
+        found = self._views.get((kind, name))
+        return self._bind(kind, name) if found is None else found
 
-    def _bind(self, kind: str, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    def _bind(self, kind: str, name: str) -> np.ndarray:
         try:
-            view = make()
+            whole = self._find(kind, name)
         except (KeyError, ValueError, AttributeError) as error:
             raise SimulationError(self._no_such(kind, name, error)) from error
-        if kind not in ("jpos", "jvel", "mocap", "mquat", "model"):
-            # a derived field bound between calls reads zero until the next call
-            self.batch.forward(stage=VELOCITY_STAGE)
-        return view
+        if kind in _DERIVED:  # one bound between calls reads zero until the next call
+            self.forward()
+        self._found[kind, name] = whole
+        self._views[kind, name] = whole[: self.num_worlds]
+        return self._views[kind, name]
+
+    def _find(self, kind: str, name: str) -> np.ndarray:
+        if kind == "model":
+            return self._whole.expand(name)
+        if kind in _MOCAP:
+            index = int(self.model.body(name).mocapid[0])
+            return self._whole.bind(_MOCAP[kind])[:, index]
+        what, attribute = (_STATE | _DERIVED)[kind]
+        return getattr(getattr(self._whole, what)(name), attribute)
 
     def _no_such(self, kind: str, name: str, error: Exception) -> str:
         kinds = {"jpos": "joint", "jvel": "joint", "spos": "site", "smat": "site"}

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metarl.rewards import distance
-from metarl.sim.robot import STEP_RAD
+from metarl.sim.robot import HAND_LAG_S, STEP_M, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl_kitchen.cooking import COLD, shaken_g
 from metarl_kitchen.dishes import counter, places
+from metarl_kitchen.dishes.grasp import TURN_RAD, edge_rad, free_side, grasp, wrapped
 from metarl_kitchen.dishes.recipes import SKILLS
 from metarl_kitchen.dishes.state import DONE0, HEAT, LID, LIQUID, REST, SALT, TIMER, Now
 from metarl_kitchen.dishes.task import DishTask
@@ -19,10 +20,15 @@ from metarl_kitchen.furniture import FULL_RAD, OFF_YAW_RAD
 if TYPE_CHECKING:
     from metarl_kitchen.dishes.family import Dishes
 
+TILT_RAD = {"hand": 1.0, "joint": 0.85}  # of shaker and jug; not every arm can tilt them further
 UP_M = 0.26  # height that ends a stage
-CARRY_M = 0.12  # height at which food is carried
+CARRY_M = 0.115  # height at which food is carried
+FREE_M = counter.RIM_M + counter.FOOD_HALF_M + 0.01  # height of food that clears the pan
+SIDE_M = 0.035  # how far from the middle of pan and plate food is laid
+GRASP_M, OVER_FOOD_M = 0.003, 0.03  # how high above a piece it is taken, and approached
 OVER_M = 0.17  # height at which the pan is seasoned
-STIR_M, STIR_Z_M, STIR_STEPS = 0.028, 0.050, 44  # radius, height and period of stirring
+STIR_Z_M, STIR_RAD, STIR_STEPS = 0.043, 1.35, 60  # height, swing and period of stirring
+OVER_PAN_M = 0.10
 GENTLY = {"hand": 0.9, "joint": 0.6}  # share of full speed at which food is carried
 SOONEST = 20  # control steps of stirring or simmering, at least
 # How long stages take, and until each food is out of the pan once serving begins [s].
@@ -54,6 +60,12 @@ class _Cook:
         self.hand = worlds.site_pos("grip")
         self.n = worlds.num_worlds
         self.pan = places.pan_m(task)
+        self.foods = [worlds.body_pos(f"food{i}") for i in (0, 1)]
+        self.speed = worlds.sensor("hand_velocity")
+        self.sag = np.zeros((self.n, 3))  # how far the hand comes to rest from its target
+        if self.robot.control == "hand":
+            ahead = self.robot.target_m(worlds) - self.hand - HAND_LAG_S * self.speed
+            self.sag = np.clip(ahead, -0.035, 0.035)
         self.yaw, self.tilt = self.robot.target_angles(worlds).T
 
     def go(
@@ -67,7 +79,7 @@ class _Cook:
     ) -> np.ndarray:
         """Head for a place and a turn of the hand, (N, 6)."""
         action = np.empty((self.n, 6))
-        action[:, :3] = self.robot.steer(self.worlds, goal_m, gain)
+        action[:, :3] = self.robot.steer(self.worlds, goal_m + self.sag, gain)
         action[:, 3] = np.clip((yaw - self.yaw) / STEP_RAD, -1.0, 1.0)
         action[:, 4] = np.clip((tilt - self.tilt) / STEP_RAD, -1.0, 1.0)
         action[:, 5] = grip
@@ -98,65 +110,82 @@ class _Cook:
 
     def fetch(self) -> np.ndarray:
         """Take a food from board or pan and lay it into the pan or on the plate."""
-        now, worlds = self.now, self.worlds
-        adds = now.does("add")
-        pair = [worlds.body_pos(f"food{i}") for i in (0, 1)]
-        first = (now.piece == 0)[:, None]
-        food, other = np.where(first, pair[0], pair[1]), np.where(first, pair[1], pair[0])
-        side = np.where(first, -1.0, 1.0) * [0.035, 0.0]
-        goal = np.where(adds[:, None], self.pan, self.task.plate_m) + side
-        there = np.where(adds, counter.RIM_M, 0.03) + counter.FOOD_HALF_M
-        grasp = np.where(adds, food[:, 2], np.maximum(food[:, 2] + 0.007, 0.03))
-        beside = distance(food[:, :2], self.hand[:, :2])
-        opening = self.robot.opening(worlds)
-        closing = opening < 0.9
-        near, high = np.where(closing, 0.03, 0.008), np.where(closing, 0.03, 0.008)
-        at_food = (beside < near) & (self.hand[:, 2] - grasp < high)
+        now, worlds, adds = self.now, self.worlds, self.now.does("add")
+        food, other = places.of_piece(now, self.foods), places.of_piece(now, self.foods[::-1])
+        middle = np.where(adds[:, None], self.pan, self.task.plate_m)
+        usual = np.where(now.piece == 0, -1.0, 1.0)[:, None] * [1.0, 0.0]
+        side = free_side(middle, other[:, :2], usual)
+        goal = middle + SIDE_M * side
+        mats = [worlds.body_mat(f"food{i}") for i in (0, 1)]
+        edge = edge_rad(places.of_piece(now, mats))
+        yaw, wide = grasp(food[:, :2], edge, other[:, :2], self.pan, self.yaw)
+        opening, beside = self.robot.opening(worlds), distance(food[:, :2], self.hand[:, :2])
+        near = np.where(opening < wide - 0.06, 0.03, 0.007)  # once it closes it stays at it
+        at_food = (beside < near) & (self.hand[:, 2] - food[:, 2] - GRASP_M < near)
         still = np.abs(self.robot.opening_speed(worlds)) < 0.5
-        gripped = at_food & (opening < 0.6) & (still | (food[:, 2] > 0.08))
-        over = distance(food[:, :2], goal) < 0.015
-        arrived = np.where(
-            first[:, 0],
-            np.where(adds, places.in_pan(worlds, self.task, 0), places.on_plate(worlds, self.task, 0)),
-            np.where(adds, places.in_pan(worlds, self.task, 1), places.on_plate(worlds, self.task, 1)),
-        )  # fmt: skip
-        arrived &= over | (distance(food[:, :2], goal) < 0.06)
-        lower = over & (distance(self.hand[:, :2], goal) < 0.05)
-        height = np.where(lower, there + 0.008, CARRY_M)
-        carry = np.column_stack([goal + self.hand[:, :2] - food[:, :2], height])
-        lifting = (self.hand[:, 2] < 0.09) & ~over
-        carry[:, :2] = np.where(lifting[:, None], self.hand[:, :2], carry[:, :2])
-        # in hand space the hand sags: its target leads, so that the food is held centrally
-        sags = 1.5 if self.robot.control == "hand" else 0.2
-        lead = np.where(beside < 0.03, sags, 0.0)[:, None] * (food - self.hand)[:, :2]
-        above = np.where(beside < 0.015, grasp - 0.006, np.maximum(CARRY_M, grasp + 0.05))
-        approach = np.column_stack([food[:, :2] + lead, above])
-        release = gripped & lower & (self.hand[:, 2] < there + 0.022)
-        target = np.where(gripped[:, None], carry, approach)
-        action = self.go(target, yaw=np.where(gripped, self.yaw, self._clear(food, other)))
-        fastest = GENTLY[self.robot.control]
-        slowly = np.clip(self.robot.steer(worlds, target, gain=0.5), -fastest, fastest)
-        action[:, :2] = np.where(gripped[:, None], slowly[:, :2], action[:, :2])
-        action[:, 5] = np.where(at_food & ~release, 1.0, -1.0)
+        gripped = at_food & (opening < 0.55) & (still | (food[:, 2] > FREE_M))
+        floor = np.where(adds, counter.FLOOR_M, counter.PLATE_FLOOR_M) + counter.FOOD_HALF_M
+        release = gripped & (distance(food[:, :2], goal) < 0.015) & (food[:, 2] < floor + 0.008)
+        there = [
+            np.where(adds, places.in_pan(worlds, self.task, i), places.on_plate(worlds, self.task, i))
+            for i in (0, 1)
+        ]  # fmt: skip
+        arrived = places.of_piece(now, there) & (distance(food[:, :2], goal) < 0.06) & ~gripped
+        reach, carry = self._reach(food, yaw), self._carry(food, goal, side, floor)
+        action = np.where(gripped[:, None], carry, reach)
+        open_ = np.where(release, -1.0, 1.0 - 2.0 * wide)
+        action[:, 5] = np.where(at_food & ~release, 1.0, open_)
         leave = self.go(self.up(), yaw=self.yaw)
-        return np.where((arrived & ~(gripped & ~release))[:, None], leave, action)
+        leave[:, :3] *= ((opening > 0.65) | (beside > 0.05))[:, None]
+        return np.where(arrived[:, None], leave, action)
 
-    def _clear(self, food: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """The yaw at which no finger lands on the other food, (N,)."""
-        dx, dy = (other - food)[:, :2].T
-        yaw = -np.arctan2(dy, dx)
-        yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2
-        return np.where(np.hypot(dx, dy) < 0.07, np.clip(yaw, -1.4, 1.4), 0.0)
+    def _reach(self, food: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+        """Go above a piece of food, turn so that the fingers fit, come down, (N, 6)."""
+        low = np.maximum(food[:, 2] + GRASP_M, self.family.floor_m)
+        beside, above = distance(food[:, :2], self.hand[:, :2]), self.hand[:, 2] - low
+        fits = (beside < np.where(above < 0.03, 0.02, 0.008)) & (np.abs(self.yaw - yaw) < 0.1)
+        over = low + OVER_FOOD_M + np.clip(beside - 0.01, 0.0, 0.05)
+        goal = np.column_stack([food[:, :2], np.where(fits, low, over)])
+        rises = (above < 0.03) & (beside > 0.03)
+        goal[:, :2] = np.where(rises[:, None], self.hand[:, :2], goal[:, :2])
+        return self.go(goal, yaw=yaw)
+
+    def _carry(
+        self, food: np.ndarray, goal: np.ndarray, side: np.ndarray, floor: np.ndarray
+    ) -> np.ndarray:
+        """Lift held food, carry it without a jolt, lay it down, (N, 6)."""
+        way = goal - food[:, :2]
+        off = distance(goal, food[:, :2])
+        lower = off < 0.015
+        rise = np.clip(floor - 0.005 + 1.2 * (off - 0.01), floor - 0.005, CARRY_M) - food[:, 2]
+        way = np.where(((off < 0.045) | (food[:, 2] > FREE_M))[:, None], way, 0.0)
+        yaw = np.clip(wrapped(-np.arctan2(side[:, 1], side[:, 0])), -TURN_RAD, TURN_RAD)
+        target = self.hand + np.column_stack([way, rise])
+        action, slow = (self.go(target, yaw=yaw, grip=1.0, gain=gain) for gain in (1.0, 0.5))
+        speed = np.sqrt((self.speed[:, :2] ** 2).sum(axis=1))
+        most = np.minimum(
+            GENTLY[self.robot.control], 0.35 + speed * self.family.control_dt_s / STEP_M
+        )
+        length = np.maximum(np.sqrt((slow[:, :2] ** 2).sum(axis=1)), 1e-9)
+        action[:, :2] = slow[:, :2] * np.minimum(most / length, 1.0)[:, None]
+        action[:, 2] = np.where(lower, np.clip(slow[:, 2], -0.5, 0.5), action[:, 2])
+        action[:, 3] = np.clip(action[:, 3], -0.4, 0.4)
+        return action
 
     def stir(self) -> np.ndarray:
-        """Circle in the pan with closed fingers until the food will be done in time."""
-        phase = 2.0 * np.pi * self.state[:, TIMER] / STIR_STEPS
-        circle = STIR_M * np.stack([np.cos(phase), np.sin(phase)], axis=1)
-        goal = np.column_stack([self.pan + circle, np.full(self.n, STIR_Z_M)])
-        inside = distance(self.hand[:, :2], self.pan) < 0.06
-        goal[:, 2] = np.where(inside, STIR_Z_M, 0.12)
-        action = self.go(goal, grip=1.0)
-        return np.where(self._done()[:, None], self.go(self.up()), action)
+        """Turn open fingers to and fro in the pan, between the pieces, until they will be done."""
+        apart = (self.foods[1] - self.foods[0])[:, :2]
+        clear = np.where(
+            distance(apart, np.zeros(2)) < 0.2, wrapped(-np.arctan2(*apart.T[::-1])), 0.0
+        )
+        beside = distance(self.hand[:, :2], self.pan)
+        ready = (beside < 0.01) & (np.abs(self.yaw - clear) < 0.15)
+        low = (self.hand[:, 2] < OVER_PAN_M - 0.02) & (beside < 0.03)
+        goal = np.column_stack([self.pan, np.where(ready | low, STIR_Z_M, OVER_PAN_M)])
+        swing = STIR_RAD * np.sin(2.0 * np.pi * self.state[:, TIMER] / STIR_STEPS)
+        deep = self.hand[:, 2] < STIR_Z_M + 0.015
+        action = self.go(goal, yaw=np.where(low & deep, swing, np.where(low, self.yaw, clear)))
+        return np.where(self._done()[:, None], self.go(self.up(), yaw=self.yaw), action)
 
     def _done(self) -> np.ndarray:
         """Whether what is in the pan is best if the recipe goes on from now, (N,) bool."""
@@ -182,11 +211,12 @@ class _Cook:
         speed = self.worlds.sensor("hand_velocity")[:, 2]
         flow = shaken_g(down, speed, self.task.coarseness)
         pour = over & (missing > 0.15 + 4.0 * flow)
-        action = self.go(goal, tilt=np.where(pour, 1.1, 0.4))
+        action = self.go(goal, tilt=np.where(pour, TILT_RAD[self.robot.control], 0.4))
         height = self.robot.target_m(self.worlds)[:, 2] - OVER_M
         rise = ((speed > 0.0) & (height < 0.03)) | (height < -0.03)
-        shake = np.where(rise, 1.0, -1.0) * np.clip(missing / 2.0, 0.35, 1.0)
+        shake = np.where(rise, 1.0, -1.0) * np.clip(missing / 3.0, 0.3, 1.0)
         action[:, 2] = np.where(pour, shake, action[:, 2])
+        action[:, 2] = np.where(over & ~pour & (down > 0.5), 0.0, action[:, 2])  # salt still falls
         full = over & (missing < 0.4) & (down < 0.6)
         return np.where(full[:, None], self.go(self.up()), action)
 
@@ -198,7 +228,7 @@ class _Cook:
         over = distance(lip[:, :2], self.pan) < 0.05
         missing = self.now.amount - self.state[:, LIQUID]
         low = self.hand[:, 2] < 0.195
-        flowing = np.where(missing > 40.0, 1.1, 0.8)
+        flowing = np.where(missing > 40.0, TILT_RAD[self.robot.control], 0.75)
         tilt = np.where(over & low & (missing > 6.0), flowing, 0.3)
         action = self.go(goal, tilt=tilt)
         full = (missing <= 6.0) & (self.tilt < 0.45)

@@ -15,6 +15,7 @@ from metarl.types import Split
 from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.cooking import colours, cook, follow, shaken_g
 from metarl_kitchen.dishes import counter, judge, places
+from metarl_kitchen.dishes.contacts import food_pairs
 from metarl_kitchen.dishes.expert import cook_dish
 from metarl_kitchen.dishes.recipes import DISHES, SKILLS, UNITS, Recipe
 from metarl_kitchen.dishes.state import (
@@ -26,6 +27,7 @@ from metarl_kitchen.dishes.state import (
     LIQUID,
     REST,
     SALT,
+    SCORE,
     SPILLED,
     STAGE,
     STIR,
@@ -51,6 +53,7 @@ from metarl_kitchen.dishes.task import (
 from metarl_kitchen.furniture import OFF_YAW_RAD
 from metarl_kitchen.kitchen import KitchenFamily
 
+TIME_STEP_S = 0.0125  # of physics
 LOW_M, LEAVE_M = 0.20, 0.235  # a stage ends when the hand, once below, has risen above
 LONGEST = 120  # control steps of a stage
 POUR_ML = 10.0  # liquid in a control step at full tilt, viscosity 1
@@ -71,7 +74,7 @@ class Dishes(KitchenFamily[DishTask]):
     horizon = 560
     film_camera = "close"
     weights = {"approach": 0.2, "steps": 2.0, "heat": 0.3, "taste": 0.5, "done": 0.5, "dish": 3.0}
-    floor_m = counter.BOARD_TOP_M + 0.008
+    floor_m = 0.015  # low enough to lay food on the plate, though some hands sag
 
     def __init__(
         self,
@@ -102,8 +105,15 @@ class Dishes(KitchenFamily[DishTask]):
 
     def models(self) -> dict[str, Any]:
         """One scene a dish."""
+        sections = counter.sections_mjcf()
         return {
-            name: self.scene(counter.counter_mjcf(recipe), num_userdata=COLUMNS)
+            name: self.scene(
+                counter.counter_mjcf(recipe),
+                num_userdata=COLUMNS,
+                extra=sections,
+                time_step_s=TIME_STEP_S,
+                listed=True,
+            )
             for name, recipe in self.dishes.items()
         }
 
@@ -143,17 +153,18 @@ class Dishes(KitchenFamily[DishTask]):
         """Give the foods their mass and friction."""
         inertia = worlds.model.body_inertia
         for name in ("food0", "food1"):
-            geom, body = worlds.id("geom", f"{name}_block"), worlds.id("body", name)
+            body = worlds.id("body", name)
             scale = task.mass_kg / worlds.model.body_mass[body]
             worlds.model_field("body_mass")[ids, body] = task.mass_kg
             worlds.model_field("body_inertia")[ids, body] = scale[:, None] * inertia[body]
-            worlds.model_field("geom_friction")[ids, geom, 0] = task.friction
+        friction, pairs = worlds.model_field("pair_friction"), food_pairs(worlds.model)
+        friction[ids[:, None], pairs, :2] = task.friction[:, None, None]
 
     def reset(self, worlds: Scene, ids: np.ndarray, task: DishTask, rng: Streams) -> None:
         """Set the counter: raw food on the board, the stove off, tools on their racks."""
         pan = places.pan_m(task)
         worlds.mocap_pos("stove")[ids] = _flat(task.stove_m, 0.0)
-        worlds.mocap_pos("pan")[ids] = _flat(pan, counter.PAN_Z_M)
+        worlds.mocap_pos("pan")[ids] = _flat(pan, counter.FLOOR_M)
         worlds.mocap_pos("plate")[ids] = _flat(task.plate_m, 0.0)
         height = counter.BOARD_TOP_M + counter.FOOD_HALF_M + 0.001
         for name, place in (("food0", task.food0_m), ("food1", task.food1_m)):
@@ -184,11 +195,13 @@ class Dishes(KitchenFamily[DishTask]):
                 state[:, DONE0 + i], np.where(lies, state[:, HEAT], 0.0),
                 task.rate * food.rate_1_s, dt_s, stirred=stirred,
             )  # fmt: skip
-        state[:, STIR] += 0.1 * (np.minimum(speed / STIR_M_S, 1.0) - state[:, STIR])
-        self._season(worlds, task, now)
-        self._pour(worlds, task, now)
-        self._cover(worlds, task, now)
+        state[:, STIR] += 0.05 * (np.minimum(speed / STIR_M_S, 1.0) - state[:, STIR])
+        tools = counter.tools_of(self.recipe(task))
+        for tool, use in (("shaker", self._season), ("jug", self._pour), ("lid", self._cover)):
+            if tool in tools:
+                use(worlds, task, now)
         self._go_on(worlds, task, now)
+        state[:, SCORE] = judge.score(worlds, task, self.recipe(task))
         self._show(worlds, task, self.now(worlds, task), slice(None))
 
     def _season(self, worlds: Scene, task: DishTask, now: Now) -> None:
@@ -248,7 +261,10 @@ class Dishes(KitchenFamily[DishTask]):
         """Move tools and broth to where they are, and colour the food."""
         hand, turn = worlds.site_pos("grip")[ids], worlds.body_quat("hand")[ids]
         pan = _flat(places.pan_m(task), counter.RIM_M + counter.LID_DROP_M)
+        recipe = self.recipe(task)
         for skill, tool in counter.TOOLS.items():
+            if tool not in counter.tools_of(recipe):
+                continue
             held = now.does(skill)[ids][:, None]
             place, quat = hand, turn
             if tool == "lid":
@@ -257,9 +273,10 @@ class Dishes(KitchenFamily[DishTask]):
             worlds.mocap_pos(tool)[ids] = np.where(held, place, counter.RACK_M[tool])
             worlds.mocap_quat(tool)[ids] = np.where(held, quat, counter.RACK_QUAT[tool])
         level = worlds.userdata[ids, LIQUID] * 1e-6 / (np.pi * counter.PAN_RADIUS_M**2)
-        height = np.minimum(counter.PAN_Z_M + 0.007 + level, counter.RIM_M)
+        height = np.minimum(counter.FLOOR_M - 0.001 + level, counter.RIM_M)
         broth = _flat(places.pan_m(task), height)
-        worlds.mocap_pos("broth")[ids] = np.where(level[:, None] > 0.0, broth, _AWAY)
+        if recipe.amount("pour"):
+            worlds.mocap_pos("broth")[ids] = np.where(level[:, None] > 0.0, broth, _AWAY)
         for i, food in enumerate(self.recipe(task).foods):
             geom = worlds.id("geom", f"food{i}")
             colour = colours(worlds.userdata[ids, DONE0 + i], food.tint)
@@ -317,7 +334,7 @@ class Dishes(KitchenFamily[DishTask]):
 
     def score(self, worlds: Scene, task: DishTask) -> np.ndarray:
         """The judge's: how well what reached the plate is cooked and tastes, (N,)."""
-        return judge.score(worlds, task, self.recipe(task))
+        return worlds.userdata[:, SCORE].astype(np.float32)
 
     def success(self, worlds: Scene, task: DishTask) -> np.ndarray:
         """A dish that one would serve: a score of at least 0.7."""

@@ -23,8 +23,9 @@ from metarl_kitchen.dishes.recipes import SKILLS
     SPILLED,  # beside it, share of what was wanted
     STIR,  # how well the pan is stirred, 0 to 1
     LID,  # 1 while the lid is on the pan
-) = range(NUM_USERDATA, NUM_USERDATA + 12)
-COLUMNS = NUM_USERDATA + 12
+    SCORE,  # the judge's, of what has reached the plate, 0 to 1
+) = range(NUM_USERDATA, NUM_USERDATA + 13)
+COLUMNS = NUM_USERDATA + 13
 
 REST = len(SKILLS)  # the skill of a dish that is ready
 

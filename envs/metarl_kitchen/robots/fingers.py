@@ -33,7 +33,7 @@ def hand_mjcf(held: str, place: str) -> str:
     nothing = '<inertial pos="0 0 0" mass=".001" diaginertia="1e-6 1e-6 1e-6"/>'
     return f"""
       <body name="hand" {place} gravcomp="1">
-        <geom type="box" size=".025 .09 .025" pos="0 0 .03" mass=".6" material="joint" class="hand"/>
+        <geom name="palm" type="box" size=".025 .09 .025" pos="0 0 .03" mass=".6" material="joint" class="hand"/>
         <site name="grip" pos="0 0 {REACH_M}" group="4"/>
         {_finger("left", 1)}{_finger("right", -1)}
         <body name="held" pos="0 0 {REACH_M}" gravcomp="1">{held or nothing}</body>
@@ -44,5 +44,5 @@ def _finger(side: str, sign: int) -> str:
     return f"""
         <body name="{side}_finger" pos="0 0 .0584" gravcomp="1">
           <joint name="{side}_finger" type="slide" axis="0 {sign} 0" range="0 {OPEN_M}" damping="20" armature=".1"/>
-          <geom type="box" size=".011 .006 .026" pos="0 {sign * 0.006} .026" mass=".05" material="finger" class="hand" friction=".4 .01 .001" condim="4"/>
+          <geom name="{side}_pad" type="box" size=".011 .006 .026" pos="0 {sign * 0.006} .026" mass=".05" material="finger" class="hand" friction=".4 .01 .001" condim="4"/>
         </body>"""
