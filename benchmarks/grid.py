@@ -27,7 +27,13 @@ from metarl.registry import make_family, slug
 from metarl.training import train
 
 LEVELS = "baselines"  # the cell of everything that needs the pretrained policy alone
-KEPT = ("policy.", "rates.", "encoder.", "critic.")  # tensors of a checkpoint that is shipped
+KEPT = (
+    "policy.",
+    "rates.",
+    "encoder.",
+    "memory.",
+    "critic.",
+)  # tensors of a checkpoint that is shipped
 
 
 @dataclass(frozen=True)

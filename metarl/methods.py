@@ -26,6 +26,9 @@ _BUILT_IN = {
     "reptile": "metarl.meta.reptile:METHOD",
     "meta-sgd": "metarl.meta.meta_sgd:METHOD",
     "anil": "metarl.meta.anil:METHOD",
+    "rl2": "metarl.meta.rl2:METHOD",
+    "pearl": "metarl.meta.pearl:METHOD",
+    "meta-critic": "metarl.meta.meta_critic:METHOD",
 }
 
 

@@ -217,8 +217,9 @@ def play(
             obs_all[t, :, spec.obs_dim - spec.task_dim :] += offset
         mean_all[t], log_std = actor.act(obs_all[t])
         action_all[t] = mean_all[t] + log_std.exp() * noise[t]
-        step = worlds.step(action_all[t].cpu().numpy())
-        actor.see(action_all[t], step, ledger.alive)
+        action = action_all[t]
+        step = worlds.step(action.cpu().numpy())
+        actor.see(action, step, ledger.alive)
         ledger.write(t, step)
         obs, t = step.obs, t + 1
         if worlds.done.any() and ledger.alive.any():

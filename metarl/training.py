@@ -18,7 +18,7 @@ from metarl.registry import make_family
 from metarl.runs import latest_checkpoint
 from metarl.trained import part
 
-# What learn2learn's learner can do: one fixed rate for all parameters.
+# What learn2learn's plainest learner can do: one fixed rate for all parameters.
 PLAIN = {
     "inner_rate": 0.01,
     "learn_rates": False,
@@ -77,7 +77,9 @@ def train(
         "max_seconds": max_seconds,
     }
     if "backend" in {f.name for f in dataclasses.fields(config_class)}:
-        given |= {"backend": backend, **(PLAIN if backend == "learn2learn" else {})}
+        given["backend"] = backend
+        if backend == "learn2learn":
+            given = {**PLAIN, **given}  # what a method is made of stays
     if iterations is not None:
         given["iterations"] = iterations
     elif max_seconds is not None:

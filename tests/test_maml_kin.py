@@ -250,7 +250,9 @@ def test_no_drift_before_the_first_step_and_some_after():
 
 
 def test_weights_follow_the_divergence():
-    assert tightened((1.0, 1.0, 1.0), (0.2, 0.1, 0.05), 0.1) == (2.0, 1.0, 0.5)
+    config = PrompConfig(max_drift=0.1, drift=1.0)
+    assert tightened((1.0, 1.0, 1.0), (0.2, 0.1, 0.05), config) == (2.0, 1.0, 0.5)
+    assert tightened((900.0, 0.0012), (0.2, 0.05), config) == (1000.0, 0.001)
 
 
 def test_the_leash_is_kept_with_a_run():

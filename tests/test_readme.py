@@ -58,7 +58,11 @@ def test_every_command_of_the_readme_exists():
 
 def test_the_numbers_in_the_text_are_the_measured_ones():
     rows = json.loads((ROOT / "benchmarks/results/adaptation.json").read_text())["rows"]
-    means = {(r["family"], r["method"]): f"{100 * r['success'][5]['mean']:.0f}%" for r in rows}
+    means = {
+        (r["family"], r["method"]): f"{100 * r['success'][5]['mean']:.0f}%"
+        for r in rows
+        if len(r["success"]) > 5
+    }
     text = " ".join((ROOT / "README.md").read_text().split())
     season, heat, add = (
         [means["kitchen/" + name, m] for m in ("maml", "fine-tune", "untrained-inner-loop")]

@@ -9,7 +9,7 @@ from metarl.errors import ShapeError
 from metarl.losses import gaussian_log_prob
 from metarl.nn.functional import apply, expand, is_batched, parameters_of
 from metarl.nn.policy import GaussianPolicy
-from metarl.rollout import collect
+from metarl.rollout import Memoryless, collect, play
 from metarl.sim.worlds import Worlds
 
 K, B = 3, 2
@@ -128,3 +128,50 @@ def test_batched_and_shared_parameters_agree_with_the_module():
         mean, log_std = apply(policy, params, x)
         torch.testing.assert_close(mean, policy(x)[0])
         assert log_std.shape == (K, 2)
+
+
+class Watching(Memoryless):
+    """Keeps what it is shown and told."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.shown, self.told = [], []
+
+    def act(self, obs):
+        self.shown.append(obs.clone())
+        return super().act(obs)
+
+    def see(self, action, step, alive):
+        self.told.append((action.clone(), step, alive.copy()))
+
+
+@pytest.mark.parametrize("family", [Reach(), Fragile(), Doomed()])
+def test_what_acts_is_told_what_came_of_each_step(family):
+    worlds, policy, g = make(family)
+    actor = Watching(policy, parameters_of(policy), K)
+    out = play(worlds, actor, num_tasks=K, generator=g)
+    assert len(actor.shown) == len(actor.told) == len(out.obs)
+    for t, (action, step, alive) in enumerate(actor.told):
+        assert torch.equal(actor.shown[t], out.obs[t])
+        assert torch.equal(action, out.action[t])
+        np.testing.assert_array_equal(alive, out.mask[t].numpy() > 0)
+        np.testing.assert_array_equal(np.where(alive, step.reward, 0), out.reward[t].numpy())
+        ended = (step.terminated | step.truncated) & alive
+        np.testing.assert_array_equal(ended, out.ends[t].numpy() > 0)
+        if t + 1 < len(out.obs):  # an ended world goes on from elsewhere, but its end was told
+            goes_on = torch.equal(torch.from_numpy(step.obs), out.obs[t + 1])
+            assert goes_on != (step.terminated | step.truncated).any()
+
+
+def test_a_policy_without_memory_is_one_thing_that_acts():
+    worlds, policy, g = make(Fragile())
+    offset = torch.rand(K * B, worlds.spec.task_dim, generator=torch.Generator().manual_seed(1))
+    played = play(
+        worlds, Memoryless(policy, parameters_of(policy), K),
+        num_tasks=K, generator=g, offset=offset,
+    )  # fmt: skip
+    collected = run(Fragile(), offset=offset)[2]
+    for name in ("obs", "action", "mean", "log_prob", "reward", "ends", "mask"):
+        assert torch.equal(getattr(played, name), getattr(collected, name))
+    block = played.obs[..., -worlds.spec.task_dim :]
+    assert torch.equal(block, offset.expand_as(block))

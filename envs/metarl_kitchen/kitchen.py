@@ -93,9 +93,7 @@ class KitchenFamily(TaskFamily[Task]):
             action = action.copy()
             action[:, _IDLE["tilt"][0]] = 0.0
         opening = self.holding if "grip" in self._still else None
-        self.robot.drive(
-            worlds, action, control_dt_s=self.control_dt_s, floor_m=self.floor_m, opening=opening
-        )
+        self.robot.drive(worlds, action, floor_m=self.floor_m, opening=opening)
 
     def observe_robot(self, worlds: Scene) -> np.ndarray:
         """The ``robot`` block without what is still."""

@@ -27,7 +27,8 @@ class PrompConfig(MamlConfig):
         drift: First weight of the KL divergence from the policy that acted before each inner
             update.
         max_drift: The divergence [nat] that is aimed at: weights double where an iteration
-            ended beyond 1.5 times that, and halve where it ended short of a 1.5th.
+            ended beyond 1.5 times that, and halve where it ended short of a 1.5th, within a
+            factor of 1000 of the first weight.
     """
 
     first_order: bool = False
@@ -76,13 +77,17 @@ def drifts(
     ]
 
 
-def tightened(weights: Sequence[float], found: Sequence[float], aim: float) -> tuple[float, ...]:
+def tightened(
+    weights: Sequence[float], found: Sequence[float], config: PrompConfig
+) -> tuple[float, ...]:
     """Adapt the weights of divergences to how large these were.
 
     Source: Schulman et al. 2017, arXiv:1707.06347, section 4.
+    Deviation: Weights are bounded, so that they come back in time from long quiet.
     """
+    aim, least, most = config.max_drift, 1e-3 * config.drift, 1e3 * config.drift
     factors = (2.0 if kl > 1.5 * aim else 0.5 if kl < aim / 1.5 else 1.0 for kl in found)
-    return tuple(weight * factor for weight, factor in zip(weights, factors))
+    return tuple(min(most, max(least, w * factor)) for w, factor in zip(weights, factors))
 
 
 class PrompTrainer(MamlTrainer):
@@ -101,7 +106,7 @@ class PrompTrainer(MamlTrainer):
     def _learn(self, batches: list[Batch]) -> dict[str, float]:
         metrics = super()._learn(batches)
         found = drifts(self.policy, self.params, self.rates, batches, self.outer)
-        weights = tightened(self.outer.drift, found, self.config.max_drift)
+        weights = tightened(self.outer.drift, found, self.config)
         self.outer = dataclasses.replace(self.outer, drift=weights)
         return {**metrics, "drift": max(found), "drift_weight": max(weights)}
 

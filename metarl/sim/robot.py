@@ -118,7 +118,7 @@ class Robot(ABC):
         if self.control == "hand":
             return _HAND_ACTUATORS + self.gripper.mjcf
         servos = "".join(
-            f'<intvelocity name="{name}" joint="{name}" kp="{kp:g}" dampratio="1" inheritrange="1"/>\n'
+            f'<position name="{name}" joint="{name}" kp="{kp:g}" dampratio="1" inheritrange="1"/>\n'
             for name, kp in zip(self.joints, self.kp)
         )
         return servos + self.gripper.mjcf
@@ -167,8 +167,7 @@ class Robot(ABC):
         else:
             start = self.posture(worlds)[ids] + self._towards(worlds.model, place_m)
             low, high = self._limits(worlds)
-            self.targets(worlds)[ids] = np.clip(start, low, high)
-            worlds.ctrl[ids, : len(self.joints)] = 0.0
+            worlds.ctrl[ids, : len(self.joints)] = np.clip(start, low, high)
         self.open(worlds, opening, ids)
         worlds.userdata[ids, YAW], worlds.userdata[ids, TILT] = yaw_rad, 0.0
 
@@ -198,7 +197,6 @@ class Robot(ABC):
         worlds: Scene,
         action: np.ndarray,
         *,
-        control_dt_s: float,
         floor_m: float | None = None,
         opening: float | None = None,
     ) -> None:
@@ -207,14 +205,13 @@ class Robot(ABC):
         Args:
             worlds: The scene.
             action: Shape (N, A), the grip last; +1 closes.
-            control_dt_s: Time until the next action [s].
             floor_m: Lowest place of the hand's target in hand space [m]; None: the workspace's.
             opening: The gripper's target, 0 closed to 1 open; None: the action's.
         """
         if self.control == "hand":
             self._drive_hand(worlds, action, floor_m)
         else:
-            self._drive_joints(worlds, action, control_dt_s)
+            self._drive_joints(worlds, action)
         self.open(worlds, 0.5 * (1.0 - action[:, -1]) if opening is None else opening)
 
     def _drive_hand(self, worlds: Scene, action: np.ndarray, floor_m: float | None) -> None:
@@ -230,20 +227,17 @@ class Robot(ABC):
         angles[:] = np.minimum(np.maximum(turned, _LOW_RAD), _HIGH_RAD)
         ctrl[:, 3:6] = rotation_vector(angles[:, YAW], angles[:, TILT])
 
-    def _drive_joints(self, worlds: Scene, action: np.ndarray, control_dt_s: float) -> None:
+    def _drive_joints(self, worlds: Scene, action: np.ndarray) -> None:
         count = len(self.joints)
         now, target = self.posture(worlds), self.targets(worlds)
         wanted = target + self.step * action[:, :count]
         leash = LEASH_RAD / STEP_RAD * self.step
         wanted = np.clip(np.clip(wanted, now - leash, now + leash), *self._limits(worlds))
-        worlds.ctrl[:, :count] = (wanted - target) / control_dt_s
+        target[:] = wanted
 
     def targets(self, worlds: Scene) -> np.ndarray:
-        """Where the joints are wanted in joint space [rad or m], (N, J), writable.
-
-        The state of the actuators: they move it at the speeds that are their controls.
-        """
-        return worlds.batch.bind("act")[:, : len(self.joints)]
+        """Where the joints are wanted in joint space [rad or m], (N, J), writable."""
+        return worlds.ctrl[:, : len(self.joints)]
 
     def posture(self, worlds: Scene) -> np.ndarray:
         """The joints' positions [rad or m], (N, J)."""

@@ -252,6 +252,8 @@ class Dishes(KitchenFamily[DishTask]):
         state[:, ARMED] = np.maximum(state[:, ARMED], height < LOW_M)
         over = (state[:, ARMED] > 0.0) & (height > LEAVE_M) | (state[:, TIMER] >= LONGEST)
         over &= now.skill != REST
+        if not over.any():
+            return
         state[:, WELL] += over & judge.well(worlds, task, now)
         state[:, STAGE] += over
         for column in (TIMER, ARMED, LID):

@@ -48,5 +48,7 @@ def cooked(worlds: Scene, recipe: Recipe) -> np.ndarray:
 def score(worlds: Scene, task: DishTask, recipe: Recipe) -> np.ndarray:
     """Of what reached the plate: how well it is cooked, and how well it tastes, (N,)."""
     served = np.stack([places.on_plate(worlds, task, i) for i in (0, 1)])
+    if not served.any():
+        return np.zeros(worlds.num_worlds, np.float32)
     food = (served * cooked(worlds, recipe)).mean(axis=0)
     return (food * (0.6 + 0.4 * taste(worlds, recipe))).astype(np.float32)

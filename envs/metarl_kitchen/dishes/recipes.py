@@ -136,5 +136,5 @@ DISHES: dict[str, Recipe] = {
     "shrimp-soup": Recipe((SHRIMP_PIECE, THIN_TOMATO), _soup(0.60, 150.0, 4.0)),
     "tomato-egg-soup": Recipe((TOMATO_PIECE, EGG), _soup(0.65, 200.0, 5.0), held_out=True),
     "pork-with-greens": Recipe((PORK, GREENS), _fry(0.60, 5.0), held_out=True),
-    "braised-egg": Recipe((EGG, CARROT_SLICE), _braise(0.55, 100.0, 4.0), held_out=True),
+    "braised-egg": Recipe((EGG, CARROT_SLICE), _braise(0.44, 100.0, 4.0), held_out=True),
 }
