@@ -20,7 +20,7 @@ from metarl.meta.meta_critic_lessons import (
     critic_errors,
     draw_pair,
 )
-from metarl.meta.meta_critic_teaching import School, require_finite, steepness
+from metarl.meta.meta_critic_teaching import School, require_finite
 from metarl.methods import Method
 from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import Params, parameters_of
@@ -142,7 +142,7 @@ class MetaCriticTrainer:
 
     def _measure_steepness(self, school: School) -> None:
         """Keep track of the unit in which an actor's gain is measured."""
-        found = steepness(self.policy, school.params, self.critic, school.states(), school.embed())
+        found = school.steepness()
         require_finite("how steep the critic's values are", {"steepness": found})
         scale = self.critic.scale
         first = self.iteration == 0

@@ -36,6 +36,9 @@ class MetaCriticConfig:
         actor_rate: Adam's rate for an actor's weights.
         context_rate: That of the task context, where it stands for hidden fields.
         pull: Weight of the divergence from the actor that acted: the smaller, the farther it goes.
+        prior: Weight of half the squared task context: a task like any other, unless values speak
+            against it.
+        noise_decay: Factor from one update's noise on actions to the next one's.
         context_std: Standard deviation of each episode's guess of the hidden context, before the
             first update; None: no guesses.
         context_decay: Factor from one update's guesses to the next one's.
@@ -70,7 +73,9 @@ class MetaCriticConfig:
     states: int = 100
     actor_rate: float = 3e-4
     context_rate: float = 0.05
-    pull: float = 0.5
+    pull: float = 0.2
+    prior: float = 0.2
+    noise_decay: float = 0.75
     context_std: float | None = 0.5
     context_decay: float = 0.6
     anneal: float = 0.5
@@ -89,11 +94,13 @@ class MetaCriticConfig:
         for name in ("critic_rate", "max_grad_norm", "pull"):
             value = getattr(self, name)
             require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
-        for name in ("actor_rate", "context_rate", "task_weight"):
+        for name in ("actor_rate", "context_rate", "task_weight", "prior"):
             value = getattr(self, name)
             require(math.isfinite(value) and value >= 0.0, name, value, "a finite number >= 0")
         for name in ("lam", "context_decay", "anneal"):
             require(0.0 <= getattr(self, name) <= 1.0, name, getattr(self, name), "within [0, 1]")
+        decay = self.noise_decay
+        require(0.0 < decay <= 1.0, "noise_decay", decay, "within (0, 1]")
         require(0.0 <= self.gamma < 1.0, "gamma", self.gamma, "within [0, 1)")
         require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
         for name in ("hidden", "critic_hidden"):

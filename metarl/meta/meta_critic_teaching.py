@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -11,7 +12,6 @@ from torch import Tensor
 from metarl.errors import TrainingError
 from metarl.meta.meta_critic_config import MetaCriticConfig
 from metarl.meta.meta_critic_lessons import Lesson, make_lesson
-from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import Params, apply
 from metarl.nn.policy import GaussianPolicy
 from metarl.rollout import Trajectories, collect
@@ -27,6 +27,9 @@ class Teacher(Protocol):
 
     def __call__(self, obs: Tensor, action: Tensor, time: Tensor, embedding: Tensor, /) -> Tensor:
         """Value the actions of K actors; see `MetaCritic.forward`."""
+
+    def embed(self, trace: Tensor, /) -> Tensor:
+        """Embed K tasks and their actors; see `MetaCritic.embed`."""
 
 
 class States(NamedTuple):
@@ -113,7 +116,8 @@ def teach(
         action = mean.clamp(-_REACH, _REACH)
         value = critic(states.obs, action, states.time, embedding).mean(1)
         apart = 0.5 * ((mean - before) / std).square().sum(-1).mean(1)
-        loss = config.pull * apart - value / critic.scale
+        far = 0.5 * own["context"].square().sum(-1)
+        loss = config.pull * apart + config.prior * far - value / critic.scale
         # summed: task k's gradient must not depend on how many tasks there are
         gradients = torch.autograd.grad(
             loss.sum(), list(taught.values()), allow_unused=True, materialize_grads=True
@@ -142,7 +146,7 @@ class School:
         worlds: Worlds,
         policy: GaussianPolicy,
         params: Params,
-        critic: MetaCritic,
+        critic: Teacher,
         config: MetaCriticConfig,
         *,
         task: Tensor,
@@ -151,12 +155,15 @@ class School:
         self.worlds, self.policy, self.params = worlds, policy, params
         self.critic, self.config = critic, config
         self.task, self.generator = task, generator
+        self.fresh_log_std = params["log_std"]
         self.lessons: list[Lesson] = []
 
     def explore(self) -> Trajectories:
-        """Collect B episodes of each task, and keep their lesson."""
+        """Collect B episodes of each task, with less noise every time; keep their lesson."""
         spec, num_tasks = self.worlds.spec, len(self.task)
         noise, update = self.config.noise(spec.hidden), len(self.lessons)
+        quieter = update * math.log(self.config.noise_decay)
+        self.params = {**self.params, "log_std": self.fresh_log_std + quieter}
         offset = None
         if noise is not None:
             offset = noise.draw(update, self.worlds.num_worlds, self.generator)
@@ -171,6 +178,11 @@ class School:
         """Draw states of the last lesson."""
         hidden = self.worlds.spec.hidden
         return draw_states(self.lessons[-1], self.config.states, hidden, self.generator)
+
+    def steepness(self) -> Tensor:
+        """Measure how much a fresh actor's noise can change values, rms."""
+        loud = {**self.params, "log_std": self.fresh_log_std}
+        return steepness(self.policy, loud, self.critic, self.states(), self.embed())
 
     @torch.no_grad()
     def embed(self) -> Tensor:

@@ -62,17 +62,17 @@ class PearlTrainer:
             family, config.num_tasks * config.episodes, seed=config.seed, num_threads=num_threads
         )
         self.generator = torch.Generator().manual_seed(config.seed)
+        start = config.resolved(pretrained=initial is not None)
         given = None if initial is None else {n: t for n, t in initial.items() if n != "context"}
         self.policy = start_policy(
             self.worlds.spec, self.generator,
-            hidden=config.hidden, initial=given, log_std=config.log_std,
+            hidden=config.hidden, initial=given, log_std=start.log_std,
         ).to(config.device)  # fmt: skip
         self.policy.context.requires_grad_(False)
         self.encoder = start_encoder(self.worlds, config, self.generator).to(config.device)
-        rate = config.policy_rate_of(pretrained=initial is not None)
         self.pupils = {
             "encoder": Pupil("encoder", self.encoder, config.encoder_rate, config.max_grad_norm),
-            "policy": Pupil("policy", self.policy, rate, config.max_grad_norm),
+            "policy": Pupil("policy", self.policy, start.policy_rate or 0.0, config.max_grad_norm),
         }
         self.lessons: list[Lesson] = []
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0

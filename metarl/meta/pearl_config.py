@@ -7,7 +7,8 @@ import math
 
 from metarl.errors import require
 
-_SCRATCH_RATE = 2e-3
+# The policy's rate and log standard deviation.
+_PRETRAINED, _FROM_NOTHING = (0.0, -2.0), (2e-3, -0.7)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,8 @@ class PearlConfig:
         max_seconds: Stop after this wall time [s]; None: never.
         seed: Of weights, worlds, tasks and noise.
         hidden: Widths of the policy's layers.
-        log_std: First log standard deviation of the actions; None: -0.7, or the pretrained one.
+        log_std: First log standard deviation of the actions. None: -2 for a pretrained policy,
+            which explores by its guesses of the task, -0.7 for one that starts from nothing.
         device: Where the networks live.
         task_visible: Whether the policy sees the hidden task; it must infer it, so False.
     """
@@ -64,11 +66,11 @@ class PearlConfig:
     gamma: float = 0.95
     lam: float = 0.95
     anneal: float = 0.5
-    iterations: int = 30
+    iterations: int = 20
     max_seconds: float | None = None
     seed: int = 0
     hidden: tuple[int, ...] = (64, 64)
-    log_std: float | None = -1.3
+    log_std: float | None = None
     device: str = "cpu"
     task_visible: bool = False
 
@@ -94,8 +96,11 @@ class PearlConfig:
             require(all(w >= 1 for w in widths), name, widths, "widths >= 1")
         require(not self.task_visible, "task_visible", self.task_visible, "False")
 
-    def policy_rate_of(self, *, pretrained: bool) -> float:
-        """Adam's rate for a policy that was, or was not, trained before."""
-        if self.policy_rate is not None:
-            return self.policy_rate
-        return 0.0 if pretrained else _SCRATCH_RATE
+    def resolved(self, *, pretrained: bool) -> PearlConfig:
+        """Fill in what depends on whether the policy was trained before."""
+        rate, log_std = _PRETRAINED if pretrained else _FROM_NOTHING
+        return dataclasses.replace(
+            self,
+            policy_rate=rate if self.policy_rate is None else self.policy_rate,
+            log_std=log_std if self.log_std is None else self.log_std,
+        )

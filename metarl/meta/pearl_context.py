@@ -150,5 +150,6 @@ def as_offset(hidden: Tensor, spec: Spec) -> Tensor:
     """
     columns = [i for i, is_hidden in enumerate(spec.hidden) if is_hidden]
     block = torch.zeros(*hidden.shape[:-1], spec.task_dim, device=hidden.device)
-    block[..., columns] = hidden.clamp(-1.0, 1.0).float()
+    for column, values in zip(columns, hidden.clamp(-1.0, 1.0).float().unbind(-1), strict=True):
+        block[..., column] = values
     return block

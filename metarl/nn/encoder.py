@@ -14,7 +14,6 @@ from metarl.nn.trunks import Mlp
 
 BOUND = 5.0  # of whitened inputs
 _SCALE_FLOOR = 1e-3
-_SCALE = 0.1
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ class FactorEncoder(nn.Module):
         """
         scale = self.spread.sqrt() + _SCALE_FLOOR
         white = ((x - self.centre.to(x)) / scale.to(x)).clamp(-BOUND, BOUND)
-        out = _SCALE * self.head(self.trunk(white)) * mask[..., None]
+        out = self.head(self.trunk(white)) * mask[..., None]
         rows, target = out.split([self.num_hidden**2, self.num_hidden], -1)
         rows = rows.unflatten(-1, (self.num_hidden, -1)).flatten(-3, -2)  # (..., M * H, H)
         target = target.flatten(-2, -1)[..., None]
