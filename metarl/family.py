@@ -30,7 +30,7 @@ class TaskFamily(Generic[Task]):
     Attributes:
         id: The registered name, set by `register`, with the options it was built with.
         task_type: The task dataclass; its fields are declared with `types.varies`, and an
-            optional integer field ``model`` picks the model of a task.
+            optional field ``model`` (`types.label`) picks the model of a task.
         horizon: Control steps in an episode.
         control_dt_s: Control period [s]; a multiple of each model's time step.
         weights: Weight of each named reward term.

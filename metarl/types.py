@@ -49,16 +49,25 @@ def varies(
     return dataclasses.field(metadata={"variation": Variation(unit, low, high, hidden, doc)})
 
 
+def label(doc: str = "") -> Any:
+    """Declare a field that tells tasks apart and is shown to no policy, one integer a row.
+
+    The field ``model`` picks the model of a task; others are for the family to use.
+    """
+    return dataclasses.field(metadata={"label": doc})
+
+
 def variations(task_type: type) -> dict[str, Variation]:
     """Read the declared variations of a task dataclass, in order of declaration."""
-    fields = {f.name: f for f in dataclasses.fields(task_type)}
-    missing = [n for n, f in fields.items() if n != "model" and "variation" not in f.metadata]
+    fields = dataclasses.fields(task_type)
+    missing = [f.name for f in fields if not {"variation", "label"} & f.metadata.keys()]
     if missing:
         raise ConfigError(
             f"{task_type.__name__} declares {', '.join(missing)} without unit, range and"
-            " visibility; write: name: np.ndarray = varies(unit, low, high, hidden=...)"
+            " visibility; write: name: np.ndarray = varies(unit, low, high, hidden=...), or"
+            " name: np.ndarray = label(doc) for an integer that no policy sees"
         )
-    return {n: f.metadata["variation"] for n, f in fields.items() if n != "model"}
+    return {f.name: f.metadata["variation"] for f in fields if "variation" in f.metadata}
 
 
 def num_tasks(task: Any) -> int:

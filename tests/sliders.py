@@ -7,7 +7,7 @@ import numpy as np
 
 from metarl.family import TaskFamily
 from metarl.rewards import closeness, distance
-from metarl.types import varies
+from metarl.types import label, varies
 
 HALVES = {"train": (-0.2, -0.02), "test": (0.02, 0.2), "far": (0.22, 0.3)}
 
@@ -75,7 +75,7 @@ class Slide(TaskFamily[SlideTask]):
 
 @dataclass(frozen=True)
 class TwoTask(SlideTask):
-    model: np.ndarray = None
+    model: np.ndarray = label("the shape of the slider")
 
 
 class Two(Slide):

@@ -42,8 +42,8 @@ def test_food_cooks_with_heat_and_stirring_and_burns():
 
 
 def test_colour_tells_doneness():
-    shown = colours(np.array([0.0, GOLDEN, BURNT]), MEAT)
-    np.testing.assert_allclose(shown[:, :3], [MEAT.raw, MEAT.golden, MEAT.burnt])
+    shown = colours(np.array([0.0, GOLDEN, BURNT]), MEAT.stops)
+    np.testing.assert_allclose(shown, [MEAT.raw, MEAT.golden, MEAT.burnt])
 
 
 def test_recipes_make_sense():
@@ -66,9 +66,9 @@ def test_whole_dishes_are_held_out():
     family = Dishes()
     held = np.array([recipe.held_out for recipe in DISHES.values()])
     worlds = Worlds(family, 64)
-    assert not held[worlds.sample("train").model].any()
+    assert not held[worlds.sample("train").dish].any()
     for split in ("test", "far"):
-        assert held[worlds.sample(split).model].all()
+        assert held[worlds.sample(split).dish].all()
     assert (worlds.sample("far").gain < GAIN[0]).all()
 
 
@@ -76,11 +76,11 @@ def test_whole_dishes_are_held_out():
 def test_the_cook_cooks_every_dish(split):
     family = Dishes()
     worlds, step, _ = cooked(family, 72 if split == "train" else 36, split)
-    for index in np.unique(worlds.task.model):
-        mine = worlds.task.model == index
+    for index in np.unique(worlds.task.dish):
+        mine = worlds.task.dish == index
         assert step.score[mine].mean() >= 0.8, list(DISHES)[index]
     # every stage of every recipe was reached
-    stages = np.array([len(recipe.stages) for recipe in DISHES.values()])[worlds.task.model]
+    stages = np.array([len(recipe.stages) for recipe in DISHES.values()])[worlds.task.dish]
     reached = np.empty(worlds.num_worlds)
     for i in range(worlds.num_worlds):
         scene, row = worlds.place(i)

@@ -12,7 +12,7 @@ from metarl.rewards import closeness, distance
 from metarl.sim.robot import NUM_USERDATA, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
-from metarl.types import Split, varies
+from metarl.types import Split, label, varies
 from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.food import CYLINDER, give_food
 from metarl_kitchen.furniture import vessel
@@ -60,7 +60,7 @@ class AddTask:
     )
     mass_kg: np.ndarray = varies("kg", *MASS_KG, hidden=True, doc="mass of the food")
     friction: np.ndarray = varies("1", *FRICTION, hidden=True, doc="sliding friction of the food")
-    model: np.ndarray = None  # type: ignore[assignment]  # row of SHAPES
+    model: np.ndarray = label("row of SHAPES")
 
 
 @register("kitchen/add")
@@ -117,17 +117,14 @@ class Add(KitchenFamily[AddTask]):
         start = np.array([0.50, -0.05, 0.18]) + rng.uniform(-0.03, 0.03, size=3)
         self.robot.place(worlds, ids, start)
 
-    def observe(self, worlds: Scene, task: AddTask) -> dict[str, np.ndarray]:
+    def things(self, worlds: Scene, task: AddTask) -> np.ndarray:
         """The hand, and the food: where it is, how it moves, how it lies, which shape it has."""
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")
         away = np.clip((food - hand) / 0.1, -8.0, 8.0)
         place = (food - [0.5, 0.0, 0.05]) / 0.2
         speed = worlds.joint_vel("food")[:, :3]
         lies = worlds.body_mat("food")[:, :2]
-        return {
-            "robot": self.observe_robot(worlds),
-            "object": np.concatenate([away, place, speed, lies, np.eye(3)[task.model]], axis=1),
-        }
+        return np.concatenate([away, place, speed, lies, np.eye(3)[task.model]], axis=1)
 
     def terms(self, worlds: Scene, task: AddTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Reach the food, close on it, lift it, carry it to the pan, leave it inside."""

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarl_kitchen.pantry import Tint
-
 RAW, GOLDEN, BURNT = 0.0, 0.5, 1.0
 COLD = 0.15  # share of full heat below which food only gets warm
 SHAKEN_G = 0.7  # salt in a control step at full tilt and full shake, coarseness 1 [g]
@@ -72,8 +70,16 @@ def shaken_g(down: np.ndarray, speed_m_s: np.ndarray, coarseness: np.ndarray) ->
     return SHAKEN_G * coarseness * rate
 
 
-def colours(doneness: np.ndarray, tint: Tint) -> np.ndarray:
-    """Mix the colours of food as it cooks, (N,) -> RGBA, (N, 4)."""
-    channels = zip(tint.raw, tint.golden, tint.burnt)
-    rgb = [np.interp(doneness, (RAW, GOLDEN, BURNT), channel) for channel in channels]
-    return np.stack([*rgb, np.ones_like(doneness)], axis=1)
+def colours(doneness: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """Mix the colours of food as it cooks.
+
+    Args:
+        doneness: (N,).
+        stops: RGB of raw, golden and burnt food (`Tint.stops`), (3, 3) or (N, 3, 3).
+    Returns:
+        RGB, (N, 3).
+    """
+    raw, golden, burnt = np.moveaxis(stops, -2, 0)
+    first = (doneness[:, None] / GOLDEN).clip(0.0, 1.0)
+    second = ((doneness[:, None] - GOLDEN) / (BURNT - GOLDEN)).clip(0.0, 1.0)
+    return raw + (golden - raw) * first + (burnt - golden) * second

@@ -142,7 +142,7 @@ class Cover(KitchenFamily[CoverTask]):
         start = np.array([0.50, -0.05, 0.18]) + rng.uniform(-0.03, 0.03, size=3)
         self.robot.place(worlds, ids, start)
 
-    def observe(self, worlds: Scene, task: CoverTask) -> dict[str, np.ndarray]:
+    def things(self, worlds: Scene, task: CoverTask) -> np.ndarray:
         """The hand, the lid by its knob, and the lid's way to where the pot seems to be."""
         knob = worlds.body_pos("lid")
         away = np.clip((knob - worlds.site_pos("grip")) / 0.1, -8.0, 8.0)
@@ -151,7 +151,7 @@ class Cover(KitchenFamily[CoverTask]):
         speed = worlds.joint_vel("lid")[:, :3]
         lies = worlds.body_mat("lid")[:, [1, 2, 5]]  # turned, and leaning in x and y
         lid = np.concatenate([away, place, missing, speed, lies], axis=1)
-        return {"robot": self.observe_robot(worlds), "object": lid}
+        return lid
 
     def terms(self, worlds: Scene, task: CoverTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Reach the knob, close on it, lift it, carry it over the pot's middle, let go there."""

@@ -155,7 +155,7 @@ class Flip(KitchenFamily[FlipTask]):
         state[:, LAIN] += dt * (on_first & (heat > 0.0))
         self._paint(worlds, slice(None))
 
-    def observe(self, worlds: Scene, task: FlipTask) -> dict[str, np.ndarray]:
+    def things(self, worlds: Scene, task: FlipTask) -> np.ndarray:
         """The hand, the piece, how done its upper side is, how long the first one has lain."""
         state, mat = worlds.userdata, worlds.body_mat("piece")
         place = np.clip((worlds.body_pos("piece") - [0.53, 0.0, 0.15]) / 0.1, -8.0, 8.0)
@@ -165,10 +165,7 @@ class Flip(KitchenFamily[FlipTask]):
         seen = np.where(mat[:, 8] > 0.0, state[:, SECOND], state[:, FIRST])
         cooked = np.stack([2.0 * seen, state[:, LAIN]], axis=1)
         axes = mat[:, [0, 3, 6, 2, 5, 8]]
-        return {
-            "robot": self.observe_robot(worlds),
-            "object": np.concatenate([away, place, pan, speed, axes, cooked], axis=1),
-        }
+        return np.concatenate([away, place, pan, speed, axes, cooked], axis=1)
 
     def terms(self, worlds: Scene, task: FlipTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Reach the piece; have its first side golden; turn it over, neither too early nor late."""
@@ -266,4 +263,4 @@ class Flip(KitchenFamily[FlipTask]):
     def _paint(worlds: Scene, ids: np.ndarray | slice) -> None:
         rgba = worlds.model_field("geom_rgba")
         for name, side in (("first", FIRST), ("second", SECOND)):
-            rgba[ids, worlds.id("geom", name)] = colours(worlds.userdata[ids, side], TOFU)
+            rgba[ids, worlds.id("geom", name), :3] = colours(worlds.userdata[ids, side], TOFU.stops)

@@ -90,13 +90,13 @@ class Heat(KitchenFamily[HeatTask]):
         near = self._error(worlds, task) < NEAR_RAD
         worlds.userdata[:, HELD] = np.where(near, worlds.userdata[:, HELD] + 1.0, 0.0)
 
-    def observe(self, worlds: Scene, task: HeatTask) -> dict[str, np.ndarray]:
+    def things(self, worlds: Scene, task: HeatTask) -> np.ndarray:
         """The hand, and the knob: where it is, how far it is turned, how it fits the hand."""
         angle, speed = worlds.joint_pos("knob"), worlds.joint_vel("knob")
         offset = np.clip((self._handle(worlds) - worlds.site_pos("grip")) / 0.1, -8.0, 8.0)
         misfit = self.robot.angles(worlds)[:, :1] - OFF_YAW_RAD - angle
         knob = np.concatenate([offset, angle - 1.2, speed / 3.0, misfit], axis=1)
-        return {"robot": self.observe_robot(worlds), "object": knob}
+        return knob
 
     def terms(self, worlds: Scene, task: HeatTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Hold the knob; have it at the wanted angle, and at rest there."""

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from metarl.perception.pictures import register_scene
+from metarl_kitchen.cooking import colours
 from metarl_kitchen.pantry import MENU, Part
 
 PAN_RADIUS_M = 0.135
@@ -139,7 +140,7 @@ class Ingredients:
             model.geom_rgba[geoms(model, other), 3] = float(other == name)
         scale = size * (1.0 - SHRINK * doneness)
         for geom, part in zip(geoms(model, name), self.parts[name], strict=True):
-            model.geom_rgba[geom, :3] = part.tint.at(doneness)
+            model.geom_rgba[geom, :3] = colours(np.array([doneness]), part.tint.stops)[0]
             model.geom_size[geom, : len(part.size)] = scale * np.array(part.size)
             model.geom_pos[geom] = scale * np.array(part.at)
 

@@ -95,9 +95,19 @@ class KitchenFamily(TaskFamily[Task]):
         opening = self.holding if "grip" in self._still else None
         self.robot.drive(worlds, action, floor_m=self.floor_m, opening=opening)
 
+    def observe(self, worlds: Scene, task: Task) -> dict[str, np.ndarray]:
+        """The robot, and the things that a family sees."""
+        return {"robot": self.observe_robot(worlds), "object": self.things(worlds, task)}
+
+    def things(self, worlds: Scene, task: Task) -> np.ndarray:
+        """The ``object`` block, (N, D)."""
+        raise FamilyError(f"{type(self).__name__} does not define things()")
+
     def observe_robot(self, worlds: Scene) -> np.ndarray:
         """The ``robot`` block without what is still."""
         whole = self.robot.observe(worlds)
+        if not self._still:
+            return whole
         still = [_IDLE[name][1] for name in self._still]
         kept = [column for column in range(whole.shape[1]) if column not in still]
         return whole.take(kept, axis=1)

@@ -24,14 +24,10 @@ class Tint:
     golden: Rgb
     burnt: Rgb
 
-    def at(self, doneness: float) -> np.ndarray:
-        """Mix the colour at a doneness in [0, 1], shape (3,)."""
-        return np.array(
-            [
-                np.interp(doneness, (0.0, 0.5, 1.0), c)
-                for c in zip(self.raw, self.golden, self.burnt)
-            ]
-        )
+    @property
+    def stops(self) -> np.ndarray:
+        """The colours as RGB, raw, golden and burnt, (3, 3)."""
+        return np.array([self.raw, self.golden, self.burnt])
 
 
 @dataclass(frozen=True)

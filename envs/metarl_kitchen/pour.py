@@ -166,16 +166,13 @@ class Pour(KitchenFamily[PourTask]):
         up = worlds.site_mat("rim")[:, 2::3]
         worlds.mocap_pos("surface")[:] = worlds.site_pos("rim") - down[:, None] * up
 
-    def observe(self, worlds: Scene, task: PourTask) -> dict[str, np.ndarray]:
+    def things(self, worlds: Scene, task: PourTask) -> np.ndarray:
         """The hand, the lip, what has left the jug (not where it fell), and the tilt that pours."""
         left = task.fill_ml - self._held_ml(worlds, task)
         place = (lip(worlds)[:, :2] - [0.42, 0.0]) / 0.2
         beyond = self._beyond(worlds, task)
         flow = np.stack([left / 150.0, worlds.userdata[:, RATE] / 150.0, beyond / 0.5], axis=1)
-        return {
-            "robot": self.observe_robot(worlds),
-            "object": np.concatenate([place, flow], axis=1),
-        }
+        return np.concatenate([place, flow], axis=1)
 
     def terms(self, worlds: Scene, task: PourTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Be over the pot, have the wanted amount in it, spill nothing."""

@@ -99,14 +99,14 @@ class Season(KitchenFamily[SeasonTask]):
         worlds.userdata[:, SPILLED] += np.where(over, 0.0, grams)
         worlds.userdata[:, RATE] = grams
 
-    def observe(self, worlds: Scene, task: SeasonTask) -> dict[str, np.ndarray]:
+    def things(self, worlds: Scene, task: SeasonTask) -> np.ndarray:
         """The hand, the mouth, and what has left the shaker (not where it fell)."""
         left = worlds.userdata[:, IN_POT] + worlds.userdata[:, SPILLED]
         mouth = (worlds.site_pos("mouth")[:, :2] - MIDDLE_M) / 0.2
         down = -worlds.site_mat("mouth")[:, 8]
         flow = [left / 5.0, worlds.userdata[:, RATE] / SHAKEN_G, down]
         seen = np.concatenate([mouth, *(column[:, None] for column in flow)], axis=1)
-        return {"robot": self.observe_robot(worlds), "object": seen}
+        return seen
 
     def terms(self, worlds: Scene, task: SeasonTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Be near the pot, have the wanted amount in it, spill nothing."""

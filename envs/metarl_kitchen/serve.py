@@ -12,7 +12,7 @@ from metarl.rewards import closeness, distance
 from metarl.sim.robot import NUM_USERDATA, STEP_M, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
-from metarl.types import Split, varies
+from metarl.types import Split, label, varies
 from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.food import BOX, CYLINDER, ELLIPSOID, give_food
 from metarl_kitchen.furniture import TIME_STEP_S, vessel
@@ -84,7 +84,7 @@ class ServeTask:
     mass_kg: np.ndarray = varies("kg", *MASS_KG, hidden=True, doc="mass of the food")
     friction: np.ndarray = varies("1", *FRICTION, hidden=True, doc="friction, oiled or dry")
     stands_n: np.ndarray = varies("N", *STANDS_N, hidden=True, doc="force at which the food breaks")
-    model: np.ndarray = None  # type: ignore[assignment]  # row of SHAPES
+    model: np.ndarray = label("row of SHAPES")
 
 
 @register("kitchen/serve")
@@ -155,7 +155,7 @@ class Serve(KitchenFamily[ServeTask]):
         worlds.userdata[:, FORCE] = force
         worlds.userdata[:, PEAK] = np.maximum(worlds.userdata[:, PEAK], force)
 
-    def observe(self, worlds: Scene, task: ServeTask) -> dict[str, np.ndarray]:
+    def things(self, worlds: Scene, task: ServeTask) -> np.ndarray:
         """The hand, and the food: where it is, how it moves and lies, its shape, what it feels."""
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")
         away = np.clip((food - hand) / 0.1, -8.0, 8.0)
@@ -165,10 +165,7 @@ class Serve(KitchenFamily[ServeTask]):
         force = np.minimum(worlds.userdata[:, FORCE : FORCE + 1] / 8.0, 5.0)
         height = food[:, 2:] / 0.1 - 0.5
         shape = np.eye(3)[task.model]
-        return {
-            "robot": self.observe_robot(worlds),
-            "object": np.concatenate([away, to_plate, height, speed, lies, force, shape], axis=1),
-        }
+        return np.concatenate([away, to_plate, height, speed, lies, force, shape], axis=1)
 
     def terms(self, worlds: Scene, task: ServeTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Reach the food, lift it, carry it to its spot, lay it down, leave it; break nothing."""

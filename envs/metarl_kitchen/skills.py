@@ -10,7 +10,7 @@ import numpy as np
 from metarl.registry import register
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
-from metarl.types import Split, Variation, num_tasks, put, take, variations, varies
+from metarl.types import Split, Variation, label, num_tasks, put, take, variations, varies
 from metarl_kitchen.add import Add
 from metarl_kitchen.cover import Cover
 from metarl_kitchen.flip import Flip
@@ -37,7 +37,7 @@ class SkillsTask:
     unseen: np.ndarray = varies(
         "1", (-1.0,) * NUM_HIDDEN, (1.0,) * NUM_HIDDEN, hidden=True, doc="its hidden fields"
     )
-    model: np.ndarray = None  # type: ignore[assignment]  # which skill, and which of its models
+    model: np.ndarray = label("which skill, and which of its models")
 
 
 class _Part(NamedTuple):
@@ -71,6 +71,7 @@ class Skills(KitchenFamily[SkillsTask]):
     ):
         super().__init__(robot=robot, control=control, site=site, home=home)
         self.parts: list[_Part] = []
+        self._part_of: list[_Part] = []  # by model
         self._sources: dict[str, Any] = {}
         self._last: dict[
             int, tuple[SkillsTask, Any]
@@ -81,6 +82,7 @@ class Skills(KitchenFamily[SkillsTask]):
             own = family.models()
             name = cls.id.rpartition("/")[2]
             self.parts.append(_Part(family, len(self._sources), len(own)))
+            self._part_of += [self.parts[-1]] * len(own)
             for key, source in own.items():
                 self._sources[name if len(own) == 1 else f"{name}-{key}"] = source
 
@@ -123,7 +125,7 @@ class Skills(KitchenFamily[SkillsTask]):
     def _own(self, task: SkillsTask) -> tuple[KitchenFamily[Any], Any]:
         """The skill of a scene's tasks, which share one model, and the tasks as its own."""
         model = int(task.model[0])
-        part = next(p for p in self.parts if p.first <= model < p.first + p.models)
+        part = self._part_of[model]
         if model not in self._last or self._last[model][0] is not task:
             self._last[model] = task, _unpack(part, task)  # once for all of an episode's calls
         return part.family, self._last[model][1]
@@ -153,22 +155,26 @@ class Skills(KitchenFamily[SkillsTask]):
     def observe(self, worlds: Scene, task: SkillsTask) -> dict[str, np.ndarray]:
         """The whole robot, the skill's object block, and what stands in the scene."""
         family, own = self._own(task)
-        seen, model = family.observe(worlds, own)["object"], int(task.model[0])
+        model = int(task.model[0])
         if model not in self._stands:
             self._stands[model] = _furnishing(worlds, family)
-        padding = np.zeros((len(seen), NUM_OBJECT - seen.shape[1]))
+        seen = family.things(worlds, own)
+        padded = np.zeros((len(seen), NUM_OBJECT))
+        padded[:, : seen.shape[1]] = seen
         return {
             "robot": self.robot.observe(worlds),
-            "object": np.concatenate([seen, padding], axis=1),
-            "scene": np.tile(self._stands[model], (len(seen), 1)),
+            "object": padded,
+            "scene": np.broadcast_to(self._stands[model], (len(seen), len(self._stands[model]))),
         }
 
     def terms(self, worlds: Scene, task: SkillsTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """The skill's reward."""
         family, own = self._own(task)
         terms = family.terms(worlds, own, action)
-        weighted = [family.weights[name] * values for name, values in terms.items()]
-        return {"skill": np.sum(weighted, axis=0)}
+        reward = np.zeros(worlds.num_worlds)
+        for name, values in terms.items():
+            reward += family.weights[name] * values
+        return {"skill": reward}
 
     def success(self, worlds: Scene, task: SkillsTask) -> np.ndarray:
         """As the skill judges."""

@@ -167,7 +167,7 @@ class Stir(KitchenFamily[StirTask]):
         state[:, LAST] = food
         self._colour(worlds)
 
-    def observe(self, worlds: Scene, task: StirTask) -> dict[str, np.ndarray]:
+    def things(self, worlds: Scene, task: StirTask) -> np.ndarray:
         """The hand, and each piece: its place and motion, how far and fast it was moved, how brown."""
         food, tip = self._pieces(worlds), worlds.site_pos("tip")
         own = worlds.userdata
@@ -182,7 +182,7 @@ class Stir(KitchenFamily[StirTask]):
             own[:, SIDE],
             own[:, DARKEST],
         ]
-        return {"robot": self.observe_robot(worlds), "object": np.concatenate(blocks, axis=1)}
+        return np.concatenate(blocks, axis=1)
 
     def terms(self, worlds: Scene, task: StirTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Be at the pan; move each piece as fast as it wants, let none brown, leave no heap."""
@@ -300,7 +300,8 @@ class Stir(KitchenFamily[StirTask]):
     def _colour(worlds: Scene) -> None:
         rgba = worlds.model_field("geom_rgba")
         for k, (name, tint) in enumerate(PIECES.items()):
-            rgba[:, worlds.id("geom", name)] = colours(worlds.userdata[:, DARKEST][:, k], tint)
+            shown = colours(worlds.userdata[:, DARKEST][:, k], tint.stops)
+            rgba[:, worlds.id("geom", name), :3] = shown
 
 
 def _vigour(worlds: Scene) -> np.ndarray:

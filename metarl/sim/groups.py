@@ -137,8 +137,8 @@ def stepped(
 ) -> Iterator[tuple[Group, np.ndarray | None]]:
     """Advance groups one after the other, and give each out with what `Scene.step` said.
 
-    With a pool, of one thread, the next ones already run while one is looked at: physics holds
-    no lock of Python's, and no group touches another. Whatever happens, all have run at the end.
+    With a pool the next ones already run while one is looked at: physics holds no lock of
+    Python's, and no group touches another. Whatever happens, all have run at the end.
     """
     if pool is None:
         for group in groups:

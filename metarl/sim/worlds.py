@@ -21,6 +21,10 @@ from metarl.types import SPLITS, Split, Step, num_tasks, put, take
 _LOW, _HIGH = -np.ones(1, np.float32), np.ones(1, np.float32)
 _STEP = np.ones(1, np.int64)
 
+# Groups of worlds whose physics runs at once: while one waits for its slowest thread, or for
+# Python's lock, another has work for the idle core.
+_AHEAD = 2
+
 
 class Worlds:
     """N worlds of one family with their tasks.
@@ -66,7 +70,7 @@ class Worlds:
         self.done = np.ones(num_worlds, bool)  # nobody may step before the first reset
         self.latest: Step | None = None  # what the last control step gave
         several = len(self.models) > 1 and num_threads != 1
-        self._pool = ThreadPoolExecutor(1) if several else None
+        self._pool = ThreadPoolExecutor(_AHEAD) if several else None
         self._held: dict[str, Group] = {}  # every group that was made
         self._groups: list[Group] = []  # those that have worlds
         self.task: Any = None

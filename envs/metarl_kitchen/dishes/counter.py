@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from metarl_kitchen.dishes.contacts import contacts_mjcf
-from metarl_kitchen.dishes.recipes import Food, Recipe
+from metarl_kitchen.dishes.recipes import SHAPES
 from metarl_kitchen.furniture import knob
 
 PAN_FROM_KNOB_M = np.array([0.0, 0.20])
@@ -27,6 +27,7 @@ LIP_M = np.array([-0.115, 0.0, -0.045])  # of the jug
 LID_DROP_M = 0.024  # from the fingertips down to the lid's edge
 
 TOOLS = {"season": "shaker", "pour": "jug", "cover": "lid"}
+AWAY_M = np.array([0.0, 0.0, -0.2])  # below the counter, out of sight
 RACK_M = {
     "shaker": np.array([0.68, 0.02, 0.05]),
     "jug": np.array([0.72, 0.14, 0.052]),
@@ -86,24 +87,16 @@ _FIXED = ("counter", "board", "panel", "hob", "plate")
 _WALLS = [f"{name}{k}" for name, n in (("pan", PAN_SIDES), ("rim", PLATE_SIDES)) for k in range(n)]
 
 
-def counter_mjcf(recipe: Recipe) -> str:
-    """Write the bodies of a dish's scene: stove, pan, plate, board, two foods, tools."""
-    foods = "".join(_food(i, food) for i, food in enumerate(recipe.foods))
-    tools = "".join(_TOOLS[tool] for tool in tools_of(recipe))
-    liquid = _LIQUID if "jug" in tools_of(recipe) else ""
-    return _STOVE + _pan() + _plate() + _BOARD + foods + tools + liquid
+def counter_mjcf() -> str:
+    """Write the bodies of the scene: stove, pan, plate, board, two foods, tools."""
+    foods = _food("food0") + _food("food1")
+    return _STOVE + _pan() + _plate() + _BOARD + foods + "".join(_TOOLS.values()) + _LIQUID
 
 
 def sections_mjcf() -> str:
     """Write what stands beside the bodies: the pan's shape, and what may touch what."""
     ring = ring_mesh("pan", PAN_RADIUS_M, PAN_RADIUS_M + 0.005, RIM_M - FLOOR_M)
     return f"<asset>{ring}</asset>" + contacts_mjcf([*_FIXED, *_WALLS])
-
-
-def tools_of(recipe: Recipe) -> list[str]:
-    """The tools that a dish needs."""
-    skills = {stage.skill for stage in recipe.stages}
-    return [tool for skill, tool in TOOLS.items() if skill in skills]
 
 
 def _walls(name: str, out_m: float, low_m: float, high_m: float, sides: int, looks: str) -> str:
@@ -169,13 +162,20 @@ def ring_mesh(name: str, inner_m: float, outer_m: float, height_m: float, sides:
 
 
 _BLOCK = f".016 .016 {FOOD_HALF_M}"  # what the fingers feel, whatever the food looks like
+_LOOKS = {
+    "cube": f'type="box" size="{_BLOCK}"',
+    "slice": f'type="cylinder" size="{FOOD_HALF_M} {FOOD_HALF_M}"',
+}
 
 
-def _food(index: int, food: Food) -> str:
-    name, colour = f"food{index}", " ".join(map(str, food.tint.raw))
+def _food(name: str) -> str:
+    looks = "".join(
+        f'<geom name="{name}_{shape}" {_LOOKS[shape]} rgba="1 1 1 0" class="show"/>'
+        for shape in SHAPES
+    )
     return f"""
 <body name="{name}" pos="{BOARD_M[0]} {BOARD_M[1]} .1">
   <freejoint name="{name}"/>
   <geom name="{name}_block" type="box" size="{_BLOCK}" mass=".05" rgba="1 1 1 0" group="4" class="thing"/>
-  <geom name="{name}" type="{food.shape}" size="{food.size_m}" rgba="{colour} 1" class="show"/>
+  {looks}
 </body>"""

@@ -13,7 +13,7 @@ from metarl_kitchen.cooking import COLD, shaken_g
 from metarl_kitchen.dishes import counter, places
 from metarl_kitchen.dishes.grasp import TURN_RAD, edge_rad, free_side, grasp, wrapped
 from metarl_kitchen.dishes.recipes import SKILLS
-from metarl_kitchen.dishes.state import DONE0, HEAT, LID, LIQUID, REST, SALT, TIMER, Now
+from metarl_kitchen.dishes.state import DONE0, DONE1, HEAT, LID, LIQUID, REST, SALT, TIMER, Now
 from metarl_kitchen.dishes.task import DishTask
 from metarl_kitchen.furniture import FULL_RAD, OFF_YAW_RAD
 
@@ -34,6 +34,7 @@ SOONEST = 20  # control steps of stirring or simmering, at least
 # How long stages take, and until each food is out of the pan once serving begins [s].
 STAGE_S = {"add": 3.3, "season": 2.1, "pour": 2.5}
 SERVED_S = (1.3, 4.2)
+_TAKES = np.array([STAGE_S.get(skill, 0.0) for skill in (*SKILLS, "rest")])
 
 
 def cook_dish(family: Dishes, worlds: Scene, task: DishTask) -> np.ndarray:
@@ -189,15 +190,15 @@ class _Cook:
 
     def _done(self) -> np.ndarray:
         """Whether what is in the pan is best if the recipe goes on from now, (N,) bool."""
-        recipe, stage = self.family.recipe(self.task), self.now.stage
-        takes = [STAGE_S.get(s.skill, 0.0) for s in recipe.stages]
-        later = np.array([sum(takes[i + 1 :]) for i in range(len(takes) + 1)])
+        menu, dish, takes = self.family.menu, self.task.dish, _TAKES[self.family.menu.skill]
+        later = takes[:, ::-1].cumsum(axis=1)[:, ::-1] - takes  # (D, S + 1)
+        left = later[dish, self.now.stage][:, None] + SERVED_S
         heat = np.maximum(self.state[:, HEAT] - COLD, 0.0) / (1.0 - COLD)
+        gain = (self.task.rate * heat)[:, None] * menu.rate_1_s[dish] * left
+        due = self.state[:, DONE0 : DONE1 + 1] + gain - menu.want[dish]
         ahead = np.zeros(self.n)
-        for i, food in enumerate(recipe.foods):
-            gain = self.task.rate * food.rate_1_s * heat * (later[stage] + SERVED_S[i])
-            due = self.state[:, DONE0 + i] + gain - food.want
-            ahead += np.where(places.in_pan(self.worlds, self.task, i), due, 0.0)
+        for i in (0, 1):
+            ahead += places.in_pan(self.worlds, self.task, i) * due[:, i]
         return (ahead > 0.0) & (self.state[:, TIMER] > SOONEST)
 
     def season(self) -> np.ndarray:

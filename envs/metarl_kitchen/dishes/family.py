@@ -17,7 +17,8 @@ from metarl_kitchen.cooking import colours, cook, follow, shaken_g
 from metarl_kitchen.dishes import counter, judge, places
 from metarl_kitchen.dishes.contacts import food_pairs
 from metarl_kitchen.dishes.expert import cook_dish
-from metarl_kitchen.dishes.recipes import DISHES, SKILLS, UNITS, Recipe
+from metarl_kitchen.dishes.menu import Menu
+from metarl_kitchen.dishes.recipes import DISHES, SHAPES, SKILLS, UNITS
 from metarl_kitchen.dishes.state import (
     ARMED,
     COLUMNS,
@@ -88,34 +89,26 @@ class Dishes(KitchenFamily[DishTask]):
         super().__init__(robot=robot, control=control, site=site, home=home)
         if dish and dish not in DISHES:
             raise UnknownNameError("dish", dish, DISHES)
-        self.dishes = {dish: DISHES[dish]} if dish else DISHES
-        self._tables = [_table(recipe) for recipe in self.dishes.values()]
-
-    def recipe(self, task: DishTask) -> Recipe:
-        """The dish of a scene's tasks: they share one model, and so one dish."""
-        return list(self.dishes.values())[int(task.model[0])]
+        self.menu = Menu({dish: DISHES[dish]} if dish else DISHES)
 
     def now(self, worlds: Scene, task: DishTask) -> Now:
         """Where each world is in its recipe."""
-        stage = worlds.userdata[:, STAGE].astype(int)
-        skill, amount, piece = self._tables[int(task.model[0])][:, stage]
-        return Now(stage, skill.astype(int), amount, piece.astype(int))
+        stage, menu = worlds.userdata[:, STAGE].astype(int), self.menu
+        here = task.dish, stage
+        return Now(stage, menu.skill[here], menu.amount[here], menu.piece[here])
 
     # Tasks ------------------------------------------------------------------------------
 
     def models(self) -> dict[str, Any]:
-        """One scene a dish."""
-        sections = counter.sections_mjcf()
-        return {
-            name: self.scene(
-                counter.counter_mjcf(recipe),
-                num_userdata=COLUMNS,
-                extra=sections,
-                time_step_s=TIME_STEP_S,
-                listed=True,
-            )
-            for name, recipe in self.dishes.items()
-        }
+        """One scene for all dishes: what a dish does not need is out of sight."""
+        scene = self.scene(
+            counter.counter_mjcf(),
+            num_userdata=COLUMNS,
+            extra=counter.sections_mjcf(),
+            time_step_s=TIME_STEP_S,
+            listed=True,
+        )
+        return {"counter": scene}
 
     def sample(self, rng: Streams, n: int, split: Split) -> DishTask:
         """Draw kitchens; whole dishes are held out, and cells of the stove's gain."""
@@ -136,17 +129,17 @@ class Dishes(KitchenFamily[DishTask]):
             viscosity=rng.uniform(*VISCOSITY),
             mass_kg=rng.uniform(*MASS_KG),
             friction=rng.uniform(*FRICTION),
-            model=mine[pick],
+            dish=mine[pick],
         )
 
     def in_split(self, task: DishTask, split: Split) -> np.ndarray:
         """Say which tasks belong to a split, (n,) bool."""
-        dish = self._dishes_of(split)[task.model]
+        dish = self._dishes_of(split)[task.dish]
         held, far = is_held_out(task.gain, *GAIN), task.gain < GAIN[0]
         return dish & {"train": ~far & ~held, "test": ~far & held, "far": far}[split]
 
     def _dishes_of(self, split: Split) -> np.ndarray:
-        held = np.array([recipe.held_out for recipe in self.dishes.values()])
+        held = self.menu.held_out
         return np.ones(1, bool) if len(held) == 1 else held == (split != "train")
 
     def configure(self, worlds: Scene, ids: np.ndarray, task: DishTask) -> None:
@@ -186,23 +179,22 @@ class Dishes(KitchenFamily[DishTask]):
         given = task.gain * places.knob(worlds)
         state[:, HEAT] = follow(state[:, HEAT], np.minimum(given, 1.3), task.lag_s, dt_s)
         speed = np.zeros(len(state))
-        for i, food in enumerate(self.recipe(task).foods):
+        stirred = np.maximum(state[:, STIR], state[:, LID])
+        rate = task.rate[:, None] * self.menu.rate_1_s[task.dish]
+        for i in (0, 1):
             lies = places.in_pan(worlds, task, i)
-            moves = np.sqrt((worlds.joint_vel(f"food{i}")[:, :2] ** 2).sum(axis=1))
-            speed = np.maximum(speed, np.where(lies, moves, 0.0))
-            stirred = np.maximum(state[:, STIR], state[:, LID])
-            state[:, DONE0 + i] = cook(
-                state[:, DONE0 + i], np.where(lies, state[:, HEAT], 0.0),
-                task.rate * food.rate_1_s, dt_s, stirred=stirred,
-            )  # fmt: skip
+            moves = distance(worlds.joint_vel(f"food{i}")[:, :2], _STILL)
+            speed = np.maximum(speed, lies * moves)
+            heat = lies * state[:, HEAT]
+            state[:, DONE0 + i] = cook(state[:, DONE0 + i], heat, rate[:, i], dt_s, stirred=stirred)
         state[:, STIR] += 0.05 * (np.minimum(speed / STIR_M_S, 1.0) - state[:, STIR])
-        tools = counter.tools_of(self.recipe(task))
-        for tool, use in (("shaker", self._season), ("jug", self._pour), ("lid", self._cover)):
-            if tool in tools:
-                use(worlds, task, now)
-        self._go_on(worlds, task, now)
-        state[:, SCORE] = judge.score(worlds, task, self.recipe(task))
-        self._show(worlds, task, self.now(worlds, task), slice(None))
+        self._season(worlds, task, now)
+        self._pour(worlds, task, now)
+        self._cover(worlds, task, now)
+        if self._go_on(worlds, task, now):
+            now = self.now(worlds, task)
+        state[:, SCORE] = judge.score(worlds, task, self.menu)
+        self._show(worlds, task, now, slice(None))
 
     def _season(self, worlds: Scene, task: DishTask, now: Now) -> None:
         """Salt falls from a shaker that points down and is shaken."""
@@ -210,7 +202,8 @@ class Dishes(KitchenFamily[DishTask]):
         speed = worlds.sensor("hand_velocity")[:, 2]
         grams = shaken_g(down, speed, task.coarseness)
         grams = np.where(now.does("season"), grams, 0.0)
-        self._add(worlds, task, SALT, grams, places.tool_m(worlds, counter.MOUTH_M), "season")
+        mouth = places.tool_m(worlds, counter.MOUTH_M)
+        self._add(worlds, task, SALT, grams, mouth, self.menu.salt)
 
     def _pour(self, worlds: Scene, task: DishTask, now: Now) -> None:
         """Liquid runs over a lip that is tilted low enough."""
@@ -218,9 +211,9 @@ class Dishes(KitchenFamily[DishTask]):
         ml = POUR_ML * np.clip((tilt - 0.5) / 0.6, 0.0, 1.0) / task.viscosity
         ml = np.where(now.does("pour"), ml, 0.0)
         lip = places.tool_m(worlds, counter.LIP_M)
-        self._add(worlds, task, LIQUID, ml, lip, "pour")
+        self._add(worlds, task, LIQUID, ml, lip, self.menu.liquid)
         stream = np.column_stack([lip[:, :2], np.full(len(lip), counter.RIM_M + 0.05)])
-        worlds.mocap_pos("stream")[:] = np.where(ml[:, None] > 0.3, stream, _AWAY)
+        worlds.mocap_pos("stream")[:] = np.where(ml[:, None] > 0.3, stream, counter.AWAY_M)
 
     def _add(
         self,
@@ -229,12 +222,11 @@ class Dishes(KitchenFamily[DishTask]):
         column: int,
         amount: np.ndarray,
         place: np.ndarray,
-        skill: str,
+        wanted: np.ndarray,
     ) -> None:
         over = distance(place[:, :2], places.pan_m(task)) < counter.PAN_RADIUS_M
-        wanted = max(self.recipe(task).amount(skill), 1.0)
-        worlds.userdata[:, column] += np.where(over, amount, 0.0)
-        worlds.userdata[:, SPILLED] += np.where(over, 0.0, amount / wanted)
+        worlds.userdata[:, column] += over * amount
+        worlds.userdata[:, SPILLED] += ~over * amount / np.maximum(wanted[task.dish], 1.0)
 
     def _cover(self, worlds: Scene, task: DishTask, now: Now) -> None:
         """The lid is on once the hand lets it go on the rim."""
@@ -245,44 +237,46 @@ class Dishes(KitchenFamily[DishTask]):
         on = put | (worlds.userdata[:, LID] > 0.0)
         worlds.userdata[:, LID] = now.does("cover") & on
 
-    def _go_on(self, worlds: Scene, task: DishTask, now: Now) -> None:
-        """A stage ends when the hand has come down and risen again, or takes too long."""
+    def _go_on(self, worlds: Scene, task: DishTask, now: Now) -> bool:
+        """End stages in which the hand has come down and risen again, or that take too long."""
         state, height = worlds.userdata, worlds.site_pos("grip")[:, 2]
         state[:, TIMER] += 1.0
         state[:, ARMED] = np.maximum(state[:, ARMED], height < LOW_M)
         over = (state[:, ARMED] > 0.0) & (height > LEAVE_M) | (state[:, TIMER] >= LONGEST)
         over &= now.skill != REST
         if not over.any():
-            return
+            return False
         state[:, WELL] += over & judge.well(worlds, task, now)
         state[:, STAGE] += over
         for column in (TIMER, ARMED, LID):
             state[:, column] = np.where(over, 0.0, state[:, column])
+        return True
 
     def _show(self, worlds: Scene, task: DishTask, now: Now, ids: np.ndarray | slice) -> None:
         """Move tools and broth to where they are, and colour the food."""
         hand, turn = worlds.site_pos("grip")[ids], worlds.body_quat("hand")[ids]
-        pan = _flat(places.pan_m(task), counter.RIM_M + counter.LID_DROP_M)
-        recipe = self.recipe(task)
+        state, menu, dish = worlds.userdata[ids], self.menu, task.dish
         for skill, tool in counter.TOOLS.items():
-            if tool not in counter.tools_of(recipe):
-                continue
-            held = now.does(skill)[ids][:, None]
+            rack = np.where(menu.uses[skill][:, None], counter.RACK_M[tool], counter.AWAY_M)
             place, quat = hand, turn
             if tool == "lid":
-                on = worlds.userdata[ids, LID][:, None] > 0.0
+                on = state[:, LID, None] > 0.0
+                pan = _flat(places.pan_m(task), counter.RIM_M + counter.LID_DROP_M)
                 place, quat = np.where(on, pan, hand), np.where(on, counter.DOWN_QUAT, turn)
-            worlds.mocap_pos(tool)[ids] = np.where(held, place, counter.RACK_M[tool])
+            held = now.does(skill)[ids, None]
+            worlds.mocap_pos(tool)[ids] = np.where(held, place, rack[dish])
             worlds.mocap_quat(tool)[ids] = np.where(held, quat, counter.RACK_QUAT[tool])
-        level = worlds.userdata[ids, LIQUID] * 1e-6 / (np.pi * counter.PAN_RADIUS_M**2)
+        level = state[:, LIQUID] * 1e-6 / (np.pi * counter.PAN_RADIUS_M**2)
         height = np.minimum(counter.FLOOR_M - 0.001 + level, counter.RIM_M)
         broth = _flat(places.pan_m(task), height)
-        if recipe.amount("pour"):
-            worlds.mocap_pos("broth")[ids] = np.where(level[:, None] > 0.0, broth, _AWAY)
-        for i, food in enumerate(self.recipe(task).foods):
-            geom = worlds.id("geom", f"food{i}")
-            colour = colours(worlds.userdata[ids, DONE0 + i], food.tint)
-            worlds.model_field("geom_rgba")[ids, geom] = colour
+        wet = (level > 0.0) & menu.uses["pour"][dish]
+        worlds.mocap_pos("broth")[ids] = np.where(wet[:, None], broth, counter.AWAY_M)
+        rgba = worlds.model_field("geom_rgba")
+        for i in (0, 1):
+            shown = colours(state[:, DONE0 + i], menu.tint[dish, i])
+            for k, shape in enumerate(SHAPES):
+                own = rgba[:, worlds.id("geom", f"food{i}_{shape}")]
+                own[ids, :3], own[ids, 3] = shown, menu.is_shape[dish, i, k]
 
     def hand_expert(self, worlds: Scene, task: DishTask) -> np.ndarray:
         """Cook the dish, knowing the kitchen's constants."""
@@ -300,13 +294,11 @@ class Dishes(KitchenFamily[DishTask]):
         angle = worlds.joint_pos("knob")
         misfit = self.robot.angles(worlds)[:, :1] - OFF_YAW_RAD - angle
         flags = np.stack([state[:, TIMER] / 40.0, state[:, ARMED], state[:, LID]], axis=1)
-        recipe = self.recipe(task)
-        wants = np.array([food.want for food in recipe.foods])
-        scale = np.array([UNITS_SCALE.get(skill, 1.0) for skill in (*SKILLS, "rest")])
+        menu, dish = self.menu, task.dish
         plan = np.column_stack(
             [
-                np.eye(REST + 1)[now.skill], now.amount * scale[now.skill], now.piece,
-                now.stage / len(recipe.stages), np.broadcast_to(wants, (len(hand), 2)),
+                _ONE_HOT[now.skill], now.amount * _SCALE[now.skill], now.piece,
+                now.stage / menu.length[dish], menu.want[dish],
             ]
         )  # fmt: skip
         things = np.concatenate([away, angle - 1.2, misfit, flags], axis=1)
@@ -315,14 +307,14 @@ class Dishes(KitchenFamily[DishTask]):
     def terms(self, worlds: Scene, task: DishTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Go where the stage is, end stages well, heat, taste and doneness right; the dish."""
         now, state = self.now(worlds, task), worlds.userdata
-        recipe = self.recipe(task)
+        menu, begun = self.menu, state[:, WELL] > 0.0
         given = task.gain * places.knob(worlds)
         return {
             "approach": closeness(self._away(worlds, task, now), 0.3) * (now.skill != REST),
-            "steps": state[:, WELL] / len(recipe.stages),
-            "heat": closeness(given - recipe.amount("heat"), 0.5) * (state[:, WELL] > 0.0),
-            "taste": judge.taste(worlds, recipe) * (state[:, WELL] > 0.0),
-            "done": judge.cooked(worlds, recipe).mean(axis=0),
+            "steps": state[:, WELL] / menu.length[task.dish],
+            "heat": closeness(given - menu.heat[task.dish], 0.5) * begun,
+            "taste": judge.taste(worlds, task, menu) * begun,
+            "done": judge.cooked(worlds, task, menu).mean(axis=1),
             "dish": self.score(worlds, task),
         }
 
@@ -344,9 +336,10 @@ class Dishes(KitchenFamily[DishTask]):
 
     def caption(self, worlds: Scene, task: DishTask) -> list[str]:
         """The step, and how hot, how done and how good it is."""
-        recipe, now, state = self.recipe(task), self.now(worlds, task), worlds.userdata
+        now, state = self.now(worlds, task), worlds.userdata
         lines, score = [], self.score(worlds, task)
         for i, stage in enumerate(now.stage):
+            recipe = self.menu.recipes[task.dish[i]]
             step = "ready"
             if stage < len(recipe.stages):
                 plan = recipe.stages[stage]
@@ -369,15 +362,13 @@ class Dishes(KitchenFamily[DishTask]):
         return lines
 
 
-_AWAY = np.array([0.0, 0.0, -0.2])  # below the counter, out of sight
-UNITS_SCALE = {"season": 0.2, "pour": 0.01}  # of amounts in an observation
+_STILL = np.zeros(2)
+_ONE_HOT = np.eye(REST + 1)
+# Of amounts in an observation, by skill.
+_SCALE = np.array([{"season": 0.2, "pour": 0.01}.get(skill, 1.0) for skill in (*SKILLS, "rest")])
 
 
 def _flat(place: np.ndarray, height: float | np.ndarray) -> np.ndarray:
-    return np.column_stack([place, np.broadcast_to(height, len(place))])
-
-
-def _table(recipe: Recipe) -> np.ndarray:
-    """Skill, amount and piece of every stage, and of the rest behind them, (3, S + 1)."""
-    rows = [(SKILLS.index(s.skill), s.amount, s.piece) for s in recipe.stages]
-    return np.array([*rows, (REST, 0.0, 0)]).T
+    flat = np.empty((len(place), 3))
+    flat[:, :2], flat[:, 2] = place, height
+    return flat

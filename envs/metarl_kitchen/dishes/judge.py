@@ -6,7 +6,7 @@ import numpy as np
 
 from metarl.sim.scene import Scene
 from metarl_kitchen.dishes import places
-from metarl_kitchen.dishes.recipes import Recipe
+from metarl_kitchen.dishes.menu import Menu
 from metarl_kitchen.dishes.state import DONE0, DONE1, LID, LIQUID, SALT, SPILLED, STIR, Now
 from metarl_kitchen.dishes.task import DishTask
 
@@ -27,28 +27,30 @@ def well(worlds: Scene, task: DishTask, now: Now) -> np.ndarray:
     return np.select([now.does(skill) for skill in done], list(done.values()), False)
 
 
-def taste(worlds: Scene, recipe: Recipe) -> np.ndarray:
+def taste(worlds: Scene, task: DishTask, menu: Menu) -> np.ndarray:
     """How near salt and liquid are to what the recipe wants, 0 to 1, (N,)."""
-    state, marks = worlds.userdata, []
-    for skill, column in (("season", SALT), ("pour", LIQUID)):
-        if wanted := recipe.amount(skill):
-            error = np.abs(state[:, column] - wanted) / wanted
-            marks.append(1.0 - np.clip((error - 0.15) / 0.5, 0.0, 1.0))
-    spilled = np.clip(state[:, SPILLED] - 0.1, 0.0, 1.0)
-    return np.mean(marks, axis=0) * (1.0 - spilled)
+    state, dish = worlds.userdata, task.dish
+    marks, count = np.zeros(len(state)), np.zeros(len(state))
+    for amount, column in ((menu.salt, SALT), (menu.liquid, LIQUID)):
+        wanted = amount[dish]
+        asked = wanted > 0.0
+        error = np.abs(state[:, column] - wanted) / np.where(asked, wanted, 1.0)
+        marks += asked * (1.0 - ((error - 0.15) / 0.5).clip(0.0, 1.0))
+        count += asked
+    spilled = (state[:, SPILLED] - 0.1).clip(0.0, 1.0)
+    return marks / count * (1.0 - spilled)
 
 
-def cooked(worlds: Scene, recipe: Recipe) -> np.ndarray:
-    """How near each food's doneness is to its best, 0 to 1, (2, N)."""
-    wants = np.array([[food.want] for food in recipe.foods])
-    error = np.abs(worlds.userdata[:, DONE0 : DONE1 + 1].T - wants)
-    return 1.0 - np.clip((error - 0.08) / 0.25, 0.0, 1.0)
+def cooked(worlds: Scene, task: DishTask, menu: Menu) -> np.ndarray:
+    """How near each food's doneness is to its best, 0 to 1, (N, 2)."""
+    error = np.abs(worlds.userdata[:, DONE0 : DONE1 + 1] - menu.want[task.dish])
+    return 1.0 - ((error - 0.08) / 0.25).clip(0.0, 1.0)
 
 
-def score(worlds: Scene, task: DishTask, recipe: Recipe) -> np.ndarray:
+def score(worlds: Scene, task: DishTask, menu: Menu) -> np.ndarray:
     """Of what reached the plate: how well it is cooked, and how well it tastes, (N,)."""
-    served = np.stack([places.on_plate(worlds, task, i) for i in (0, 1)])
+    served = np.stack([places.on_plate(worlds, task, i) for i in (0, 1)], axis=1)
     if not served.any():
         return np.zeros(worlds.num_worlds, np.float32)
-    food = (served * cooked(worlds, recipe)).mean(axis=0)
-    return (food * (0.6 + 0.4 * taste(worlds, recipe))).astype(np.float32)
+    food = (served * cooked(worlds, task, menu)).mean(axis=1)
+    return (food * (0.6 + 0.4 * taste(worlds, task, menu))).astype(np.float32)

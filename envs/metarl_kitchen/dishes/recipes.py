@@ -18,6 +18,7 @@ from metarl_kitchen.pantry import (
 )
 
 SKILLS = ("heat", "add", "stir", "season", "pour", "cover", "serve")
+SHAPES = ("cube", "slice")
 UNITS = {"heat": "", "season": "g", "pour": "ml"}  # of a step's amount, where it has one
 
 
@@ -27,8 +28,7 @@ class Food:
 
     Args:
         name: What it is.
-        shape: Type of its geom.
-        size_m: Its half extents, as MJCF.
+        shape: How it is cut, one of `SHAPES`.
         tint: Its colours.
         want: Doneness at which it is best; 0 raw, 0.5 golden, 1 burnt.
         rate_1_s: Doneness that it gains in a second at full heat.
@@ -36,7 +36,6 @@ class Food:
 
     name: str
     shape: str
-    size_m: str
     tint: Tint
     want: float
     rate_1_s: float
@@ -77,11 +76,11 @@ class Recipe:
 
 
 def _cube(name: str, tint: Tint, want: float, rate: float) -> Food:
-    return Food(name, "box", ".016 .016 .0165", tint, want, rate)
+    return Food(name, "cube", tint, want, rate)
 
 
 def _slice(name: str, tint: Tint, want: float, rate: float) -> Food:
-    return Food(name, "cylinder", ".0165 .0165", tint, want, rate)
+    return Food(name, "slice", tint, want, rate)
 
 
 GREENS = _slice("greens", LEAF, 0.35, 0.06)

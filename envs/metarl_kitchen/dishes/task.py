@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarl.types import varies
+from metarl.types import label, varies
 
 STOVE_M = ((0.44, -0.04), (0.48, 0.0))  # [m]
 PLATE_M = ((0.345, -0.22), (0.375, -0.18))
@@ -38,4 +38,4 @@ class DishTask:
     )
     mass_kg: np.ndarray = varies("kg", *MASS_KG, hidden=True, doc="mass of each food")
     friction: np.ndarray = varies("1", *FRICTION, hidden=True, doc="sliding friction of the food")
-    model: np.ndarray = None  # type: ignore[assignment]  # which dish
+    dish: np.ndarray = label("which of the family's dishes")
