@@ -51,7 +51,7 @@ def families(config: Config) -> Iterator[str]:
     for name in config.families or family_names():
         options = option_names(family_class(name))
         if "dish" in options and "@" not in name:
-            yield from (f"{name}@dish={dish}" for dish in make_family(name).models())
+            yield from (f"{name}@dish={dish}" for dish in make_family(name).menu.names)
         elif "robot" in options:
             yield name
 

@@ -14,6 +14,7 @@ from metarl.errors import ConfigError, TrainingError
 from metarl.meta.baseline import make_batch
 from metarl.meta.config import MamlConfig
 from metarl.meta.maml import MamlTrainer
+from metarl.meta.outer import adaptation_path
 from metarl.metrics import read_metrics
 from metarl.nn.functional import apply, expand
 from metarl.nn.policy import GaussianPolicy
@@ -132,7 +133,10 @@ def test_a_config_says_what_is_wrong(change, message):
 
 def test_both_backends_train_alike():
     pytest.importorskip("learn2learn")
-    fixed = dataclasses.replace(TINY, learn_rates=False, context_rate=None, inner_clip=None)
+    # by first order ours keeps the gradient that was followed, learn2learn does not
+    fixed = dataclasses.replace(
+        TINY, learn_rates=False, context_rate=None, inner_clip=None, first_order=False
+    )
     ours = MamlTrainer(Short(), fixed, num_threads=1)
     theirs = MamlTrainer(Short(), dataclasses.replace(fixed, backend="learn2learn"), num_threads=1)
     for _ in range(2):
@@ -140,6 +144,20 @@ def test_both_backends_train_alike():
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
     for name, p in ours.params.items():
         torch.testing.assert_close(p, theirs.params[name], rtol=0, atol=1e-5)
+
+
+def test_whoever_adapts_again_compares_with_the_policies_that_acted():
+    trainer = MamlTrainer(Short(), TINY, num_threads=1)
+    batches, _ = trainer._explore()
+    assert all(batch.followed is not None for batch in batches[:-1])
+    moved = {n: (p + 0.1).detach().requires_grad_() for n, p in trainer.params.items()}
+    paths = [
+        list(adaptation_path(trainer.policy, params, trainer.rates, batches, trainer.outer))
+        for params in (trainer.params, moved)
+    ]
+    for name in trainer.params:  # every policy on the way moves as the first one does
+        for before, after in zip(*(path for path in paths)):
+            torch.testing.assert_close(after[name], before[name] + 0.1)
 
 
 def test_the_outer_loss_may_look_further_ahead_than_the_inner():

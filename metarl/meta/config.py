@@ -38,7 +38,8 @@ class MamlConfig:
         inner_clip: Smooth bound of every element of the inner gradient; None: no bound.
         learn_rates: Learn one inner rate a parameter element and update.
         first_order: Ignore second derivatives (FOMAML): with few episodes a task they were
-            mostly noise.
+            mostly noise. Every epoch of the outer loss then takes the inner gradients that were
+            followed while collecting, so that it compares with the policies that acted.
         multi_step: Judge the policy after every inner update, not only after the last.
         weigh_tasks: Let tasks count in the outer loss by how much is left to gain in them.
         outer_rate: Adam's rate for the parameters.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -61,6 +61,8 @@ class Batch(NamedTuple):
         merit: The advantage by which an outer loss judges, as `advantage`; None: by that one.
         mean: Mean action of the policy that acted, shape (K, M, A); None: not kept.
         log_std: Its log standard deviation, shape (K, A); None: not kept.
+        followed: The inner gradient that was followed after the batch, by parameter, each
+            (K, ...): a constant of whoever adapts again on it; None: computed anew.
     """
 
     obs: Tensor
@@ -73,12 +75,16 @@ class Batch(NamedTuple):
     merit: Tensor | None = None
     mean: Tensor | None = None
     log_std: Tensor | None = None
+    followed: Params | None = None
 
     def tasks(self, rows: slice) -> Batch:
         """Pick some of the K tasks."""
         of_each = {name: x[rows] for name, x in self._asdict().items() if isinstance(x, Tensor)}
         guesses = None if self.guesses is None else self.guesses.tasks(rows)
-        return Batch(**of_each, guesses=guesses)
+        followed = self.followed
+        if followed is not None:
+            followed = {name: gradient[rows] for name, gradient in followed.items()}
+        return Batch(**of_each, guesses=guesses, followed=followed)
 
     def of_task(self, k: int) -> Batch:
         """Pick one task, without its axis: fields (M, ...), those with a default left out."""
@@ -160,7 +166,8 @@ def adapt(
 
     Args:
         params: Parameters that require gradients, each (K, ...).
-        batch: What the step learns from.
+        batch: What the step learns from; if it holds the gradient that was followed, that is
+            the step's, whatever the parameters are now.
         rates: Inner rates by name, each (U, ...) with (...) a scalar or the parameter's shape;
             parameters without one stay.
         loss: Gives each task's loss, (K,).
@@ -175,20 +182,52 @@ def adapt(
         arXiv:1707.09835; per update: Antoniou et al. 2018, arXiv:1810.09502.
     Deviation: The smooth bound is ours.
     """
-    now = rate_at(rates, update)
+    gradient = batch.followed
+    if gradient is None:
+        gradient = inner_gradient(
+            params, batch, rates, loss, create_graph=not first_order, clip=clip
+        )
+    return follow(params, gradient, rates, update)
+
+
+def inner_gradient(
+    params: Params,
+    batch: Batch,
+    names: Iterable[str],
+    loss: Loss,
+    *,
+    create_graph: bool = False,
+    clip: float | None = None,
+) -> Params:
+    """Differentiate each task's loss by its own parameters of some names, each (K, ...)."""
+    names = list(names)
     gradients = torch.autograd.grad(
         loss(params, batch).sum(),
-        [params[name] for name in now],
-        create_graph=not first_order,
+        [params[name] for name in names],
+        create_graph=create_graph,
         allow_unused=True,
         materialize_grads=True,
     )
     if clip is not None:
         gradients = tuple(clip * torch.tanh(g / clip) for g in gradients)
-    steps = {name: rate * g for (name, rate), g in zip(now.items(), gradients)}
+    return dict(zip(names, gradients))
+
+
+def follow(params: Params, gradient: Params, rates: Mapping[str, Tensor], update: int) -> Params:
+    """Step down a gradient where there is a rate, each (K, ...)."""
+    steps = {name: rate * gradient[name] for name, rate in rate_at(rates, update).items()}
     return {name: p - steps[name] if name in steps else p for name, p in params.items()}
 
 
+def detached_gradient(
+    params: Params, batch: Batch, names: Iterable[str], loss: Loss, clip: float | None = None
+) -> Params:
+    """Compute `inner_gradient` outside any graph: new data, each (K, ...)."""
+    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+    return inner_gradient(leaves, batch, names, loss, clip=clip)
+
+
+@torch.no_grad()
 def adapted(
     params: Params,
     batch: Batch,
@@ -198,6 +237,6 @@ def adapted(
     clip: float | None = None,
 ) -> Params:
     """Take the step of `adapt` outside any graph: the result is new data, each (K, ...)."""
-    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
-    new = adapt(leaves, batch, rates, loss, update=update, first_order=True, clip=clip)
-    return {name: p.detach() for name, p in new.items()}
+    with torch.enable_grad():
+        gradient = detached_gradient(params, batch, rates, loss, clip)
+    return follow(params, gradient, rates, update)

@@ -16,7 +16,7 @@ from metarl.family import TaskFamily
 from metarl.meta.baseline import make_batch
 from metarl.meta.config import MamlConfig
 from metarl.meta.explore import Exploration, explore
-from metarl.meta.inner import Batch, adapted, policy_gradient
+from metarl.meta.inner import Batch, detached_gradient, follow, policy_gradient
 from metarl.meta.inner_loop import adapt_policy
 from metarl.meta.outer import Backend, outer_gradients
 from metarl.methods import Method, get_method
@@ -140,11 +140,24 @@ class MamlTrainer:
             episodes.append(found.episodes)
             batches.append(self._judged(found, params))
             if u < config.inner_updates:
-                params = adapted(
-                    params, batches[-1], self.rates, self.inner_loss, u, config.inner_clip
-                )
+                params = self._follow(params, batches, u)
                 require_finite(f"parameters after inner update {u + 1}", params)
         return batches, episodes
+
+    def _follow(self, params: Params, batches: list[Batch], update: int) -> Params:
+        """Adapt by the last batch, which keeps the gradient where that is taken as constant.
+
+        Adapting again by another gradient would lead away from the policies that acted, which
+        the outer loss compares with.
+        """
+        config, batch = self.config, batches[-1]
+        gradient = detached_gradient(
+            params, batch, self.rates, self.inner_loss, clip=config.inner_clip
+        )
+        if config.first_order and config.backend == "torch":
+            batches[-1] = batch._replace(followed=gradient)
+        with torch.no_grad():
+            return follow(params, gradient, self.rates, update)
 
     def _judged(self, found: Exploration, params: Params) -> Batch:
         """Give a batch what the outer loss needs: an advantage, if it has its own discount.
