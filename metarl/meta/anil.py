@@ -16,5 +16,11 @@ METHOD = Method(
     MamlConfig,
     MamlTrainer,
     by_inner_loop,
-    {"adapts": "head", "inner_rate": 0.1, "context_rate": None, "first_order": False},
+    {
+        "adapts": "head",
+        "inner_rate": 0.1,
+        "context_rate": None,
+        "first_order": False,
+        "outer_epochs": 3,
+    },
 )

@@ -77,10 +77,10 @@ class MamlConfig:
     first_order: bool = True
     multi_step: bool = True
     weigh_tasks: bool = False
-    outer_rate: float = 2e-3
-    rates_rate: float = 2e-3
+    outer_rate: float = 1e-3
+    rates_rate: float = 3e-4
     anneal: float = 0.5
-    outer_epochs: int = 3
+    outer_epochs: int = 10
     clip: float = 0.2
     max_grad_norm: float = 1.0
     gamma: float = 0.9

@@ -19,5 +19,6 @@ METHOD = Method(
         "context_rate": 1.2,
         "first_order": False,
         "multi_step": False,
+        "outer_epochs": 3,
     },
 )

@@ -34,6 +34,7 @@ class PrompConfig(MamlConfig):
     first_order: bool = False
     multi_step: bool = False
     inner_updates: int = 1
+    outer_epochs: int = 5
     drift: float = 5e-4
     max_drift: float = 0.01
 
