@@ -8,22 +8,26 @@ the experts: the seed belongs to this script. Dishes are graded by their score.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import tyro
 from machine import write_result
+from metarl_kitchen.dishes.family import Dishes
 
 from metarl.registry import family_class, family_names, make_family, option_names, robot_names
 from metarl.sim.robot import CONTROLS
 from metarl.sim.worlds import Worlds
-from metarl.types import Split
+from metarl.types import Split, Step
 
 Act = Callable[[Worlds], np.ndarray]
 DISHES = "kitchen/dishes"
+TRAINED: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,14 @@ class Config:
     """What is measured."""
 
     families: tuple[str, ...] = ()
-    """Families; none: every one that takes a robot, dish by dish."""
+    """Families; none: every one that takes a robot."""
     robots: tuple[str, ...] = ()
     """Robots; none: all."""
     controls: tuple[str, ...] = CONTROLS
     """Control modes."""
     num_tasks: int = 128
     """Tasks of each split of a skill."""
-    num_dishes: int = 24
+    num_dishes: int = 48
     """Kitchens in which each dish is cooked."""
     seed: int = 2026
     """Of tasks, worlds and random actions."""
@@ -46,57 +50,66 @@ class Config:
     """Name of the result file."""
 
 
-def families(config: Config) -> Iterator[str]:
-    """Yield the families, the one over dishes as one family a dish."""
-    for name in config.families or family_names():
-        options = option_names(family_class(name))
-        if "dish" in options and "@" not in name:
-            yield from (f"{name}@dish={dish}" for dish in make_family(name).menu.names)
-        elif "robot" in options:
-            yield name
-
-
-def play(worlds: Worlds, act: Act) -> tuple[float, float]:
-    """Play one episode of every world; returns mean success and score."""
+def play(worlds: Worlds, act: Act) -> Step:
+    """Play one episode of every world; returns its last step."""
     worlds.reset()
     for _ in range(worlds.family.horizon):
         step = worlds.step(act(worlds))
-    return float(step.success.mean()), float(step.score.mean())
+    return step
 
 
-def measure(name: str, robot: str, control: str, config: Config) -> dict[str, Any]:
+def random_actions(seed: int) -> Act:
+    """Act at random."""
+    rng = np.random.default_rng(seed)
+    return lambda worlds: rng.uniform(-1.0, 1.0, (worlds.num_worlds, worlds.spec.action_dim))
+
+
+def measure(name: str, robot: str, control: str, config: Config) -> Iterator[dict[str, Any]]:
     """Measure the expert on train and test, and random actions on train."""
     family = make_family(name, robot=robot, control=control)
-    dish = name.startswith(DISHES)
-    n = config.num_dishes if dish else config.num_tasks
-    rng = np.random.default_rng(config.seed)
+    n = config.num_tasks
     row: dict[str, Any] = {"family": name, "robot": robot, "control": control, "num_tasks": n}
+    for split in TRAINED:
+        done = play(Worlds(family, n, seed=config.seed, split=split), Worlds.expert)
+        row[f"expert_{split}"] = float(done.success.mean())
+        row[f"expert_{split}_score"] = float(done.score.mean())
+    done = play(Worlds(family, n, seed=config.seed), random_actions(config.seed))
+    yield row | {"random": float(done.success.mean()), "random_score": float(done.score.mean())}
 
-    def random(worlds: Worlds) -> np.ndarray:
-        return rng.uniform(-1.0, 1.0, (worlds.num_worlds, worlds.spec.action_dim))
 
-    splits: tuple[Split, ...] = ("train",) if dish else ("train", "test")
-    for split in splits:
-        worlds = Worlds(family, n, seed=config.seed, split=split)
-        row[f"expert_{split}"], row[f"expert_{split}_score"] = play(worlds, Worlds.expert)
-    row["random"], row["random_score"] = play(Worlds(family, n, seed=config.seed), random)
-    return row
+def measure_dishes(robot: str, control: str, config: Config) -> Iterator[dict[str, Any]]:
+    """Measure the cook and random actions on every dish, all dishes at once."""
+    family = make_family(DISHES, robot=robot, control=control)
+    assert isinstance(family, Dishes)
+    names, n = family.menu.names, config.num_dishes
+    worlds = Worlds(family, n * len(names), seed=config.seed)
+    dish = np.repeat(np.arange(len(names)), n)
+    worlds.assign(dataclasses.replace(worlds.task, dish=dish))
+    cooked, chance = play(worlds, Worlds.expert), play(worlds, random_actions(config.seed))
+    for d, name in enumerate(names):
+        yield {
+            "family": f"{DISHES}@dish={name}", "robot": robot, "control": control, "num_tasks": n,
+            "expert_train": float(cooked.success[dish == d].mean()),
+            "expert_train_score": float(cooked.score[dish == d].mean()),
+            "random": float(chance.success[dish == d].mean()),
+            "random_score": float(chance.score[dish == d].mean()),
+        }  # fmt: skip
 
 
 def main(config: Config) -> None:
     """Measure every cell and write the result."""
     rows, start = [], time.perf_counter()
-    for name in families(config):
-        for robot in config.robots or robot_names():
-            for control in config.controls:
-                row = measure(name, robot, control, config)
-                rows.append(row)
-                shown = {k: v for k, v in row.items() if isinstance(v, float)}
-                print(
-                    f"{name:<42}{robot:<8}{control:<6}"
-                    + "  ".join(f"{k} {v:.3f}" for k, v in shown.items()),
-                    flush=True,
-                )
+    names = [n for n in family_names() if "robot" in option_names(family_class(n))]
+    cells = product(config.families or names, config.robots or robot_names(), config.controls)
+    for name, *how in cells:
+        found = measure_dishes(*how, config) if name == DISHES else measure(name, *how, config)
+        for row in found:
+            rows.append(row)
+            print(
+                f"{row['family']:<42}{row['robot']:<8}{row['control']:<6}"
+                + "  ".join(f"{k} {v:.3f}" for k, v in row.items() if isinstance(v, float)),
+                flush=True,
+            )
     took = time.perf_counter() - start
     print(f"wrote {write_result(config.name, {'rows': rows, 'seconds': took})}")
 

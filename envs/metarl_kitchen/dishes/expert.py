@@ -27,7 +27,8 @@ FREE_M = counter.RIM_M + counter.FOOD_HALF_M + 0.01  # height of food that clear
 SIDE_M = 0.035  # how far from the middle of pan and plate food is laid
 GRASP_M, OVER_FOOD_M = 0.003, 0.03  # how high above a piece it is taken, and approached
 OVER_M = 0.17  # height at which the pan is seasoned
-STIR_Z_M, STIR_RAD, STIR_STEPS = 0.043, 1.35, 60  # height, swing and period of stirring
+STIR_Z_M = 0.043  # height of stirring
+STIR_RAD, STIR_STEPS = {"hand": 1.35, "joint": 1.0}, {"hand": 60, "joint": 90}  # swing and period
 OVER_PAN_M = 0.10
 GENTLY = {"hand": 0.9, "joint": 0.6}  # share of full speed at which food is carried
 SOONEST = 20  # control steps of stirring or simmering, at least
@@ -183,7 +184,9 @@ class _Cook:
         ready = (beside < 0.01) & (np.abs(self.yaw - clear) < 0.15)
         low = (self.hand[:, 2] < OVER_PAN_M - 0.02) & (beside < 0.03)
         goal = np.column_stack([self.pan, np.where(ready | low, STIR_Z_M, OVER_PAN_M)])
-        swing = STIR_RAD * np.sin(2.0 * np.pi * self.state[:, TIMER] / STIR_STEPS)
+        control = self.robot.control
+        turn = 2.0 * np.pi * self.state[:, TIMER] / STIR_STEPS[control]
+        swing = STIR_RAD[control] * np.sin(turn)
         deep = self.hand[:, 2] < STIR_Z_M + 0.015
         action = self.go(goal, yaw=np.where(low & deep, swing, np.where(low, self.yaw, clear)))
         return np.where(self._done()[:, None], self.go(self.up(), yaw=self.yaw), action)
