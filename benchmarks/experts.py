@@ -101,8 +101,11 @@ def main(config: Config) -> None:
     rows, start = [], time.perf_counter()
     names = [n for n in family_names() if "robot" in option_names(family_class(n))]
     cells = product(config.families or names, config.robots or robot_names(), config.controls)
-    for name, *how in cells:
-        found = measure_dishes(*how, config) if name == DISHES else measure(name, *how, config)
+    for name, robot, control in cells:
+        if name == DISHES:
+            found = measure_dishes(robot, control, config)
+        else:
+            found = measure(name, robot, control, config)
         for row in found:
             rows.append(row)
             print(
