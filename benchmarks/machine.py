@@ -16,13 +16,16 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def provenance() -> dict[str, Any]:
-    """The command, the date, the processor and the versions that made a result."""
+    """The command, the date, the cores that it had, and the versions that made a result."""
+    said = [arg if not Path(arg).is_absolute() else Path(arg).name for arg in sys.argv]
     packages = ("mujoco", "torch", "numpy", "gymnasium", "stable-baselines3")
     return {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(["python", *said]),
         "date": time.strftime("%Y-%m-%d"),
         "cpu": _cpu(),
-        "num_cores": os.cpu_count(),
+        "num_cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }
