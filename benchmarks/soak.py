@@ -1,0 +1,145 @@
+"""Does memory grow while a family plays, or a method trains, for a million control steps?
+
+    python benchmarks/soak.py
+
+Memory (resident) and open files are read once the first fifth is over, and at the end. Worlds
+play random actions and get new tasks with every episode; methods train as `metarl train` does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from machine import write_result
+
+from metarl.methods import get_method
+from metarl.registry import family_names, make_family
+from metarl.sim.worlds import Worlds
+
+PAGE = resource.getpagesize()
+
+
+@dataclass(frozen=True)
+class Config:
+    """What plays and what trains."""
+
+    families: tuple[str, ...] = ()
+    """Families that play; none: all."""
+    methods: tuple[str, ...] = ("ppo", "maml", "rl2", "pearl")
+    """Methods that train."""
+    trains_on: str = "kitchen/season"
+    """The family on which they do."""
+    steps: int = 1_000_000
+    """Control steps of each."""
+    num_worlds: int = 512
+    """Worlds that play."""
+    only: str = ""
+    """Soak this one in this process; for the script's own use."""
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What was measured.
+
+    Args:
+        name: A family, or a method.
+        steps: Control steps.
+        early_mib: Resident memory after a fifth of them.
+        late_mib: At the end.
+        early_files: Open files after a fifth.
+        late_files: At the end.
+    """
+
+    name: str
+    steps: int
+    early_mib: float
+    late_mib: float
+    early_files: int
+    late_files: int
+
+    @property
+    def growth(self) -> float:
+        """By which share memory grew."""
+        return self.late_mib / self.early_mib - 1.0
+
+
+def memory_mib() -> float:
+    """Resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 2**20
+
+
+def open_files() -> int:
+    """How many files this process holds open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def play(name: str, num_worlds: int) -> Iterator[int]:
+    """Play episode after episode, each with new tasks; yields the control steps of each step."""
+    worlds = Worlds(make_family(name), num_worlds, seed=0)
+    rng = np.random.default_rng(0)
+    worlds.reset()
+    while True:
+        worlds.step(rng.uniform(-1.0, 1.0, (num_worlds, worlds.spec.action_dim)))
+        yield num_worlds
+        if worlds.done.any():
+            ids = np.flatnonzero(worlds.done)
+            worlds.assign(worlds.sample("train", ids), ids)
+            worlds.reset(ids)
+
+
+def learn(method: str, family: str) -> Iterator[int]:
+    """Train; yields the control steps of each iteration."""
+    kind = get_method(method)
+    trainer = kind.trainer(make_family(family), kind.config(**kind.settings))
+    while True:
+        before = trainer.num_steps
+        trainer.iterate()
+        yield trainer.num_steps - before
+
+
+def soak(name: str, config: Config) -> Soak:
+    """Run one until it has made its steps."""
+    is_method = name in config.methods
+    going = learn(name, config.trains_on) if is_method else play(name, config.num_worlds)
+    done, early = 0, (0.0, 0)
+    for steps in going:
+        done += steps
+        if not early[1] and done >= config.steps / 5:
+            early = memory_mib(), open_files()
+        if done >= config.steps:
+            break
+    return Soak(name, done, early[0], memory_mib(), early[1], open_files())
+
+
+def main(config: Config) -> None:
+    """Soak each in a process of its own, print a row each, write the JSON."""
+    if config.only:
+        print(json.dumps(asdict(soak(config.only, config))))
+        return
+    rows = []
+    for name in (*(config.families or family_names()), *config.methods):
+        done = subprocess.run(
+            [sys.executable, *sys.argv, "--only", name],
+            check=True, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        row = Soak(**json.loads(done.stdout.splitlines()[-1]))
+        rows.append(asdict(row) | {"growth": row.growth})
+        print(
+            f"{name:<28}{row.steps:>10,} steps  {row.early_mib:7.0f} -> {row.late_mib:7.0f} MiB"
+            f"  {row.growth:+.1%}  files {row.early_files} -> {row.late_files}",
+            flush=True,
+        )
+    print(f"wrote {write_result('soak', {'rows': rows})}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
