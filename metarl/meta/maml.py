@@ -19,18 +19,17 @@ from metarl.meta.explore import Exploration, explore
 from metarl.meta.inner import Batch, detached_gradient, follow, policy_gradient
 from metarl.meta.inner_loop import adapt_policy
 from metarl.meta.outer import Backend, outer_gradients
+from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method, get_method
 from metarl.nn.functional import Params, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy, start_policy
 from metarl.policies import load_policy_for, load_rates
 from metarl.rollout import Trajectories
 from metarl.sim.worlds import Worlds
-from metarl.state import flatten, unflatten
-from metarl.trained import annealed, describe, join, part
-from metarl.types import repeat
+from metarl.trained import annealed
 
 
-class MamlTrainer:
+class MamlTrainer(MetaTrainer):
     """Meta-trains a policy on a family's training tasks.
 
     Args:
@@ -43,6 +42,8 @@ class MamlTrainer:
     """
 
     method = "maml"
+    networks = ("policy", "rates")
+    config: MamlConfig
 
     def __init__(
         self,
@@ -52,14 +53,7 @@ class MamlTrainer:
         initial: Mapping[str, Tensor] | None = None,
         num_threads: int = 0,
     ):
-        self.family, self.config = family, config
-        self.worlds = Worlds(
-            family,
-            config.num_tasks * config.episodes,
-            seed=config.seed,
-            num_threads=num_threads,
-        )
-        self.generator = torch.Generator().manual_seed(config.seed)
+        super().__init__(family, config, num_threads=num_threads)
         self.policy = start_policy(
             self.worlds.spec, self.generator,
             hidden=config.hidden, initial=initial, log_std=config.log_std,
@@ -71,7 +65,6 @@ class MamlTrainer:
         self.optimizer = self._optimizer()
         self.inner_loss = policy_gradient(self.policy)
         self.outer, self.gradients = config.outer, self._backend()
-        self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 
     def _optimizer(self) -> torch.optim.Optimizer:
         """Make what moves the parameters (its first group) and the inner rates (its second)."""
@@ -100,9 +93,7 @@ class MamlTrainer:
                 parameters, rates and optimizer then keep their last good state.
         """
         start_s = time.perf_counter()
-        ids = range(0, self.worlds.num_worlds, self.config.episodes)
-        tasks = self.worlds.sample("train", torch.tensor(ids).numpy())
-        self.worlds.assign(repeat(tasks, self.config.episodes))
+        self.draw_tasks()
         batches, episodes = self._explore()
         collected_s = time.perf_counter()
         learned = self._learn(batches)
@@ -111,7 +102,7 @@ class MamlTrainer:
         self.num_steps += sum(e.num_steps for e in episodes)
         self.seconds += end_s - start_s
         return {
-            **_outcomes(episodes),
+            **outcomes(episodes),
             **learned,
             "std": float(self.policy.log_std.detach().exp().mean()),
             "num_steps": self.num_steps,
@@ -201,19 +192,16 @@ class MamlTrainer:
 
     # State ------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
+    def own_state(self) -> dict[str, Any]:
+        """Everything of the method's that the next iteration depends on."""
         return {
             "policy": self.policy.state_dict(),
             "rates": {name: rate.detach() for name, rate in self.rates.items()},
             "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "worlds": self.worlds.state_dict(),
-            "progress": (self.iteration, self.num_steps, self.seconds),
         }
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue from the `state_dict` of a trainer of the same family and config."""
+    def load_own_state(self, saved: Mapping[str, Any]) -> None:
+        """Continue from an `own_state`."""
         try:
             self.policy.load_state_dict(saved["policy"])
             with torch.no_grad():
@@ -222,28 +210,6 @@ class MamlTrainer:
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.generator.set_state(saved["generator"])
-        self.worlds.load_state_dict(saved["worlds"])
-        self.iteration, self.num_steps, self.seconds = saved["progress"]
-
-    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give what a run saves: ``policy.*`` and ``rates.*``, and what resuming needs."""
-        state = self.state_dict()
-        policy, rates = state.pop("policy"), state.pop("rates")
-        tensors, meta = flatten(state)
-        tensors |= join("policy", policy) | join("rates", rates)
-        meta |= describe(
-            self.method, self.family.id, self.worlds.spec, self.config,
-            steps=self.num_steps, seconds=self.seconds,
-        )  # fmt: skip
-        return tensors, meta
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a `checkpoint`."""
-        tensors = checkpoint.tensors
-        state = unflatten(tensors, checkpoint.meta)
-        state |= {name: part(name, tensors) for name in ("policy", "rates")}
-        self.load_state_dict(state)
 
 
 def require_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
@@ -258,21 +224,6 @@ def require_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
             f"{what}: not finite in {', '.join(bad[:4])}; the update was refused and the last"
             " good state kept. A smaller inner_rate or outer_rate may help"
         )
-
-
-def _outcomes(episodes: list[Trajectories]) -> dict[str, float]:
-    """Summarise each collection, before the first to after the last update."""
-    first, last = episodes[0], episodes[-1]
-    return {
-        "success_before": float(first.success.mean()),
-        "success_after": float(last.success.mean()),
-        "return_before": float(first.returns.mean()),
-        "return_after": float(last.returns.mean()),
-        "score_after": float(last.score.mean()),
-        **{f"success_{u}": float(e.success.mean()) for u, e in enumerate(episodes)},
-        **{f"term/{name}": value for name, value in last.terms.items()},
-        "num_diverged": float(sum(e.num_diverged for e in episodes)),
-    }
 
 
 def by_inner_loop(

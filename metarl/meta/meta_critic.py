@@ -21,6 +21,7 @@ from metarl.meta.meta_critic_lessons import (
     draw_pair,
 )
 from metarl.meta.meta_critic_teaching import School, require_finite
+from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method
 from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import Params, parameters_of
@@ -29,14 +30,13 @@ from metarl.policies import load_policy_for
 from metarl.rollout import Trajectories
 from metarl.sim.blocks import ObservationStack
 from metarl.sim.worlds import Worlds
-from metarl.state import flatten, unflatten
-from metarl.trained import annealed, describe, join, part
-from metarl.types import Spec, repeat
+from metarl.trained import annealed, part
+from metarl.types import Spec
 
 _MOMENTUM = 0.9  # of how steep values are
 
 
-class MetaCriticTrainer:
+class MetaCriticTrainer(MetaTrainer):
     """Trains a critic on a family's training tasks, by teaching actors there.
 
     Every iteration draws K tasks, gives each a fresh actor, teaches it U times, and then lets
@@ -53,6 +53,8 @@ class MetaCriticTrainer:
     """
 
     method = "meta-critic"
+    networks = ("policy", "meta_critic")  # a fresh actor, and the critic
+    config: MetaCriticConfig
 
     def __init__(
         self,
@@ -62,16 +64,12 @@ class MetaCriticTrainer:
         initial: Mapping[str, Tensor] | None = None,
         num_threads: int = 0,
     ):
-        self.family, self.config = family, config
-        num_worlds = config.num_tasks * config.episodes
-        self.worlds = Worlds(family, num_worlds, seed=config.seed, num_threads=num_threads)
-        self.generator = torch.Generator().manual_seed(config.seed)
+        super().__init__(family, config, num_threads=num_threads)
         self.pretrained = initial is not None
         self.policy = self._draw_actor(initial)
         self.critic = make_critic(self.worlds.spec, config, self.generator).to(config.device)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=config.critic_rate)
         self.memory: list[list[Lesson]] = []
-        self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 
     def _draw_actor(self, initial: Mapping[str, Tensor] | None = None) -> GaussianPolicy:
         config = self.config
@@ -100,9 +98,7 @@ class MetaCriticTrainer:
                 and optimizer then keep their last good state.
         """
         start_s = time.perf_counter()
-        ids = range(0, self.worlds.num_worlds, self.config.episodes)
-        tasks = self.worlds.sample("train", torch.tensor(ids).numpy())
-        self.worlds.assign(repeat(tasks, self.config.episodes))
+        self.draw_tasks()
         school, episodes = self._hold_school()
         self.memory = [*self.memory, school.lessons][-self.config.memory :]
         collected_s = time.perf_counter()
@@ -113,7 +109,7 @@ class MetaCriticTrainer:
         self.num_steps += sum(e.num_steps for e in episodes)
         self.seconds += end_s - start_s
         return {
-            **_outcomes(episodes),
+            **outcomes(episodes),
             "value_error": float(errors.value),
             "task_error": float(errors.task),
             "steepness": float(self.critic.scale),
@@ -173,21 +169,18 @@ class MetaCriticTrainer:
 
     # State ------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
+    def own_state(self) -> dict[str, Any]:
+        """Everything of the method's that the next iteration depends on."""
         return {
             "policy": self.policy.state_dict(),
             "meta_critic": self.critic.state_dict(),
             "pretrained": self.pretrained,
             "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "worlds": self.worlds.state_dict(),
             "memory": [[tuple(lesson) for lesson in lessons] for lessons in self.memory],
-            "progress": (self.iteration, self.num_steps, self.seconds),
         }
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue from the `state_dict` of a trainer of the same family and config."""
+    def load_own_state(self, saved: Mapping[str, Any]) -> None:
+        """Continue from an `own_state`."""
         try:
             self.policy.load_state_dict(saved["policy"])
             self.critic.load_state_dict(saved["meta_critic"])
@@ -195,32 +188,10 @@ class MetaCriticTrainer:
             raise CheckpointError(f"this state is of another critic: {error}") from error
         self.pretrained = saved["pretrained"]
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.generator.set_state(saved["generator"])
-        self.worlds.load_state_dict(saved["worlds"])
         self.memory = [[self._lesson(rows) for rows in lessons] for lessons in saved["memory"]]
-        self.iteration, self.num_steps, self.seconds = saved["progress"]
 
     def _lesson(self, rows: Sequence[Tensor]) -> Lesson:
         return Lesson(*(x.to(self.config.device) for x in rows))
-
-    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give what a run saves: ``policy.*``, a fresh actor, ``meta_critic.*``, and the rest."""
-        state = self.state_dict()
-        policy, critic = state.pop("policy"), state.pop("meta_critic")
-        tensors, meta = flatten(state)
-        tensors |= join("policy", policy) | join("meta_critic", critic)
-        meta |= describe(
-            self.method, self.family.id, self.worlds.spec, self.config,
-            steps=self.num_steps, seconds=self.seconds,
-        )  # fmt: skip
-        return tensors, meta
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a `checkpoint`."""
-        tensors = checkpoint.tensors
-        state = unflatten(tensors, checkpoint.meta)
-        state |= {name: part(name, tensors) for name in ("policy", "meta_critic")}
-        self.load_state_dict(state)
 
 
 def make_critic(spec: Spec, config: MetaCriticConfig, generator: torch.Generator) -> MetaCritic:
@@ -238,21 +209,6 @@ def task_blocks(worlds: Worlds, num_tasks: int) -> Tensor:
     stack.show(worlds.task, True)
     block = stack.blank()[:, worlds.spec.slice("task")]
     return torch.from_numpy(block[:: worlds.num_worlds // num_tasks].copy())
-
-
-def _outcomes(episodes: Sequence[Trajectories]) -> dict[str, float]:
-    """Summarise each collection, before the first to after the last update."""
-    first, last = episodes[0], episodes[-1]
-    return {
-        "success_before": float(first.success.mean()),
-        "success_after": float(last.success.mean()),
-        "return_before": float(first.returns.mean()),
-        "return_after": float(last.returns.mean()),
-        "score_after": float(last.score.mean()),
-        **{f"success_{u}": float(e.success.mean()) for u, e in enumerate(episodes)},
-        **{f"term/{name}": value for name, value in last.terms.items()},
-        "num_diverged": float(sum(e.num_diverged for e in episodes)),
-    }
 
 
 def by_critic(

@@ -10,26 +10,21 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from metarl.checkpoint import Checkpoint
 from metarl.family import TaskFamily
 from metarl.meta.pearl_adaptation import PearlAdaptation, by_inference, start_encoder
 from metarl.meta.pearl_config import PearlConfig
 from metarl.meta.pearl_context import Lesson, hidden_of, make_lesson
 from metarl.meta.pearl_learning import Pupil, all_or_nothing, teach_encoder, teach_policy
+from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method
 from metarl.nn.policy import start_policy
 from metarl.rollout import Trajectories
-from metarl.sim.worlds import Worlds
-from metarl.state import flatten, unflatten
-from metarl.trained import annealed, describe, join, part
-from metarl.types import repeat
+from metarl.trained import annealed
 
 
-class PearlTrainer:
+class PearlTrainer(MetaTrainer):
     """Trains an encoder on training tasks, and a policy that acts on what it infers.
 
     Args:
@@ -48,6 +43,8 @@ class PearlTrainer:
     """
 
     method = "pearl"
+    networks = ("policy", "encoder")
+    config: PearlConfig
 
     def __init__(
         self,
@@ -57,11 +54,7 @@ class PearlTrainer:
         initial: Mapping[str, Tensor] | None = None,
         num_threads: int = 0,
     ):
-        self.family, self.config = family, config
-        self.worlds = Worlds(
-            family, config.num_tasks * config.episodes, seed=config.seed, num_threads=num_threads
-        )
-        self.generator = torch.Generator().manual_seed(config.seed)
+        super().__init__(family, config, num_threads=num_threads)
         start = config.resolved(pretrained=initial is not None)
         given = None if initial is None else {n: t for n, t in initial.items() if n != "context"}
         self.policy = start_policy(
@@ -75,7 +68,6 @@ class PearlTrainer:
             "policy": Pupil("policy", self.policy, start.policy_rate or 0.0, config.max_grad_norm),
         }
         self.lessons: list[Lesson] = []
-        self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 
     # One iteration ----------------------------------------------------------------------
 
@@ -90,10 +82,7 @@ class PearlTrainer:
         """
         start_s = time.perf_counter()
         config = self.config
-        first = np.arange(0, self.worlds.num_worlds, config.episodes)
-        tasks = self.worlds.sample("train", first)
-        self.worlds.assign(repeat(tasks, config.episodes))
-        truth = hidden_of(tasks, self.family, self.worlds.spec).to(config.device)
+        truth = hidden_of(self.draw_tasks(), self.family, self.worlds.spec).to(config.device)
         adaptation = PearlAdaptation(
             self.worlds, self.policy, self.encoder, config,
             num_tasks=config.num_tasks, generator=self.generator,
@@ -107,7 +96,7 @@ class PearlTrainer:
         self.num_steps += sum(e.num_steps for e in episodes)
         self.seconds += end_s - start_s
         return {
-            **_outcomes(episodes),
+            **outcomes(episodes),
             "surprise": surprise,
             "error": float((adaptation.gaussian.mean - truth).square().mean().sqrt()),
             "policy_loss": loss,
@@ -135,61 +124,21 @@ class PearlTrainer:
 
     # State ------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
+    def own_state(self) -> dict[str, Any]:
+        """Everything of the method's that the next iteration depends on."""
         return {
             "policy": self.policy.state_dict(),
             "encoder": self.encoder.state_dict(),
             "optimizers": {n: p.optimizer.state_dict() for n, p in self.pupils.items()},
             "lessons": [tuple(lesson) for lesson in self.lessons],
-            "generator": self.generator.get_state(),
-            "worlds": self.worlds.state_dict(),
-            "progress": (self.iteration, self.num_steps, self.seconds),
         }
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue from the `state_dict` of a trainer of the same family and config."""
+    def load_own_state(self, saved: Mapping[str, Any]) -> None:
+        """Continue from an `own_state`."""
         for name, pupil in self.pupils.items():
             pupil.load_state_dict({"network": saved[name], "optimizer": saved["optimizers"][name]})
         device = self.config.device
         self.lessons = [Lesson(*(x.to(device) for x in lesson)) for lesson in saved["lessons"]]
-        self.generator.set_state(saved["generator"])
-        self.worlds.load_state_dict(saved["worlds"])
-        self.iteration, self.num_steps, self.seconds = saved["progress"]
-
-    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give what a run saves: ``policy.*`` and ``encoder.*``, and what resuming needs."""
-        state = self.state_dict()
-        policy, encoder = state.pop("policy"), state.pop("encoder")
-        tensors, meta = flatten(state)
-        tensors |= join("policy", policy) | join("encoder", encoder)
-        meta |= describe(
-            self.method, self.family.id, self.worlds.spec, self.config,
-            steps=self.num_steps, seconds=self.seconds,
-        )  # fmt: skip
-        return tensors, meta
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a `checkpoint`."""
-        tensors = checkpoint.tensors
-        state = unflatten(tensors, checkpoint.meta)
-        state |= {name: part(name, tensors) for name in ("policy", "encoder")}
-        self.load_state_dict(state)
-
-
-def _outcomes(episodes: list[Trajectories]) -> dict[str, float]:
-    """Summarise each collection, before the first to after the last update."""
-    first, last = episodes[0], episodes[-1]
-    return {
-        "success_before": float(first.success.mean()),
-        "success_after": float(last.success.mean()),
-        "return_before": float(first.returns.mean()),
-        "return_after": float(last.returns.mean()),
-        "score_after": float(last.score.mean()),
-        **{f"success_{u}": float(e.success.mean()) for u, e in enumerate(episodes)},
-        **{f"term/{name}": value for name, value in last.terms.items()},
-        "num_diverged": float(sum(e.num_diverged for e in episodes)),
-    }
 
 
 METHOD = Method(

@@ -111,13 +111,13 @@ class PrompTrainer(MamlTrainer):
         self.outer = dataclasses.replace(self.outer, drift=weights)
         return {**metrics, "drift": max(found), "drift_weight": max(weights)}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
-        return {**super().state_dict(), "drift": self.outer.drift}
+    def own_state(self) -> dict[str, Any]:
+        """Everything of the method's that the next iteration depends on."""
+        return {**super().own_state(), "drift": self.outer.drift}
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue from the `state_dict` of a trainer of the same family and config."""
-        super().load_state_dict(saved)
+    def load_own_state(self, saved: Mapping[str, Any]) -> None:
+        """Continue from an `own_state`."""
+        super().load_own_state(saved)
         self.outer = dataclasses.replace(self.outer, drift=tuple(saved["drift"]))
 
 

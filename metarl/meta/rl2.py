@@ -7,28 +7,23 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, TrainingError
 from metarl.family import TaskFamily
 from metarl.meta.rl2_adaptation import by_memory, make_memory
 from metarl.meta.rl2_config import Rl2Config
 from metarl.meta.rl2_trial import Lesson, Trials, advantages, run_trials
 from metarl.meta.rl2_update import TrialCritic, descend, policy_loss, require_finite, task_loss
+from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method
 from metarl.nn.policy import start_policy
 from metarl.nn.recurrent import RecurrentPolicy
-from metarl.rollout import Trajectories
-from metarl.sim.worlds import Worlds
-from metarl.state import flatten, unflatten
-from metarl.trained import annealed, describe, join, part
-from metarl.types import repeat
+from metarl.trained import annealed
 
 
-class Rl2Trainer:
+class Rl2Trainer(MetaTrainer):
     """Trains a policy with a memory on whole trials of a family's training tasks.
 
     The memory writes the policy's task context, 0 at first: a pretrained policy keeps its
@@ -49,6 +44,8 @@ class Rl2Trainer:
     """
 
     method = "rl2"
+    networks = ("policy", "memory", "critic")
+    config: Rl2Config
 
     def __init__(
         self,
@@ -58,12 +55,8 @@ class Rl2Trainer:
         initial: Mapping[str, Tensor] | None = None,
         num_threads: int = 0,
     ):
-        self.family, self.config = family, config
-        self.worlds = Worlds(
-            family, config.num_tasks * config.episodes, seed=config.seed, num_threads=num_threads
-        )
+        super().__init__(family, config, num_threads=num_threads)
         spec = self.worlds.spec
-        self.generator = torch.Generator().manual_seed(config.seed)
         if initial is not None:
             initial = {name: x for name, x in initial.items() if name != "context"}
         start = start_policy(
@@ -76,7 +69,6 @@ class Rl2Trainer:
         self.optimizer = torch.optim.Adam(self._groups(), eps=1e-5)
         self.lessons = torch.optim.Adam(self.policy.memory.parameters(), lr=config.task_rate)
         self.past: list[Lesson] = []  # of the last iterations
-        self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 
     @property
     def _networks(self) -> dict[str, nn.Module]:
@@ -106,8 +98,7 @@ class Rl2Trainer:
         """
         start_s = time.perf_counter()
         config, worlds = self.config, self.worlds
-        tasks = worlds.sample("train", np.arange(0, worlds.num_worlds, config.episodes))
-        worlds.assign(repeat(tasks, config.episodes))
+        self.draw_tasks()
         trials, episodes = run_trials(
             worlds, self.policy,
             num_tasks=config.num_tasks, length=config.trial, generator=self.generator,
@@ -120,7 +111,7 @@ class Rl2Trainer:
         self.num_steps += steps
         self.seconds += end_s - start_s
         return {
-            **_outcomes(episodes),
+            **outcomes(episodes),
             **learned,
             "std": float(self.policy.policy.log_std.detach().exp().mean()),
             "num_steps": self.num_steps,
@@ -205,20 +196,17 @@ class Rl2Trainer:
 
     # State ------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
+    def own_state(self) -> dict[str, Any]:
+        """Everything of the method's that the next iteration depends on."""
         return {
             **{name: network.state_dict() for name, network in self._networks.items()},
             "optimizer": self.optimizer.state_dict(),
             "lessons": self.lessons.state_dict(),
             "past": [tuple(lesson) for lesson in self.past],
-            "generator": self.generator.get_state(),
-            "worlds": self.worlds.state_dict(),
-            "progress": (self.iteration, self.num_steps, self.seconds),
         }
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue from the `state_dict` of a trainer of the same family and config."""
+    def load_own_state(self, saved: Mapping[str, Any]) -> None:
+        """Continue from an `own_state`."""
         try:
             for name, network in self._networks.items():
                 network.load_state_dict(saved[name])
@@ -228,50 +216,12 @@ class Rl2Trainer:
         self.lessons.load_state_dict(saved["lessons"])
         device = torch.device(self.config.device)
         self.past = [Lesson(*(x.to(device) for x in lesson)) for lesson in saved["past"]]
-        self.generator.set_state(saved["generator"])
-        self.worlds.load_state_dict(saved["worlds"])
-        self.iteration, self.num_steps, self.seconds = saved["progress"]
-
-    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give what a run saves: ``policy.*``, ``memory.*``, ``critic.*``, and the rest."""
-        state = self.state_dict()
-        networks = {name: state.pop(name) for name in self._networks}
-        tensors, meta = flatten(state)
-        for name, network in networks.items():
-            tensors |= join(name, network)
-        meta |= describe(
-            self.method, self.family.id, self.worlds.spec, self.config,
-            steps=self.num_steps, seconds=self.seconds,
-        )  # fmt: skip
-        return tensors, meta
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a `checkpoint`."""
-        tensors = checkpoint.tensors
-        state = unflatten(tensors, checkpoint.meta)
-        state |= {name: part(name, tensors) for name in self._networks}
-        self.load_state_dict(state)
 
 
 def _spread(x: Tensor) -> Tensor:
     """The standard deviation, or 1 where there is none, ()."""
     std = x.std()
     return std if std > 1e-6 else torch.ones_like(std)
-
-
-def _outcomes(episodes: list[Trajectories]) -> dict[str, float]:
-    """Summarise each episode of the trials, the first to the last."""
-    first, last = episodes[0], episodes[-1]
-    return {
-        "success_before": float(first.success.mean()),
-        "success_after": float(last.success.mean()),
-        "return_before": float(first.returns.mean()),
-        "return_after": float(last.returns.mean()),
-        "score_after": float(last.score.mean()),
-        **{f"success_{e}": float(one.success.mean()) for e, one in enumerate(episodes)},
-        **{f"term/{name}": value for name, value in last.terms.items()},
-        "num_diverged": float(sum(e.num_diverged for e in episodes)),
-    }
 
 
 METHOD = Method("RL2: a memory that learns to learn", Rl2Config, Rl2Trainer, by_memory)
