@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import imageio.v3 as iio
+import mujoco
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,8 @@ from metarl.commands import watch as watch_module
 from metarl.commands.learn import default_folder
 from metarl.errors import CheckpointError
 from metarl.nn.policy import GaussianPolicy
+from metarl.registry import make_family
+from metarl.sim.worlds import Worlds
 
 HERE = Path(__file__).parent  # toy.py is here: toy:toy/reach finds it in the working folder
 TOY = "toy:toy/reach"
@@ -240,12 +243,14 @@ class FakeViewer:
 def test_live_window_follows_the_world(tmp_path, monkeypatch, capsys):
     import mujoco.viewer
 
-    viewers = []
+    viewers, loaded = [], []
 
     def launch(model, data, **_):
+        assert loaded  # else the window's driver and triton's LLVM are mixed up: a crash
         viewers.append(FakeViewer(model, data))
         return viewers[-1]
 
+    monkeypatch.setattr(watch_module, "load_triton_first", lambda: loaded.append(True))
     monkeypatch.setattr(watch_module, "has_display", lambda: True)
     monkeypatch.setattr(mujoco.viewer, "launch_passive", launch)
     out = str(tmp_path / "film.mp4")
@@ -254,6 +259,21 @@ def test_live_window_follows_the_world(tmp_path, monkeypatch, capsys):
     )
     assert len(viewers) == 1  # closed by the user, so the second episode is not shown
     assert not np.array_equal(viewers[0].seen[0], viewers[0].seen[-1])
+
+
+def test_a_window_looks_as_films_do():
+    family = make_family("kitchen/add")
+    worlds = Worlds(family, 1)
+    worlds.reset()
+    model, data = worlds.world()
+    mujoco.mj_forward(model, data)
+    view, film = mujoco.MjvCamera(), data.camera(family.film_camera)
+    watch_module._look_as_in_films(view, film)
+    scene = mujoco.MjvScene(model, maxgeom=1)
+    mujoco.mjv_updateCamera(model, data, view, scene)
+    place = np.mean([eye.pos for eye in scene.camera], axis=0)
+    np.testing.assert_allclose(place, film.xpos, atol=1e-3)
+    np.testing.assert_allclose(scene.camera[0].forward, -film.xmat.reshape(3, 3)[:, 2], atol=1e-3)
 
 
 def test_no_window_is_one_line(tmp_path, monkeypatch, capsys):

@@ -15,7 +15,7 @@ from metarl.commands.policies import NAMED, make_act, require_policy
 from metarl.errors import ConfigError, RenderError
 from metarl.policies import read_checkpoint, sees_task
 from metarl.registry import family_class, full_name, make_family, split_name
-from metarl.sim.gl import has_display
+from metarl.sim.gl import has_display, load_triton_first
 from metarl.types import Split
 
 if TYPE_CHECKING:
@@ -135,7 +135,10 @@ def _show_episode(worlds: Worlds, act: Act) -> bool:
 
     model, data = worlds.world()
     obs = worlds.reset()
+    mujoco.mj_forward(model, data)
     with _open_viewer(model, data) as viewer:
+        if worlds.family.film_camera != -1:
+            _look_as_in_films(viewer.cam, data.camera(worlds.family.film_camera))
         while viewer.is_running() and not worlds.done[0]:
             due_s = time.monotonic() + worlds.family.control_dt_s
             obs = worlds.step(act(obs)).obs
@@ -153,12 +156,22 @@ def _show_episode(worlds: Worlds, act: Act) -> bool:
 def _open_viewer(model: Any, data: Any) -> Iterator[Any]:
     import mujoco.viewer
 
+    load_triton_first()  # the window loads the same drivers as offscreen drawing
     try:
         viewer = mujoco.viewer.launch_passive(model, data, show_left_ui=False, show_right_ui=False)
     except Exception as error:  # whatever the window system raises
         raise RenderError(" ".join(str(error).split())) from error
     with viewer:
         yield viewer
+
+
+def _look_as_in_films(view: Any, camera: Any) -> None:
+    """Put a free camera, which the mouse turns, where the film's camera is."""
+    ahead = -camera.xmat.reshape(3, 3)[:, 2]
+    view.distance = 1.0
+    view.lookat[:] = camera.xpos + view.distance * ahead
+    view.azimuth = np.degrees(np.arctan2(ahead[1], ahead[0]))
+    view.elevation = np.degrees(np.arcsin(ahead[2]))
 
 
 def _copy_state(model: Any, source: Any, target: Any) -> None:
