@@ -149,6 +149,7 @@ def ship(cell: dict[str, Any], folder: Path) -> None:
         if how.settings:
             command += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in how.settings.items())
         result = cell["results"].get(method) or cell["results"]["fine-tune"]
+        meta["made-with"] = {k: v for k, v in meta["made-with"].items() if k != "command"}
         meta |= {
             "command": command,
             "made-by": cell["made-by"],
