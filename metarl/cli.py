@@ -98,7 +98,8 @@ class Train:
     family: FamilyName
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     method: str = "maml"
-    """how it learns: ppo and dagger (imitation) with the task in view, maml with it hidden"""
+    """ppo or dagger (imitation), the task in view; with it hidden: maml, maml-trpo, promp, reptile,
+    meta-sgd, anil, rl2, pearl, meta-critic"""
     seed: int = 0
     """of weights, worlds, tasks and noise"""
     max_seconds: float | None = None

@@ -14,7 +14,7 @@ import torch
 from metarl.adaptation import State
 from metarl.checkpoint import load_checkpoint
 from metarl.commands.output import make_console, make_table, say
-from metarl.errors import CheckpointError
+from metarl.errors import CheckpointError, ConfigError
 from metarl.evaluate import (
     AdaptationResult,
     Protocol,
@@ -29,7 +29,7 @@ from metarl.report.adaptation_film import film_adaptation
 
 FAMILIES = ("kitchen/season", "kitchen/heat")
 SCENE = "kitchen/ingredients"
-METHODS = ("scratch", "fine-tune", "maml")
+METHODS = ("scratch", "fine-tune", "untrained-inner-loop", "maml")
 SHOWN = (0, 1, 3, 5)  # updates in the printed table
 SWAP_SEED = 200  # of the pictures; it took no part in choosing the settings
 PROTOCOL = Protocol(eval_episodes=5)
@@ -64,6 +64,10 @@ def run(out: Path) -> list[Path]:
     """
     torch.set_num_threads(1)
     start = time.perf_counter()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {out}: {error.strerror}; give another --out") from error
     report = Report(
         "metarl demo",
         f"A pretrained and a meta-trained policy meet {PROTOCOL.num_tasks} held-out tasks"

@@ -248,7 +248,7 @@ def _finish(
         success=ledger.success,
         score=ledger.score,
         returns=ledger.reward.sum(0),
-        terms={name: total / count for name, total in ledger.terms.items()},
+        terms={name: float(total / count) for name, total in ledger.terms.items()},
         num_steps=t * worlds.num_worlds,
         num_diverged=ledger.num_diverged,
         seconds=time.perf_counter() - start_s,

@@ -23,6 +23,12 @@ def _mix(z: np.ndarray) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
+def _count(size: int | None) -> int:
+    if size is not None and not isinstance(size, int | np.integer):
+        raise ShapeError(f"size is {size!r}; expected how many numbers each stream draws, or None")
+    return int(size or 1)
+
+
 class Streams:
     """One random stream per row.
 
@@ -89,14 +95,14 @@ class Streams:
         Returns:
             Shape (n,) or (n, size), float64.
         """
-        unit = (self._bits(size or 1) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
+        unit = (self._bits(_count(size)) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
         low, high = np.asarray(low, float), np.asarray(high, float)
         out = low + (high - low) * (unit if size is not None else unit[:, 0])
         return out
 
     def normal(self, scale: object = 1.0, size: int | None = None) -> np.ndarray:
         """Draw Gaussian numbers of mean 0 (Box-Muller), shape (n,) or (n, size)."""
-        k = size or 1
+        k = _count(size)
         u = (self._bits(2 * k) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
         z = np.sqrt(-2.0 * np.log1p(-u[:, :k])) * np.cos(2.0 * np.pi * u[:, k:])
         return np.asarray(scale, float) * (z if size is not None else z[:, 0])

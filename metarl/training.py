@@ -63,6 +63,7 @@ def train(
         ConfigError: If an option is unknown, of another type, or out of range.
     """
     found = get_method(method)
+    require_device(device)
     import torch
     from rich.console import Console
 
@@ -91,6 +92,8 @@ def train(
     config = load_config({**defaults, **given, **options}, config_class)
     trainer = found.trainer(make_family(family), config, initial=initial)
     trainer.method = method  # several may share a trainer
+    if resume:
+        _require_same_run(out, method, trainer.family.id)
     run_loop(
         trainer,
         out,
@@ -101,6 +104,41 @@ def train(
     latest = latest_checkpoint(out)
     assert latest is not None  # the loop has just saved one
     return out / "checkpoints" / f"step-{latest[0]:08d}.safetensors"
+
+
+def require_device(device: str) -> None:
+    """Check that networks can live on a device.
+
+    Raises:
+        ConfigError: If torch knows no such device, or finds none here.
+    """
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ConfigError(f"device is {device!r}; expected cpu, cuda or cuda:N") from error
+    if kind == "cuda":
+        index, count = torch.device(device).index or 0, torch.cuda.device_count()
+        if index >= count:
+            raise ConfigError(f"device is {device!r}; torch finds {count} GPUs here; use cpu")
+
+
+def _require_same_run(folder: Path, method: str, family: str) -> None:
+    """Refuse to go on with the run of another method or family.
+
+    Raises:
+        ConfigError: If its newest checkpoint says so.
+    """
+    latest = latest_checkpoint(folder)
+    if latest is None:
+        return
+    was = latest[1].meta.get("method"), latest[1].meta.get("family")
+    if was != (method, family):
+        raise ConfigError(
+            f"{folder} is a run of {was[0]} on {was[1]}, not of {method} on {family}; go on with"
+            " that, or give another --out"
+        )
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -75,7 +75,12 @@ def train(
             said = {"made-with": made_with, "metrics": _finite(metrics or known)}
             run.save(trainer.iteration, tensors, {**meta, **said})
 
-        metrics = _iterate(trainer, run, save, signals, progress, save_every_s)
+        try:
+            metrics = _iterate(trainer, run, save, signals, progress, save_every_s)
+        except Stopped:
+            done = f"{trainer.iteration} of {trainer.config.iterations} iterations"
+            progress.console.print(f"stopped after {done}, saved; go on with --resume")
+            raise
         run.finish({"steps": trainer.num_steps, "seconds": trainer.seconds, **(metrics or known)})
     return metrics
 
@@ -110,7 +115,7 @@ def _iterate(
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
     """Turn what strict JSON cannot hold into null."""
-    return {n: v if v is not None and math.isfinite(v) else None for n, v in metrics.items()}
+    return {n: float(v) if v is not None and math.isfinite(v) else None for n, v in metrics.items()}
 
 
 def _goes_on(trainer: Trainer, signals: Signals) -> bool:

@@ -261,6 +261,29 @@ def test_live_window_follows_the_world(tmp_path, monkeypatch, capsys):
     assert not np.array_equal(viewers[0].seen[0], viewers[0].seen[-1])
 
 
+@pytest.mark.parametrize(("device", "says"), [("gpu", "expected cpu"), ("cuda:99", "GPUs here")])
+def test_a_device_that_is_not_there_is_one_line(tmp_path, device, says):
+    done = metarl("train", TOY, "--method", "ppo", "--device", device, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_same_run_goes_on(tmp_path, capsys):
+    small = ["--iterations", "1", "--out", str(tmp_path), "--set", "num_tasks=2", "episodes=2"]
+    assert cli.main(["train", "toy/reach", "--method", "maml", *small]) == 0
+    assert cli.main(["train", "toy/reach", "--method", "reptile", "--resume", *small]) == 2
+    assert "is a run of maml on toy/reach, not of reptile" in capsys.readouterr().err
+
+
+def test_a_demo_that_cannot_write_says_so(tmp_path, capsys):
+    taken = tmp_path / "file"
+    taken.write_text("")
+    assert cli.main(["demo", "--out", str(taken)]) == 2
+    assert f"cannot write to {taken}" in capsys.readouterr().err
+
+
 def test_a_window_looks_as_films_do():
     family = make_family("kitchen/add")
     worlds = Worlds(family, 1)

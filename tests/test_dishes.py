@@ -138,3 +138,12 @@ def test_observations_do_not_show_doneness():
     before = worlds._observe()
     scene.userdata[:, [columns.DONE0, columns.DONE1, columns.SALT, columns.LIQUID]] = 0.7
     np.testing.assert_array_equal(worlds._observe(), before)
+
+
+def test_a_few_worlds_start_anew():
+    worlds = Worlds(Dishes(), 6, seed=3)
+    worlds.reset()
+    scene, _ = worlds.place(0)
+    scene.userdata[:, columns.STAGE] = 2.0
+    worlds.reset(np.array([1, 4]))
+    assert scene.userdata[:, columns.STAGE].tolist() == [2.0, 0.0, 2.0, 2.0, 0.0, 2.0]

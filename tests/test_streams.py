@@ -49,3 +49,8 @@ def test_streams_refuse_bad_input():
         Streams.from_seed(-1, 2)
     with pytest.raises(ShapeError, match="one shape"):
         Streams(np.zeros(3), np.zeros(2))
+
+
+def test_a_size_is_a_number_of_numbers():
+    with pytest.raises(ShapeError, match=r"size is 0\.2"):
+        Streams.from_seed(0, 4).normal(0.1, 0.2)

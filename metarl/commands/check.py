@@ -22,11 +22,15 @@ def check(name: str) -> int:
     from metarl.conformance import check_names, iter_checks
 
     console, width = make_console(), max(map(len, check_names()))
-    counts = {True: 0, False: 0}
+    counts, told = {True: 0, False: 0}, dict[str, str]()
     for result in iter_checks(name):
         counts[result.passed] += 1
         mark = "[green]pass[/green]" if result.passed else "[bold red]FAIL[/bold red]"
-        row = f"{mark}  {escape(result.name):<{width}}  {escape(one_line(result.detail))}"
+        detail = one_line(result.detail)
+        if not result.passed and detail:  # one mistake fails many checks: say it once
+            first = told.setdefault(detail, result.name)
+            detail = detail if first == result.name else f"as above: {first}"
+        row = f"{mark}  {escape(result.name):<{width}}  {escape(detail)}"
         console.print(row.rstrip(), soft_wrap=True)
     console.print(f"{escape(name)}: {counts[True]} checks passed, {counts[False]} failed")
     return 1 if counts[False] else 0

@@ -13,6 +13,7 @@ import numpy as np
 from metarl.commands.output import progress_bar, say
 from metarl.commands.policies import NAMED, make_act, require_policy
 from metarl.errors import ConfigError, RenderError
+from metarl.family import TaskFamily
 from metarl.policies import read_checkpoint, sees_task
 from metarl.registry import family_class, full_name, make_family, split_name
 from metarl.sim.gl import has_display, load_triton_first
@@ -67,7 +68,11 @@ def watch(
     worlds, act = start()
     title = f"{worlds.family.id}, {Path(policy).name}"
     results = _film(worlds, act, title, split, episodes, out)
-    say(f"{sum(results)} of {episodes} episodes succeeded ({title}, split {split}, seed {seed})")
+    graded = type(worlds.family).score is not TaskFamily.score
+    score = f", mean score {np.mean([s for _, s in results]):.2f}" if graded else ""
+    good = sum(success for success, _ in results)
+    where = f"{title}, split {split}, seed {seed}"
+    say(f"{good} of {episodes} episodes succeeded{score} ({where})")
     say(f"wrote {out}")
     return 0
 
@@ -88,16 +93,16 @@ def _starter(family: str, policy: str, split: Split, seed: int) -> Callable[[], 
 
 def _film(
     worlds: Worlds, act: Act, title: str, split: Split, episodes: int, out: Path
-) -> list[bool]:
+) -> list[tuple[bool, float]]:
     from metarl.sim.film import episode_frames, film_renderer
     from metarl.sim.mp4 import write_film
 
-    results: list[bool] = []
+    results: list[tuple[bool, float]] = []
 
     def caption(done: int, step: Step | None) -> str:
         good = step is not None and bool(step.success[0])
         if step is not None and worlds.done[0]:
-            results.append(good)
+            results.append((good, float(step.score[0])))
         seconds = done * worlds.family.control_dt_s
         state = "success" if good else "diverged" if step and step.diverged[0] else ""
         return "   ".join(part for part in (title, f"{seconds:4.1f} s", state) if part)

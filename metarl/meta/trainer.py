@@ -119,6 +119,6 @@ def outcomes(episodes: Sequence[Trajectories]) -> dict[str, float]:
         "return_after": float(last.returns.mean()),
         "score_after": float(last.score.mean()),
         **{f"success_{u}": float(e.success.mean()) for u, e in enumerate(episodes)},
-        **{f"term/{name}": value for name, value in last.terms.items()},
+        **{f"term/{name}": float(value) for name, value in last.terms.items()},
         "num_diverged": float(sum(e.num_diverged for e in episodes)),
     }

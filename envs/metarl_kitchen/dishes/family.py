@@ -72,7 +72,7 @@ class Dishes(KitchenFamily[DishTask]):
     """
 
     task_type = DishTask
-    horizon = 560
+    horizon = 600
     film_camera = "close"
     weights = {"approach": 0.2, "steps": 2.0, "heat": 0.3, "taste": 0.5, "done": 0.5, "dish": 3.0}
     floor_m = 0.015  # low enough to lay food on the plate, though some hands sag
@@ -93,8 +93,10 @@ class Dishes(KitchenFamily[DishTask]):
 
     def now(self, worlds: Scene, task: DishTask) -> Now:
         """Where each world is in its recipe."""
-        stage, menu = worlds.userdata[:, STAGE].astype(int), self.menu
-        here = task.dish, stage
+        return self._at(worlds.userdata[:, STAGE].astype(int), task)
+
+    def _at(self, stage: np.ndarray, task: DishTask) -> Now:
+        menu, here = self.menu, (task.dish, stage)
         return Now(stage, menu.skill[here], menu.amount[here], menu.piece[here])
 
     # Tasks ------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ class Dishes(KitchenFamily[DishTask]):
         start = np.array([0.50, 0.0, 0.30]) + rng.uniform(-0.03, 0.03, size=3)
         self.robot.place(worlds, ids, start)
         worlds.userdata[ids, STAGE:] = 0.0
-        self._show(worlds, task, self.now(worlds, task), ids)
+        self._show(worlds, task, self._at(np.zeros(len(ids), int), task), ids)
 
     # Cooking ----------------------------------------------------------------------------
 
@@ -263,7 +265,7 @@ class Dishes(KitchenFamily[DishTask]):
                 on = state[:, LID, None] > 0.0
                 pan = _flat(places.pan_m(task), counter.RIM_M + counter.LID_DROP_M)
                 place, quat = np.where(on, pan, hand), np.where(on, counter.DOWN_QUAT, turn)
-            held = now.does(skill)[ids, None]
+            held = now.does(skill)[:, None]
             worlds.mocap_pos(tool)[ids] = np.where(held, place, rack[dish])
             worlds.mocap_quat(tool)[ids] = np.where(held, quat, counter.RACK_QUAT[tool])
         level = state[:, LIQUID] * 1e-6 / (np.pi * counter.PAN_RADIUS_M**2)
