@@ -11,11 +11,12 @@ from torch import Tensor
 
 from metarl.adaptation import ByParameters
 from metarl.checkpoint import Checkpoint
-from metarl.errors import CheckpointError, TrainingError
+from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
 from metarl.meta.baseline import make_batch
 from metarl.meta.config import MamlConfig
 from metarl.meta.explore import Exploration, explore
+from metarl.meta.finite import require_finite
 from metarl.meta.inner import Batch, detached_gradient, follow, policy_gradient
 from metarl.meta.inner_loop import adapt_policy
 from metarl.meta.outer import Backend, outer_gradients
@@ -27,6 +28,8 @@ from metarl.policies import load_policy_for, load_rates
 from metarl.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 from metarl.trained import annealed
+
+RATES = "inner_rate or outer_rate"  # smaller ones may help where something is not finite
 
 
 class MamlTrainer(MetaTrainer):
@@ -132,7 +135,7 @@ class MamlTrainer(MetaTrainer):
             batches.append(self._judged(found, params))
             if u < config.inner_updates:
                 params = self._follow(params, batches, u)
-                require_finite(f"parameters after inner update {u + 1}", params)
+                require_finite(f"parameters after inner update {u + 1}", params, RATES)
         return batches, episodes
 
     def _follow(self, params: Params, batches: list[Batch], update: int) -> Params:
@@ -175,15 +178,15 @@ class MamlTrainer(MetaTrainer):
         loss, of_params, of_rates = self.gradients(
             self.policy, self.params, self.rates, batches, self.outer
         )
-        require_finite("the outer loss", {"loss": loss})
-        require_finite("the meta-gradient", of_params)
-        require_finite("the meta-gradient of the rates", of_rates)
+        require_finite("the outer loss", {"loss": loss}, RATES)
+        require_finite("the meta-gradient", of_params, RATES)
+        require_finite("the meta-gradient of the rates", of_rates, RATES)
         for name, p in self.params.items():
             p.grad = of_params[name]
         for name, gradient in of_rates.items():
             self.rates[name].grad = gradient
         norm = torch.nn.utils.clip_grad_norm_(self.params.values(), self.config.max_grad_norm)
-        require_finite("the meta-gradient's norm", {"norm": norm})
+        require_finite("the meta-gradient's norm", {"norm": norm}, RATES)
         if self.config.learn_rates:
             torch.nn.utils.clip_grad_norm_(self.rates.values(), self.config.max_grad_norm)
         self.optimizer.step()
@@ -210,20 +213,6 @@ class MamlTrainer(MetaTrainer):
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
         self.optimizer.load_state_dict(saved["optimizer"])
-
-
-def require_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse an update of which something is not finite.
-
-    Raises:
-        TrainingError: If so; the message names the tensors.
-    """
-    bad = [name for name, x in tensors.items() if not torch.isfinite(x).all()]
-    if bad:
-        raise TrainingError(
-            f"{what}: not finite in {', '.join(bad[:4])}; the update was refused and the last"
-            " good state kept. A smaller inner_rate or outer_rate may help"
-        )
 
 
 def by_inner_loop(

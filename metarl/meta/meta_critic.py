@@ -13,6 +13,7 @@ from metarl.adaptation import Adapted, ByParameters, per_task
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
+from metarl.meta.finite import require_finite
 from metarl.meta.meta_critic_config import MetaCriticConfig
 from metarl.meta.meta_critic_lessons import (
     Errors,
@@ -20,7 +21,7 @@ from metarl.meta.meta_critic_lessons import (
     critic_errors,
     draw_pair,
 )
-from metarl.meta.meta_critic_teaching import School, require_finite
+from metarl.meta.meta_critic_teaching import RATES, School
 from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method
 from metarl.nn.critics import MetaCritic
@@ -139,7 +140,7 @@ class MetaCriticTrainer(MetaTrainer):
     def _measure_steepness(self, school: School) -> None:
         """Keep track of the unit in which an actor's gain is measured."""
         found = school.steepness()
-        require_finite("how steep the critic's values are", {"steepness": found})
+        require_finite("how steep the critic's values are", {"steepness": found}, RATES)
         scale = self.critic.scale
         first = self.iteration == 0
         scale.copy_(found if first else _MOMENTUM * scale + (1.0 - _MOMENTUM) * found)
@@ -164,7 +165,7 @@ class MetaCriticTrainer(MetaTrainer):
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.critic.parameters(), self.config.max_grad_norm)
-        require_finite("the critic's loss and gradient", {"loss": loss, "norm": norm})
+        require_finite("the critic's loss and gradient", {"loss": loss, "norm": norm}, RATES)
         self.optimizer.step()
 
     # State ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from metarl.errors import TrainingError
+from metarl.meta.finite import require_finite
 from metarl.meta.meta_critic_config import MetaCriticConfig
 from metarl.meta.meta_critic_lessons import Lesson, make_lesson
 from metarl.nn.functional import Params, apply
@@ -18,6 +18,9 @@ from metarl.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
 
 _REACH = 1.2  # beyond this an action's value is not asked: worlds clip to [-1, 1]
+
+# Smaller ones may help where something is not finite.
+RATES = "critic_rate, context_rate or actor_rate"
 
 
 class Teacher(Protocol):
@@ -198,19 +201,5 @@ class School:
         taught = teach(
             self.policy, self.params, self.critic, self.states(), self.embed(), self.config
         )
-        require_finite("the actors that the critic taught", taught)
+        require_finite("the actors that the critic taught", taught, RATES)
         self.params = taught
-
-
-def require_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
-    """Check named tensors.
-
-    Raises:
-        TrainingError: If one is not finite; names it.
-    """
-    bad = [name for name, x in tensors.items() if not torch.isfinite(x).all()]
-    if bad:
-        raise TrainingError(
-            f"{what}: not finite in {', '.join(bad[:4])}; the update was refused and the last good"
-            " state kept. A smaller critic_rate, context_rate or actor_rate may help"
-        )

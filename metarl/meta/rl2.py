@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from metarl.errors import CheckpointError, TrainingError
 from metarl.family import TaskFamily
+from metarl.meta.finite import require_finite
 from metarl.meta.rl2_adaptation import by_memory, make_memory
 from metarl.meta.rl2_config import Rl2Config
 from metarl.meta.rl2_trial import Lesson, Trials, advantages, run_trials
-from metarl.meta.rl2_update import TrialCritic, descend, policy_loss, require_finite, task_loss
+from metarl.meta.rl2_update import RATES, TrialCritic, descend, policy_loss, task_loss
 from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method
 from metarl.nn.policy import start_policy
@@ -130,7 +131,7 @@ class Rl2Trainer(MetaTrainer):
                 self._calibrate(trials)
             learned = self._from_rewards(trials) | self._from_tasks(trials)
             for name, network in self._networks.items():
-                require_finite(f"the {name}", dict(network.named_parameters()))
+                require_finite(f"the {name}", dict(network.named_parameters()), RATES)
         except TrainingError:
             for p, state in zip(parts, good):
                 p.load_state_dict(state)

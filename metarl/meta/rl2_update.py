@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from metarl.errors import TrainingError
 from metarl.losses import clipped_surrogate, gaussian_entropy, gaussian_log_prob
+from metarl.meta.finite import require_finite
 from metarl.meta.rl2_trial import Lesson, Trials
 from metarl.nn.policy import Critic
 from metarl.nn.recurrent import RecurrentPolicy, TaskMemory
 from metarl.types import Spec
+
+# Smaller ones may help where something is not finite.
+RATES = "policy_rate, memory_rate or task_rate"
 
 
 class TrialCritic(Critic):
@@ -104,20 +107,6 @@ def task_loss(memory: TaskMemory, lesson: Lesson) -> Tensor:
     return wrong.sum() / (lesson.mask.sum() * memory.columns.sum().clamp(min=1.0))
 
 
-def require_finite(what: str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse an update.
-
-    Raises:
-        TrainingError: If something is not finite; names it.
-    """
-    bad = [name for name, x in tensors.items() if not torch.isfinite(x).all()]
-    if bad:
-        raise TrainingError(
-            f"{what}: not finite in {', '.join(bad[:4])}; the update was refused and the last"
-            " good state kept. A smaller policy_rate, memory_rate or task_rate may help"
-        )
-
-
 def descend(
     loss: Tensor,
     networks: Mapping[str, nn.Module],
@@ -134,12 +123,12 @@ def descend(
     Raises:
         TrainingError: If the loss or a gradient is not finite; nothing has moved then.
     """
-    require_finite("the loss", {"loss": loss})
+    require_finite("the loss", {"loss": loss}, RATES)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norms = {
         name: nn.utils.clip_grad_norm_(network.parameters(), longest)
         for name, network in networks.items()
     }
-    require_finite("the gradient", norms)
+    require_finite("the gradient", norms, RATES)
     optimizer.step()

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from metarl.errors import require
 from metarl.meta.config import MamlConfig, require_default
 from metarl.meta.explore import Exploration
+from metarl.meta.finite import require_finite
 from metarl.meta.inner import Batch
-from metarl.meta.maml import MamlTrainer, by_inner_loop, require_finite
+from metarl.meta.maml import RATES, MamlTrainer, by_inner_loop
 from metarl.meta.outer import Outer, adaptation_path, kl_from_acting, remember
 from metarl.methods import Method
 from metarl.nn.functional import Params, apply
@@ -140,14 +141,14 @@ def trust_region_step(
     leaves = list(params.values())
     loss, kl = judge(policy, params, rates, batches, outer)
     gradients = _grad(loss, leaves)
-    require_finite("the outer loss", {"loss": loss})
-    require_finite("the meta-gradient", dict(zip(params, gradients)))
+    require_finite("the outer loss", {"loss": loss}, RATES)
+    require_finite("the meta-gradient", dict(zip(params, gradients)), RATES)
     gradient = _flat(gradients)
     curvature = curvature_of(kl, leaves, config.damping)
     direction = conjugate_gradients(curvature, gradient, config.cg_steps)
     squared = direction @ curvature(direction)
     full = -direction * torch.sqrt(2.0 * config.max_kl / squared.clamp(min=1e-12))
-    require_finite("the natural gradient", {"all": full})
+    require_finite("the natural gradient", {"all": full}, RATES)
     before, norm = float(loss.detach()), float(gradient.norm())
     plain = dataclasses.replace(outer, first_order=True)  # values alone are looked at
     for attempt in range(config.backtracks):
