@@ -21,6 +21,7 @@ from metarl.checkpoint import save_checkpoint
 from metarl.commands import watch as watch_module
 from metarl.commands.learn import default_folder
 from metarl.errors import CheckpointError
+from metarl.methods import method_names
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import make_family
 from metarl.sim.worlds import Worlds
@@ -259,6 +260,11 @@ def test_live_window_follows_the_world(tmp_path, monkeypatch, capsys):
     )
     assert len(viewers) == 1  # closed by the user, so the second episode is not shown
     assert not np.array_equal(viewers[0].seen[0], viewers[0].seen[-1])
+
+
+def test_help_names_every_method():
+    shown = metarl("train", "--help").stdout
+    assert [name for name in method_names() if name not in shown] == []
 
 
 @pytest.mark.parametrize(("device", "says"), [("gpu", "expected cpu"), ("cuda:99", "GPUs here")])
