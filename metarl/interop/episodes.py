@@ -72,9 +72,10 @@ class Episodes:
         else:
             if len(seed) != worlds.num_worlds:
                 raise ShapeError(f"got {len(seed)} seeds for {worlds.num_worlds} worlds")
-            ids = np.array([i for i, own in enumerate(seed) if own is not None], int)
-            for i in ids:
-                worlds.streams.put(np.array([i]), Streams.from_seed(int(seed[i] or 0), 1))
+            own = {i: int(value) for i, value in enumerate(seed) if value is not None}
+            for i, value in own.items():
+                worlds.streams.put(np.array([i]), Streams.from_seed(value, 1))
+            ids = np.array(list(own), int)
         if not self.new_task and len(ids):
             worlds.assign(worlds.sample(self.split, ids), ids)
 

@@ -51,4 +51,5 @@ def hand_angles(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def between_rotations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The rotation vector that turns frames a into b, in world axes, (N, 3, 3) -> (N, 3)."""
-    return 0.5 * sum(np.cross(a[:, :, k], b[:, :, k]) for k in range(3))  # small angles
+    x, y, z = (np.cross(a[:, :, k], b[:, :, k]) for k in range(3))
+    return 0.5 * (x + y + z)  # small angles
