@@ -35,6 +35,7 @@ FOLDER = Path(__file__).parent
 WIDTH, HEIGHT = 400, 300  # of each picture [pixels]
 MOMENT = 0.55  # share of the episode after which the picture is taken
 DRAWN = 4096  # tasks of each split whose ranges are shown
+GAP = 0.05  # share of a range without a task that is shown as a gap
 PAGE = "families.md"
 DISH, GIF_SIZE, GIF_STEPS, GIF_MS = "tomato-egg-soup", (360, 270), 8, 100
 
@@ -66,22 +67,64 @@ def row_of_pictures(name: str) -> str:
     return f"pictures/{path.name}"
 
 
+def facts(family: TaskFamily[Any]) -> Iterator[str]:
+    """Yield how long an episode is, what success is and how the robot is moved."""
+    seconds = family.horizon * family.control_dt_s
+    moved = "By hand or by joints; " if "control" in option_names(type(family)) else ""
+    yield f"{moved}{family.horizon} control steps, {seconds:g} s. ".capitalize() + (
+        "A published standard: train and test are the same tasks." if family.same_test else ""
+    )
+    yield ""
+    judged = (inspect.getdoc(family.success) or "").partition("\n\n")[0].replace("\n", " ")
+    yield f"**Success:** {judged[0].lower()}{judged[1:]}"
+    yield ""
+
+
 def table(family: TaskFamily[Any]) -> Iterator[str]:
     """Yield the rows of a family's variations."""
     yield "| variation | what | unit | seen | train | test | far |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     drawn = {s: family.sample(Streams.from_seed(0, DRAWN), DRAWN, s) for s in SPLITS}
     for name, v in variations(family.task_type).items():
-        ranges = [_range(np.asarray(getattr(task, name), float)) for task in drawn.values()]
+        values = [np.asarray(getattr(task, name), float) for task in drawn.values()]
+        ranges = [_ranges(one.reshape(DRAWN, -1)) for one in values]
         seen = "hidden" if v.hidden else "visible"
         yield f"| `{name}` | {v.doc} | {v.unit} | {seen} | {' | '.join(ranges)} |"
 
 
+def _ranges(columns: np.ndarray) -> str:
+    texts = [_range(column) for column in columns.T]
+    if len(texts) > 3:  # a skill's own fields
+        return f"{len(texts)} numbers, {_span(columns.min(), columns.max())}"
+    return "; ".join(texts if len(set(texts)) > 1 else texts[:1])
+
+
 def _range(values: np.ndarray) -> str:
-    columns = values.reshape(len(values), -1)
-    ends = columns.min(0).round(3) + 0.0, columns.max(0).round(3) + 0.0
-    pairs = [f"{low:g} to {high:g}" for low, high in zip(*ends)]
-    return ", ".join(pairs if len(set(pairs)) > 1 else pairs[:1])
+    """The values, where there are few; else the intervals between which there are gaps."""
+    few = np.unique(values)
+    if len(few) < 5:
+        return " or ".join(f"{value:.3g}" for value in few)
+    gaps = np.flatnonzero(np.diff(few) > GAP * (few[-1] - few[0]))
+    starts, ends = [0, *(gaps + 1)], [*gaps, len(few) - 1]
+    return ", ".join(_span(few[low], few[high]) for low, high in zip(starts, ends))
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low + 0.0:.3g} to {high + 0.0:.3g}"
+
+
+def skills() -> Iterator[str]:
+    """Yield the rows of the skills, and in which split they are."""
+    from metarl_kitchen.skills import HELD_OUT, TRAIN
+
+    yield "A task is a task of one skill; its numbers are that skill's own variations, each scaled"
+    yield "from its range to -1 to 1, and zeros where it has fewer."
+    yield ""
+    yield "| skill | split |"
+    yield "| --- | --- |"
+    for split, families in (("train", TRAIN), ("test, far", HELD_OUT)):
+        for cls in families:
+            yield f"| [`{cls.id}`](#{cls.id.replace('/', '')}) | {split} |"
 
 
 def recipes() -> Iterator[str]:
@@ -133,17 +176,22 @@ def page() -> Iterator[str]:
     yield "Made by `python docs/tour.py`: pictures are frames of the scripted experts (of random"
     yield f"play in `classic/`), on the robots {', '.join(robot_names())} from left to right; tables"
     yield f"come from the code, the ranges of each split from {DRAWN:,} tasks that were drawn. Where"
-    yield "train and test share a range, cells of it (or whole skills and dishes) are held out."
+    yield "a range is in parts, cells of it are held out for test. Hidden variations are not in"
+    yield "what a policy sees that has to adapt."
     yield ""
     yield from robots()
     for name in family_names():
         doc = (inspect.getdoc(family_class(name)) or "").partition("\n")[0]
         yield from ("", f"## {name}", "", doc, "", f"![{name}]({row_of_pictures(name)})", "")
-        yield from table(make_family(name))
-        if name == "kitchen/dishes":
+        family = make_family(name)
+        yield from facts(family)
+        yield from table(family)
+        if name in PARTS:
             yield ""
-            yield from recipes()
+            yield from PARTS[name]()
 
+
+PARTS = {"kitchen/dishes": recipes, "kitchen/skills": skills}
 
 if __name__ == "__main__":
     (FOLDER / PAGE).write_text("\n".join(page()) + "\n")

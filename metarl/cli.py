@@ -109,7 +109,7 @@ class Train:
     out: Path | None = None
     """the run folder; None: runs/FAMILY-METHOD-sSEED"""
     resume: bool = False
-    """go on with the run in that folder"""
+    """go on with the run in that folder; with --iterations beyond its end"""
     backend: Literal["torch", "learn2learn"] = "torch"
     """who differentiates the inner loop"""
     device: str = "cpu"

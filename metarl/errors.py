@@ -7,6 +7,8 @@ The command line prints them in one line and exits with status 2.
 from __future__ import annotations
 
 import difflib
+import os
+import traceback
 from collections.abc import Iterable
 
 
@@ -85,3 +87,21 @@ def require(holds: bool, name: str, value: object, valid: str) -> None:
     """
     if not holds:
         raise ConfigError(f"{name} is {value!r}; expected {valid}")
+
+
+def describe(error: BaseException, package: str) -> str:
+    """Say what a stranger's code raised, and at which of its own lines.
+
+    Args:
+        error: What was raised.
+        package: The stranger's top-level package.
+    Returns:
+        One line: ``KeyError: 'pot' (families.py:12)``.
+    """
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    own = [
+        f"{os.path.basename(frame.f_code.co_filename)}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] == package
+    ]
+    return f"{said} ({own[-1]})" if own else said

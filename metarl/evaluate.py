@@ -109,10 +109,22 @@ class AdaptationResult:
         return cls(**{**saved, **arrays})
 
     def __str__(self) -> str:
-        rates = "  ".join(f"{u}: {100 * s.mean():.0f}%" for u, s in enumerate(self.success))
-        return (
-            f"{self.method} on {self.family}, success after each update  {rates}"
-            f"  ({self.steps:,} control steps, {self.seconds:.1f} s)"
+        """A table: mean over the tasks, with the interval that the choice of tasks leaves."""
+        rng, tasks = np.random.default_rng(0), self.success.shape[1]
+        rows = [["after update", *(str(u) for u in range(len(self.success)))]]
+        rates = [estimate(row[None], rng).format_percent() for row in self.success]
+        rows.append(["success [%]", *rates])
+        if not np.array_equal(self.score, self.success):
+            rows.append(["score", *(f"{estimate(row[None], rng)}" for row in self.score)])
+        rows.append(["return", *(f"{estimate(row[None], rng)}" for row in self.returns)])
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
+        return "\n".join(
+            [
+                f"{self.method} on {self.family}: mean of {tasks} tasks [95% interval]",
+                *lines,
+                f"{self.steps:,} control steps, {self.seconds:.1f} s",
+            ]
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from metarl.errors import ConfigError, FamilyError, UnknownNameError
+from metarl.errors import ConfigError, FamilyError, UnknownNameError, describe
 from metarl.family import TaskFamily
 
 GROUP = "metarl.families"
@@ -77,7 +77,7 @@ def _load(entry: EntryPoint) -> None:
         package = entry.dist.name if entry.dist else entry.value
         _registry.broken[entry.value] = (
             f"package {package} (module {entry.value}) failed to import:"
-            f" {type(error).__name__}: {error}"
+            f" {describe(error, entry.module.partition('.')[0])}"
         )
 
 
@@ -144,9 +144,8 @@ def family_class(name: str) -> type[TaskFamily[Any]]:
         try:
             importlib.import_module(module)
         except Exception as error:  # likewise
-            raise FamilyError(
-                f"cannot import {module!r}: {type(error).__name__}: {error}"
-            ) from error
+            said = describe(error, module.partition(".")[0])
+            raise FamilyError(f"cannot import {module!r}: {said}") from error
     if name not in _registry.classes:
         load_plugins()
     if name not in _registry.classes:
@@ -184,7 +183,8 @@ def make_family(name: str, **options: str) -> TaskFamily[Any]:
     except (ConfigError, UnknownNameError):  # of an option's value: the family says it best
         raise
     except Exception as error:
-        raise FamilyError(f"{_origin(cls)}() raised {type(error).__name__}: {error}") from error
+        said = describe(error, cls.__module__.partition(".")[0])
+        raise FamilyError(f"{_origin(cls)}() raised {said}") from error
     if options:
         family.id = full_name(cls.id, options)
     return family

@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 RESULT_FILE, CHECKPOINTS = "result.json", "checkpoints"
+BUDGET = ("iterations", "max_seconds")  # of a config; may change when a run goes on
 _PREFIX = "step-"
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class Run:
             folder: Where the run lives; made if missing.
             config: A frozen dataclass that says everything about the run.
             resume: Go on from the newest checkpoint in `folder`; starts afresh if it is empty.
+                The config's `BUDGET` may be another one then.
             command: The command line that started the run.
             keep: How many checkpoints to keep, >= 1.
             tensorboard: Also write TensorBoard events, where TensorBoard is installed.
@@ -222,11 +224,14 @@ class Run:
 
     def _resume(self, description: Mapping[str, Any]) -> None:
         saved = read_json(self.folder / CONFIG_FILE)
-        if differing := config_differences(saved, description):
+        budget = {name: description[name] for name in BUDGET if name in description}
+        if differing := config_differences({**saved, **budget}, description):
             raise ConfigError(
                 f"{self.folder} was started with another config; {'; '.join(differing)}; give the "
                 "saved values, or choose another folder"
             )
+        if config_differences(saved, description):
+            write_atomically(self.folder / CONFIG_FILE, _to_bytes(description))
         latest = self.latest()
         self._resumed_step = latest[0] if latest else -1
         for step, path in _steps(self.folder):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.config import describe_config, load_config
+from metarl.config import CONFIG_FILE, describe_config, load_config, read_json
 from metarl.errors import ConfigError
 from metarl.methods import get_method
 from metarl.registry import make_family
@@ -51,7 +51,7 @@ def train(
         max_seconds: Training time [s]; None: the method's own budget.
         iterations: Iterations; None: the method's own number.
         out: The run folder.
-        resume: Go on with the run in it.
+        resume: Go on with the run in it, by default to the end of its own budget.
         backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop.
         device: Where the networks live.
         start: Checkpoint of a policy to start from; the networks take its widths.
@@ -64,6 +64,8 @@ def train(
     """
     found = get_method(method)
     require_device(device)
+    if resume and iterations is None and max_seconds is None:
+        iterations, max_seconds = _budget_of(out)
     import torch
     from rich.console import Console
 
@@ -122,6 +124,14 @@ def require_device(device: str) -> None:
         index, count = torch.device(device).index or 0, torch.cuda.device_count()
         if index >= count:
             raise ConfigError(f"device is {device!r}; torch finds {count} GPUs here; use cpu")
+
+
+def _budget_of(folder: Path) -> tuple[int | None, float | None]:
+    """Iterations and seconds of the run in a folder; (None, None) if there is none."""
+    if not (folder / CONFIG_FILE).exists():
+        return None, None
+    saved = read_json(folder / CONFIG_FILE)
+    return saved.get("iterations"), saved.get("max_seconds")
 
 
 def _require_same_run(folder: Path, method: str, family: str) -> None:

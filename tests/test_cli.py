@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from metarl.commands import watch as watch_module
 from metarl.commands.learn import default_folder
 from metarl.errors import CheckpointError
 from metarl.methods import method_names
+from metarl.metrics import read_metrics
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import make_family
 from metarl.sim.worlds import Worlds
@@ -283,6 +285,17 @@ def test_only_the_same_run_goes_on(tmp_path, capsys):
     assert "is a run of maml on toy/reach, not of reptile" in capsys.readouterr().err
 
 
+def test_a_run_goes_on_to_its_own_end_or_to_a_later_one(tmp_path, capsys):
+    go_on = ["train", "toy/reach", "--method", "maml", "--out", str(tmp_path / "run"), "--resume"]
+    tiny = ["--set", "num_tasks=2", "episodes=2"]
+    assert cli.main([*go_on, "--iterations", "1", *tiny]) == 0
+    assert f"no run in {tmp_path / 'run'} to go on with; starting one" in capsys.readouterr().out
+    assert cli.main([*go_on, *tiny]) == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1]
+    assert cli.main([*go_on, "--iterations", "2", *tiny]) == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
+
+
 def test_a_demo_that_cannot_write_says_so(tmp_path, capsys):
     taken = tmp_path / "file"
     taken.write_text("")
@@ -376,8 +389,9 @@ def test_train_takes_the_fields_of_a_config_and_adapt_what_it_wrote(tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"wrote {film}" in done.stdout
     assert film.stat().st_size > 0
-    assert done.stdout.startswith("maml on toy/reach, success after each update  0: ")
-    assert "2: " in done.stdout
+    assert done.stdout.startswith("maml on toy/reach: mean of ")
+    assert re.search(r"^success \[%\] +\d+ \[\d+, \d+\]", done.stdout, re.MULTILINE)
+    assert re.search(r"^after update +0 +1 +2$", done.stdout, re.MULTILINE)
 
 
 def test_default_folder_has_no_slashes():

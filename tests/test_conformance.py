@@ -205,8 +205,9 @@ def test_raising_method_is_named_with_its_package(method):
     family = type("Broken", (Slide,), {method: broken})
     failed = [r for r in check_family(family(), num_tasks=4) if not r.passed]
     assert failed
-    assert any(f"package test_conformance: Broken.{method}() raised RuntimeError: boom" in r.detail
-               for r in failed)  # fmt: skip
+    said = f"package test_conformance: Broken.{method}() raised RuntimeError: boom"
+    line = broken.__code__.co_firstlineno + 1
+    assert any(f"{said} (test_conformance.py:{line})" in r.detail for r in failed)
     assert not any("Traceback" in r.detail or "\n" in r.detail for r in failed)
 
 

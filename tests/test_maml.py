@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -61,6 +62,21 @@ def test_a_finished_run_resumes_to_nothing(tmp_path):
     again = MamlTrainer(Short(), TINY, num_threads=1)
     assert train(again, tmp_path, resume=True) == {}
     assert same(trainer.state_dict()["policy"], again.state_dict()["policy"])
+
+
+def test_a_longer_budget_goes_on_as_if_it_had_been_given_at_first(tmp_path):
+    config = dataclasses.replace(TINY, anneal=0.0)
+    straight = MamlTrainer(Short(), config, num_threads=1)
+    train(straight, tmp_path / "straight")
+    for iterations in (2, config.iterations):
+        trainer = MamlTrainer(
+            Short(), dataclasses.replace(config, iterations=iterations), num_threads=1
+        )
+        train(trainer, tmp_path / "longer", resume=iterations > 2)
+        assert trainer.iteration == iterations
+    assert same(straight.state_dict()["policy"], trainer.state_dict()["policy"])
+    saved = json.loads((tmp_path / "longer" / "config.json").read_text())
+    assert saved["iterations"] == config.iterations
 
 
 def test_a_checkpoint_says_what_it_is():

@@ -61,7 +61,7 @@ def test_plugin_is_found(install):
     ("source", "said"),
     [
         ("import does_not_exist_anywhere", "ModuleNotFoundError"),
-        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("\nraise RuntimeError('boom')", "RuntimeError: boom (plug_broken_runtim.py:2)"),
         ("raise SystemExit(3)", "SystemExit"),
         ("def broken(:", "SyntaxError"),
     ],

@@ -37,10 +37,13 @@ def train(
         raise CheckpointError(f"no checkpoint {start}; expected a file or a run folder")
     if method not in (names := method_names()):
         raise UnknownNameError("method", method, names)
+    from metarl.config import CONFIG_FILE
     from metarl.training import parse_settings
     from metarl.training import train as train_policy
 
     folder = out or default_folder(family, method, seed)
+    if resume and not (folder / CONFIG_FILE).exists():
+        say(f"no run in {folder} to go on with; starting one")
     written = train_policy(
         family,
         method,

@@ -9,7 +9,7 @@ from typing import Any
 
 from metarl.conformance import contract, determinism, faults, interop, observations, skill
 from metarl.conformance.subject import Subject, Unmet
-from metarl.errors import MetaRLError
+from metarl.errors import MetaRLError, describe
 from metarl.family import TaskFamily
 from metarl.registry import family_class, make_family
 
@@ -79,7 +79,7 @@ def iter_checks(family: TaskFamily[Any] | str, *, num_tasks: int = 64) -> Iterat
 def _blame(family: TaskFamily[Any], error: Exception) -> str:
     package = type(family).__module__.partition(".")[0]
     method = _method(family, error.__traceback__)
-    return f"package {package}: {method}{type(error).__name__}: {_one_line(error)}"
+    return f"package {package}: {method}{describe(error, package)}"
 
 
 def _method(family: TaskFamily[Any], traceback: TracebackType | None) -> str:

@@ -10,7 +10,7 @@ from metarl.rewards import distance
 from metarl.sim.robot import HAND_LAG_S, STEP_M, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl_kitchen.cooking import COLD, shaken_g
-from metarl_kitchen.dishes import counter, places
+from metarl_kitchen.dishes import counter, places, process
 from metarl_kitchen.dishes.grasp import TURN_RAD, edge_rad, free_side, grasp, wrapped
 from metarl_kitchen.dishes.recipes import SKILLS
 from metarl_kitchen.dishes.state import DONE0, DONE1, HEAT, LID, LIQUID, REST, SALT, TIMER, Now
@@ -58,7 +58,7 @@ class _Cook:
     def __init__(self, family: Dishes, worlds: Scene, task: DishTask):
         self.family, self.worlds, self.task = family, worlds, task
         self.robot, self.state = family.robot, worlds.userdata
-        self.now: Now = family.now(worlds, task)
+        self.now: Now = process.where(worlds, task, family.menu)
         self.hand = worlds.site_pos("grip")
         self.n = worlds.num_worlds
         self.pan = places.pan_m(task)

@@ -13,25 +13,20 @@ from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split
 from metarl_kitchen.cells import draw, is_held_out
-from metarl_kitchen.cooking import colours, cook, follow, shaken_g
-from metarl_kitchen.dishes import counter, judge, places
+from metarl_kitchen.dishes import counter, judge, places, process
 from metarl_kitchen.dishes.contacts import food_pairs
 from metarl_kitchen.dishes.expert import cook_dish
 from metarl_kitchen.dishes.menu import Menu
-from metarl_kitchen.dishes.recipes import DISHES, SHAPES, SKILLS, UNITS
+from metarl_kitchen.dishes.recipes import DISHES, SKILLS, UNITS
 from metarl_kitchen.dishes.state import (
     ARMED,
     COLUMNS,
     DONE0,
     HEAT,
     LID,
-    LIQUID,
     REST,
-    SALT,
     SCORE,
-    SPILLED,
     STAGE,
-    STIR,
     TIMER,
     WELL,
     Now,
@@ -55,10 +50,6 @@ from metarl_kitchen.furniture import OFF_YAW_RAD
 from metarl_kitchen.kitchen import KitchenFamily
 
 TIME_STEP_S = 0.0125  # of physics
-LOW_M, LEAVE_M = 0.20, 0.235  # a stage ends when the hand, once below, has risen above
-LONGEST = 120  # control steps of a stage
-POUR_ML = 10.0  # liquid in a control step at full tilt, viscosity 1
-STIR_M_S = 0.04  # speed of food in a pan that is well stirred
 SERVED_SCORE = 0.7  # a dish that one would serve
 
 
@@ -90,14 +81,6 @@ class Dishes(KitchenFamily[DishTask]):
         if dish and dish not in DISHES:
             raise UnknownNameError("dish", dish, DISHES)
         self.menu = Menu({dish: DISHES[dish]} if dish else DISHES)
-
-    def now(self, worlds: Scene, task: DishTask) -> Now:
-        """Where each world is in its recipe."""
-        return self._at(worlds.userdata[:, STAGE].astype(int), task)
-
-    def _at(self, stage: np.ndarray, task: DishTask) -> Now:
-        menu, here = self.menu, (task.dish, stage)
-        return Now(stage, menu.skill[here], menu.amount[here], menu.piece[here])
 
     # Tasks ------------------------------------------------------------------------------
 
@@ -158,9 +141,9 @@ class Dishes(KitchenFamily[DishTask]):
     def reset(self, worlds: Scene, ids: np.ndarray, task: DishTask, rng: Streams) -> None:
         """Set the counter: raw food on the board, the stove off, tools on their racks."""
         pan = places.pan_m(task)
-        worlds.mocap_pos("stove")[ids] = _flat(task.stove_m, 0.0)
-        worlds.mocap_pos("pan")[ids] = _flat(pan, counter.FLOOR_M)
-        worlds.mocap_pos("plate")[ids] = _flat(task.plate_m, 0.0)
+        worlds.mocap_pos("stove")[ids] = places.above(task.stove_m, 0.0)
+        worlds.mocap_pos("pan")[ids] = places.above(pan, counter.FLOOR_M)
+        worlds.mocap_pos("plate")[ids] = places.above(task.plate_m, 0.0)
         height = counter.BOARD_TOP_M + counter.FOOD_HALF_M + 0.001
         for name, place in (("food0", task.food0_m), ("food1", task.food1_m)):
             turn = rng.uniform(-0.3, 0.3) / 2.0
@@ -171,114 +154,11 @@ class Dishes(KitchenFamily[DishTask]):
         start = np.array([0.50, 0.0, 0.30]) + rng.uniform(-0.03, 0.03, size=3)
         self.robot.place(worlds, ids, start)
         worlds.userdata[ids, STAGE:] = 0.0
-        self._show(worlds, task, self._at(np.zeros(len(ids), int), task), ids)
-
-    # Cooking ----------------------------------------------------------------------------
+        process.show(worlds, task, self.menu, ids)
 
     def advance(self, worlds: Scene, task: DishTask) -> None:
         """Let heat, food, salt and liquid go on, then the recipe."""
-        state, now, dt_s = worlds.userdata, self.now(worlds, task), self.control_dt_s
-        given = task.gain * places.knob(worlds)
-        state[:, HEAT] = follow(state[:, HEAT], np.minimum(given, 1.3), task.lag_s, dt_s)
-        speed = np.zeros(len(state))
-        stirred = np.maximum(state[:, STIR], state[:, LID])
-        rate = task.rate[:, None] * self.menu.rate_1_s[task.dish]
-        for i in (0, 1):
-            lies = places.in_pan(worlds, task, i)
-            moves = distance(worlds.joint_vel(f"food{i}")[:, :2], _STILL)
-            speed = np.maximum(speed, lies * moves)
-            heat = lies * state[:, HEAT]
-            state[:, DONE0 + i] = cook(state[:, DONE0 + i], heat, rate[:, i], dt_s, stirred=stirred)
-        state[:, STIR] += 0.05 * (np.minimum(speed / STIR_M_S, 1.0) - state[:, STIR])
-        self._season(worlds, task, now)
-        self._pour(worlds, task, now)
-        self._cover(worlds, task, now)
-        if self._go_on(worlds, task, now):
-            now = self.now(worlds, task)
-        state[:, SCORE] = judge.score(worlds, task, self.menu)
-        self._show(worlds, task, now, slice(None))
-
-    def _season(self, worlds: Scene, task: DishTask, now: Now) -> None:
-        """Salt falls from a shaker that points down and is shaken."""
-        down = worlds.site_mat("grip")[:, 6]  # of the hand's x axis, height gained
-        speed = worlds.sensor("hand_velocity")[:, 2]
-        grams = shaken_g(down, speed, task.coarseness)
-        grams = np.where(now.does("season"), grams, 0.0)
-        mouth = places.tool_m(worlds, counter.MOUTH_M)
-        self._add(worlds, task, SALT, grams, mouth, self.menu.salt)
-
-    def _pour(self, worlds: Scene, task: DishTask, now: Now) -> None:
-        """Liquid runs over a lip that is tilted low enough."""
-        tilt = np.arcsin(np.clip(worlds.site_mat("grip")[:, 6], -1.0, 1.0))
-        ml = POUR_ML * np.clip((tilt - 0.5) / 0.6, 0.0, 1.0) / task.viscosity
-        ml = np.where(now.does("pour"), ml, 0.0)
-        lip = places.tool_m(worlds, counter.LIP_M)
-        self._add(worlds, task, LIQUID, ml, lip, self.menu.liquid)
-        stream = np.column_stack([lip[:, :2], np.full(len(lip), counter.RIM_M + 0.05)])
-        worlds.mocap_pos("stream")[:] = np.where(ml[:, None] > 0.3, stream, counter.AWAY_M)
-
-    def _add(
-        self,
-        worlds: Scene,
-        task: DishTask,
-        column: int,
-        amount: np.ndarray,
-        place: np.ndarray,
-        wanted: np.ndarray,
-    ) -> None:
-        over = distance(place[:, :2], places.pan_m(task)) < counter.PAN_RADIUS_M
-        worlds.userdata[:, column] += over * amount
-        worlds.userdata[:, SPILLED] += ~over * amount / np.maximum(wanted[task.dish], 1.0)
-
-    def _cover(self, worlds: Scene, task: DishTask, now: Now) -> None:
-        """The lid is on once the hand lets it go on the rim."""
-        hand = worlds.site_pos("grip")
-        near = distance(hand[:, :2], places.pan_m(task)) < 0.02
-        low = hand[:, 2] < counter.RIM_M + counter.LID_DROP_M + 0.02
-        put = now.does("cover") & near & low & (self.robot.opening(worlds) > 0.6)
-        on = put | (worlds.userdata[:, LID] > 0.0)
-        worlds.userdata[:, LID] = now.does("cover") & on
-
-    def _go_on(self, worlds: Scene, task: DishTask, now: Now) -> bool:
-        """End stages in which the hand has come down and risen again, or that take too long."""
-        state, height = worlds.userdata, worlds.site_pos("grip")[:, 2]
-        state[:, TIMER] += 1.0
-        state[:, ARMED] = np.maximum(state[:, ARMED], height < LOW_M)
-        over = (state[:, ARMED] > 0.0) & (height > LEAVE_M) | (state[:, TIMER] >= LONGEST)
-        over &= now.skill != REST
-        if not over.any():
-            return False
-        state[:, WELL] += over & judge.well(worlds, task, now)
-        state[:, STAGE] += over
-        for column in (TIMER, ARMED, LID):
-            state[:, column] = np.where(over, 0.0, state[:, column])
-        return True
-
-    def _show(self, worlds: Scene, task: DishTask, now: Now, ids: np.ndarray | slice) -> None:
-        """Move tools and broth to where they are, and colour the food."""
-        hand, turn = worlds.site_pos("grip")[ids], worlds.body_quat("hand")[ids]
-        state, menu, dish = worlds.userdata[ids], self.menu, task.dish
-        for skill, tool in counter.TOOLS.items():
-            rack = np.where(menu.uses[skill][:, None], counter.RACK_M[tool], counter.AWAY_M)
-            place, quat = hand, turn
-            if tool == "lid":
-                on = state[:, LID, None] > 0.0
-                pan = _flat(places.pan_m(task), counter.RIM_M + counter.LID_DROP_M)
-                place, quat = np.where(on, pan, hand), np.where(on, counter.DOWN_QUAT, turn)
-            held = now.does(skill)[:, None]
-            worlds.mocap_pos(tool)[ids] = np.where(held, place, rack[dish])
-            worlds.mocap_quat(tool)[ids] = np.where(held, quat, counter.RACK_QUAT[tool])
-        level = state[:, LIQUID] * 1e-6 / (np.pi * counter.PAN_RADIUS_M**2)
-        height = np.minimum(counter.FLOOR_M - 0.001 + level, counter.RIM_M)
-        broth = _flat(places.pan_m(task), height)
-        wet = (level > 0.0) & menu.uses["pour"][dish]
-        worlds.mocap_pos("broth")[ids] = np.where(wet[:, None], broth, counter.AWAY_M)
-        rgba = worlds.model_field("geom_rgba")
-        for i in (0, 1):
-            shown = colours(state[:, DONE0 + i], menu.tint[dish, i])
-            for k, shape in enumerate(SHAPES):
-                own = rgba[:, worlds.id("geom", f"food{i}_{shape}")]
-                own[ids, :3], own[ids, 3] = shown, menu.is_shape[dish, i, k]
+        process.advance(worlds, task, self.menu, self.robot, self.control_dt_s)
 
     def hand_expert(self, worlds: Scene, task: DishTask) -> np.ndarray:
         """Cook the dish, knowing the kitchen's constants."""
@@ -288,7 +168,11 @@ class Dishes(KitchenFamily[DishTask]):
 
     def observe(self, worlds: Scene, task: DishTask) -> dict[str, np.ndarray]:
         """The hand, where things are from it, and the recipe; not how done the food is."""
-        hand, now, state = worlds.site_pos("grip"), self.now(worlds, task), worlds.userdata
+        hand, now, state = (
+            worlds.site_pos("grip"),
+            process.where(worlds, task, self.menu),
+            worlds.userdata,
+        )
         food = [worlds.body_pos(f"food{i}") for i in (0, 1)]
         stands = [worlds.mocap_pos("pan"), worlds.mocap_pos("plate")]
         seen = [*food, places.handle_m(worlds), *stands]
@@ -308,7 +192,7 @@ class Dishes(KitchenFamily[DishTask]):
 
     def terms(self, worlds: Scene, task: DishTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Go where the stage is, end stages well, heat, taste and doneness right; the dish."""
-        now, state = self.now(worlds, task), worlds.userdata
+        now, state = process.where(worlds, task, self.menu), worlds.userdata
         menu, begun = self.menu, state[:, WELL] > 0.0
         given = task.gain * places.knob(worlds)
         return {
@@ -338,7 +222,7 @@ class Dishes(KitchenFamily[DishTask]):
 
     def caption(self, worlds: Scene, task: DishTask) -> list[str]:
         """The step, and how hot, how done and how good it is."""
-        now, state = self.now(worlds, task), worlds.userdata
+        now, state = process.where(worlds, task, self.menu), worlds.userdata
         lines, score = [], self.score(worlds, task)
         for i, stage in enumerate(now.stage):
             recipe = self.menu.recipes[task.dish[i]]
@@ -364,13 +248,6 @@ class Dishes(KitchenFamily[DishTask]):
         return lines
 
 
-_STILL = np.zeros(2)
 _ONE_HOT = np.eye(REST + 1)
 # Of amounts in an observation, by skill.
 _SCALE = np.array([{"season": 0.2, "pour": 0.01}.get(skill, 1.0) for skill in (*SKILLS, "rest")])
-
-
-def _flat(place: np.ndarray, height: float | np.ndarray) -> np.ndarray:
-    flat = np.empty((len(place), 3))
-    flat[:, :2], flat[:, 2] = place, height
-    return flat

@@ -8,7 +8,7 @@ import numpy as np
 
 from metarl_kitchen.dishes.counter import TOOLS
 from metarl_kitchen.dishes.recipes import SHAPES, SKILLS, Recipe
-from metarl_kitchen.dishes.state import REST
+from metarl_kitchen.dishes.state import REST, Now
 
 
 class Menu:
@@ -55,3 +55,8 @@ class Menu:
         skills = [{stage.skill for stage in recipe.stages} for recipe in self.recipes]
         self.uses = {skill: np.array([skill in own for own in skills]) for skill in TOOLS}
         self.held_out = np.array([recipe.held_out for recipe in self.recipes])
+
+    def at(self, dish: np.ndarray, stage: np.ndarray) -> Now:
+        """What dishes are about at a stage of each, (N,) both."""
+        here = (dish, stage)
+        return Now(stage, self.skill[here], self.amount[here], self.piece[here])

@@ -52,3 +52,10 @@ def of_piece(now: Now, pair: list[np.ndarray]) -> np.ndarray:
     """Of values of both foods, those of the food that each world is about, (N, ...)."""
     first = now.piece == 0
     return np.where(first if pair[0].ndim == 1 else first[:, None], pair[0], pair[1])
+
+
+def above(place_m: np.ndarray, height_m: float | np.ndarray) -> np.ndarray:
+    """Places on the counter at a height [m], (n, 2) -> (n, 3)."""
+    place = np.empty((len(place_m), 3))
+    place[:, :2], place[:, 2] = place_m, height_m
+    return place
