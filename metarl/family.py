@@ -38,6 +38,8 @@ class TaskFamily(Generic[Task]):
         cameras: Cameras that may be observed.
         idle_actions: Actions that do nothing here (a grip that holds a tool for good).
         same_test: Declares ``test = train`` (published standards); results say so.
+        narrowed: Its tasks are some of a wider family's, whose observations it keeps; some of
+            them may then never change.
     """
 
     id: str = ""
@@ -49,6 +51,7 @@ class TaskFamily(Generic[Task]):
     cameras: ClassVar[tuple[str, ...]] = ()
     idle_actions: tuple[int, ...] = ()
     same_test: ClassVar[bool] = False
+    narrowed: bool = False
 
     # Required ---------------------------------------------------------------------------
 

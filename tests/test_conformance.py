@@ -192,6 +192,13 @@ def test_idle_actions_may_be_declared():
     assert not run(family(), "every action matters").passed
 
 
+def test_a_narrowed_family_keeps_what_a_wider_one_observes():
+    family = type("Narrow", (Constant,), {"narrowed": True})
+    result = run(family(), "no observation is constant")
+    assert result.passed
+    assert "bias[0]" in result.detail
+
+
 def test_slow_models_are_caught(monkeypatch):
     monkeypatch.setattr(contract, "_COMPILE_S", 0.0)
     assert not run(Slide(), "models compile within 1 s").passed

@@ -81,6 +81,7 @@ class Dishes(KitchenFamily[DishTask]):
         if dish and dish not in DISHES:
             raise UnknownNameError("dish", dish, DISHES)
         self.menu = Menu({dish: DISHES[dish]} if dish else DISHES)
+        self.narrowed = bool(dish)
 
     # Tasks ------------------------------------------------------------------------------
 
