@@ -20,6 +20,8 @@ from typing import Any
 import tyro
 from machine import write_result
 
+from metarl.methods import method_names
+
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
@@ -46,14 +48,23 @@ print(json.dumps({"first_step_at": first[0], "peak_bytes": peak}))
 class Config:
     """What is started, and how often."""
 
-    families: tuple[str, ...] = ("kitchen/season", "kitchen/heat", "kitchen/add")
-    """The families."""
-    methods: tuple[str, ...] = ("ppo", "maml")
-    """The methods."""
-    iterations: int = 3
+    family: str = "kitchen/season"
+    """The family on which every method is started."""
+    others: tuple[str, ...] = (
+        "kitchen/heat:ppo", "kitchen/heat:maml", "kitchen/add:ppo", "kitchen/add:maml",
+        "kitchen/skills:dagger", "kitchen/skills:maml", "kitchen/dishes:dagger",
+    )  # fmt: skip
+    """More runs, FAMILY:METHOD."""
+    iterations: int = 2
     """Of each run: memory no longer grows after the second."""
     repeats: int = 3
     """Starts of each; the first may find a cold disk."""
+
+    def runs(self) -> list[tuple[str, str]]:
+        """Every run, (family, method)."""
+        return [(self.family, m) for m in method_names()] + [
+            (family, method) for family, _, method in (one.partition(":") for one in self.others)
+        ]
 
 
 @dataclass(frozen=True)
@@ -87,15 +98,14 @@ def measure(family: str, method: str, config: Config) -> Footprint:
 def main(config: Config) -> None:
     """Measure all, print a row each, write the JSON."""
     rows = []
-    for family in config.families:
-        for method in config.methods:
-            found = measure(family, method, config)
-            rows.append(asdict(found))
-            print(
-                f"{family:<16}{method:<6}first step after {max(found.first_step_s):.1f} s at most,"
-                f" peak {max(found.peak_gib):.2f} GiB",
-                flush=True,
-            )
+    for family, method in config.runs():
+        found = measure(family, method, config)
+        rows.append(asdict(found))
+        print(
+            f"{family:<16}{method:<12}first step after {max(found.first_step_s):.1f} s at most,"
+            f" peak {max(found.peak_gib):.2f} GiB",
+            flush=True,
+        )
     print(f"wrote {write_result('footprint', {'rows': rows})}")
 
 
