@@ -9,6 +9,7 @@ expert); tables are read from the code, the ranges of each split from tasks that
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,12 @@ def row_of_pictures(name: str) -> str:
 def facts(family: TaskFamily[Any]) -> Iterator[str]:
     """Yield how long an episode is, what success is and how the robot is moved."""
     seconds = family.horizon * family.control_dt_s
-    moved = "By hand or by joints; " if "control" in option_names(type(family)) else ""
-    yield f"{moved}{family.horizon} control steps, {seconds:g} s. ".capitalize() + (
-        "A published standard: train and test are the same tasks." if family.same_test else ""
-    )
+    said = [f"{family.horizon} control steps, {seconds:g} s."]
+    if "control" in option_names(type(family)):
+        said.append("Moved by the hand or by the joints.")
+    if family.same_test:
+        said.append("A published standard: train and test are the same tasks.")
+    yield " ".join(said)
     yield ""
     judged = (inspect.getdoc(family.success) or "").partition("\n\n")[0].replace("\n", " ")
     yield f"**Success:** {judged[0].lower()}{judged[1:]}"
@@ -110,7 +113,10 @@ def _range(values: np.ndarray) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low + 0.0:.3g} to {high + 0.0:.3g}"
+    if low == high:
+        return f"{low:.3g}"
+    digits = 2 - math.floor(math.log10(max(abs(low), abs(high))))
+    return f"{round(low, digits) + 0.0:g} to {round(high, digits) + 0.0:g}"
 
 
 def skills() -> Iterator[str]:

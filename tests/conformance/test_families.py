@@ -12,7 +12,7 @@ FAMILIES = [n for n in family_names() if family_class(n).__module__.partition(".
 
 # Every family that takes a robot is checked with each of them, and one in joint space; dishes,
 # which take a minute, with one more and with a held-out dish alone. `benchmarks/conformance.py`
-# checks every dish on every robot.
+# checks every dish.
 VARIANTS = ["kitchen/dishes@dish=tomato-egg-soup"] + [
     f"{name}@robot={robot}{control}"
     for name in FAMILIES
