@@ -13,8 +13,9 @@ from typing import Any
 
 from metarl.config import CONFIG_FILE, describe_config, load_config, read_json
 from metarl.errors import ConfigError
+from metarl.family import TaskFamily
 from metarl.methods import get_method
-from metarl.registry import make_family
+from metarl.registry import make_family, split_name
 from metarl.runs import latest_checkpoint
 from metarl.trained import part
 
@@ -54,7 +55,8 @@ def train(
         resume: Go on with the run in it, by default to the end of its own budget.
         backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop.
         device: Where the networks live.
-        start: Checkpoint of a policy to start from; the networks take its widths.
+        start: Checkpoint of a policy to start from, of this or another family; the networks
+            take its widths, and what it learned of blocks that this family observes too.
         options: Other fields of the method's config.
     Returns:
         The newest checkpoint.
@@ -87,12 +89,13 @@ def train(
         given["iterations"] = iterations
     elif max_seconds is not None:
         given["iterations"] = 1_000_000
-    initial, hidden = _initial(start)
+    made = make_family(family)
+    initial, hidden = _initial(start, made)
     if hidden is not None:
         given["hidden"] = list(hidden)  # other widths would leave next to nothing of the start
     defaults = describe_config(config_class())
     config = load_config({**defaults, **given, **options}, config_class)
-    trainer = found.trainer(make_family(family), config, initial=initial)
+    trainer = found.trainer(made, config, initial=initial)
     trainer.method = method  # several may share a trainer
     if resume:
         _require_same_run(out, method, trainer.family.id)
@@ -171,13 +174,21 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def _initial(start: Path | None) -> tuple[dict[str, Any] | None, tuple[int, ...] | None]:
-    """The policy's tensors of a checkpoint, and the widths of its layers."""
+def _initial(
+    start: Path | None, family: TaskFamily[Any]
+) -> tuple[dict[str, Any] | None, tuple[int, ...] | None]:
+    """The policy's tensors of a checkpoint, as a family observes, and the widths of its layers."""
     if start is None:
         return None, None
+    from metarl.nn.surgery import carry_blocks
     from metarl.policies import read_checkpoint
+    from metarl.sim.worlds import Worlds
 
     found = read_checkpoint(start)
     hidden = found.meta.get("config", {}).get("hidden")
     tensors = part("policy", found.tensors)
+    if there := found.meta.get("blocks"):
+        strange = split_name(found.meta.get("family", ""))[0] != split_name(family.id)[0]
+        here = Worlds(family, 1).spec.blocks
+        tensors = carry_blocks(tensors, there, here, strange=("task",) if strange else ())
     return tensors, None if hidden is None else tuple(hidden)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from metarl_kitchen.cooking import BURNT, COLD, GOLDEN, colours, cook, follow
 from metarl_kitchen.dishes import expert
 from metarl_kitchen.dishes import state as columns
@@ -13,8 +14,11 @@ from metarl_kitchen.dishes.task import GAIN
 from metarl_kitchen.pantry import MEAT
 
 from metarl.errors import UnknownNameError
+from metarl.nn.surgery import FIRST
+from metarl.policies import read_checkpoint
 from metarl.registry import make_family
 from metarl.sim.worlds import Worlds
+from metarl.training import train
 
 
 def cooked(family, num_worlds=32, split="train", seed=11):
@@ -147,3 +151,14 @@ def test_a_few_worlds_start_anew():
     scene.userdata[:, columns.STAGE] = 2.0
     worlds.reset(np.array([1, 4]))
     assert scene.userdata[:, columns.STAGE].tolist() == [2.0, 0.0, 2.0, 2.0, 0.0, 2.0]
+
+
+def test_a_dish_policy_starts_from_the_skills(tmp_path):
+    tiny = {"num_worlds": 2, "minibatch": 600, "epochs": 1, "iterations": 1}
+    skills = train("kitchen/skills", "dagger", out=tmp_path / "skills", **tiny)
+    frozen = {**tiny, "learning_rate": 1e-9}
+    dish = train("kitchen/dishes", "dagger", out=tmp_path / "dish", start=skills, **frozen)
+    old, new = (read_checkpoint(path).tensors[f"policy.{FIRST}"] for path in (skills, dish))
+    assert old.shape != new.shape
+    torch.testing.assert_close(new[:, :9], old[:, :9])  # of the robot, which both observe
+    torch.testing.assert_close(new[:, 9:], torch.zeros_like(new[:, 9:]))

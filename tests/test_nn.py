@@ -11,6 +11,8 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.nn import Mlp, Network, SmallCnn, initialise, load_partial
+from metarl.nn.policy import GaussianPolicy
+from metarl.nn.surgery import carry_blocks
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -174,3 +176,15 @@ def test_bad_architectures_are_refused():
         Network(nn.Flatten(), 1, seeded())
     with pytest.raises(ConfigError, match="reinitialise"):
         initialise(nn.GRU(2, 2), seeded())
+
+
+def test_a_policy_keeps_what_it_learned_of_shared_blocks():
+    there, here = {"robot": 3, "object": 4, "task": 2}, {"robot": 3, "object": 5, "task": 2}
+    old = GaussianPolicy(9, 2, 2, seeded())
+    new = GaussianPolicy(10, 2, 2, seeded(1))
+    new.load_state_dict(carry_blocks(old.state_dict(), there, here, strange=("task",)))
+    x = torch.randn(6, 10, generator=seeded(2))
+    known = torch.cat([x[:, :3], torch.zeros(6, 6)], dim=1)
+    torch.testing.assert_close(new(x)[0], old(known)[0])
+    same = carry_blocks(old.state_dict(), there, there)
+    assert all(torch.equal(same[name], tensor) for name, tensor in old.state_dict().items())
