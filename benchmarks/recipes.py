@@ -34,8 +34,12 @@ PRETRAINING = {
     "kitchen/add": Recipe("dagger", 25),
 }
 
-# Iterations on a family of short episodes, six collections of 20 tasks x 10 episodes each.
-ITERATIONS = {"maml": 60}
+# Iterations on a family of short episodes.
+ITERATIONS = {
+    "maml": 60,  # of six collections of 20 tasks x 10 episodes
+    "rl2": 40,  # of 100 trials of four episodes
+    "pearl": 20,
+}
 
 # Where a family asks for other settings than a method's own.
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
