@@ -9,6 +9,7 @@ from metarl_kitchen.serve import DUMPLING, FLOOR_M, FORCE, PATTY, PEAK, Serve
 from metarl.registry import make_family
 from metarl.sim.robot import CONTROLS
 from metarl.sim.worlds import Worlds
+from metarl.streams import Streams
 from metarl.types import take, variations
 
 NAME = "kitchen/serve"
@@ -143,3 +144,27 @@ def test_sizes_mass_and_friction_arrive():
         if task.model[i] == DUMPLING:
             inertia = np.array([b * b + c * c, a * a + c * c, a * a + b * b]) / 5.0
             np.testing.assert_allclose(body.inertia, task.mass_kg[i] * inertia)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_strong_gripper_squeezes_harder(control):
+    worlds = Worlds(make_family(NAME, control=control), 48, seed=8)
+    task = dataclasses.replace(worlds.task, strength=np.repeat([0.8, 1.2], 24))
+    halves = {n: np.tile(getattr(task, n)[:24].T, 2).T for n in vars(task) if n != "strength"}
+    worlds.assign(dataclasses.replace(task, **halves))
+    worlds.streams = Streams(np.tile(worlds.streams.keys[:24], 2), np.zeros(48, np.uint64))
+    worlds.reset()
+
+    def crush(scene, task):
+        action = worlds.family.expert(
+            scene, dataclasses.replace(task, strength=np.ones(len(task.strength)))
+        )
+        action[:, -1] = np.where(action[:, -1] > 0.0, 1.0, action[:, -1])
+        return action
+
+    for _ in range(25):
+        worlds.step(each(worlds, crush))
+    weak, strong = np.split(fields(worlds, PEAK), 2)
+    held = weak > 6.0
+    assert held.sum() > 12
+    assert np.median(strong[held] / weak[held]) == pytest.approx(1.5, rel=0.15)

@@ -34,6 +34,7 @@ SPOT_M, FAR_SPOT_M = (-0.035, 0.035), (0.037, 0.045)  # from the plate's centre
 SIZE_M = ((0.012, 0.012, 0.011), (0.026, 0.020, 0.016))  # half extents
 MASS_KG = (0.08, 0.15)
 FRICTION = (0.5, 1.0)
+STRENGTH = (0.8, 1.2)
 STANDS_N = (11.0, 15.0)  # held and laid down well it feels 6 to 10 N, dropped from 4 cm 9 to 16
 
 HOB = """
@@ -84,6 +85,9 @@ class ServeTask:
     mass_kg: np.ndarray = varies("kg", *MASS_KG, hidden=True, doc="mass of the food")
     friction: np.ndarray = varies("1", *FRICTION, hidden=True, doc="friction, oiled or dry")
     stands_n: np.ndarray = varies("N", *STANDS_N, hidden=True, doc="force at which the food breaks")
+    strength: np.ndarray = varies(
+        "1", *STRENGTH, hidden=True, doc="the gripper's force, a share of the usual"
+    )
     model: np.ndarray = label("row of SHAPES")
 
 
@@ -121,8 +125,8 @@ class Serve(KitchenFamily[ServeTask]):
         shape = rng.integers(len(SHAPES))
         size = rng.uniform(*SIZE_M, size=3)
         size[:, 0] = np.where(shape == PATTY, size[:, 1], size[:, 0])  # a patty is round
-        mass, friction, stands = (rng.uniform(*r) for r in (MASS_KG, FRICTION, STANDS_N))
-        return ServeTask(pan, food, plate, spot, size, mass, friction, stands, shape)
+        constants = (rng.uniform(*r) for r in (MASS_KG, FRICTION, STANDS_N, STRENGTH))
+        return ServeTask(pan, food, plate, spot, size, *constants, shape)
 
     def in_split(self, task: ServeTask, split: Split) -> np.ndarray:
         """Say which tasks belong to a split, (n,) bool."""
@@ -131,8 +135,9 @@ class Serve(KitchenFamily[ServeTask]):
         return {"train": ~far & ~held, "test": ~far & held, "far": far}[split]
 
     def configure(self, worlds: Scene, ids: np.ndarray, task: ServeTask) -> None:
-        """Give the food its size, mass, inertia and friction."""
+        """Give the food its size, mass, inertia and friction, and the gripper its strength."""
         give_food(worlds, ids, task.size_m, task.mass_kg, task.friction, task.model)
+        self.robot.set_grip_strength(worlds, ids, task.strength)
 
     def reset(self, worlds: Scene, ids: np.ndarray, task: ServeTask, rng: Streams) -> None:
         """Lay the food into the pan, put the plate down, hold the hand between them."""
@@ -230,7 +235,7 @@ class Serve(KitchenFamily[ServeTask]):
         turn = np.clip(angles, -0.5, 0.5) - self.robot.target_angles(worlds)
         action[:, 3:5] = np.clip(turn / STEP_RAD, -1.0, 1.0)
         action[:, 3] = np.where(gripped, 0.0, action[:, 3])
-        wanted = np.where(at_food, half - newton / GRIP_N, half + 0.18)
+        wanted = np.where(at_food, half - newton / (GRIP_N * task.strength), half + 0.18)
         action[:, 5] = np.where(laid, -1.0, np.clip(1.0 - 2.0 * wanted, -1.0, 1.0))
         return action
 

@@ -187,10 +187,27 @@ class Robot(ABC):
         self, worlds: Scene, opening: float | np.ndarray, ids: np.ndarray | slice = slice(None)
     ) -> None:
         """Set the gripper's target: 0 closed to 1 open, a number or (n,)."""
-        first = self.num_actions if self.control == "hand" else len(self.joints)
         target = _between(self.gripper.closed, self.gripper.opened, opening)
-        for i in range(self.gripper.num_actuators):
-            worlds.ctrl[ids, first + i] = target
+        for actuator in self._grip_actuators:
+            worlds.ctrl[ids, actuator] = target
+
+    def set_grip_strength(self, worlds: Scene, ids: np.ndarray, share: np.ndarray) -> None:
+        """Let grippers press harder or softer for the same target, for `configure`.
+
+        Args:
+            worlds: The scene.
+            ids: Which worlds, (n,).
+            share: Of the usual force, (n,).
+        """
+        for name in ("actuator_gainprm", "actuator_biasprm"):
+            usual, own = getattr(worlds.model, name), worlds.model_field(name)
+            for actuator in self._grip_actuators:
+                own[ids, actuator] = share[:, None] * usual[actuator]
+
+    @property
+    def _grip_actuators(self) -> range:
+        first = NUM_HAND_ACTIONS if self.control == "hand" else len(self.joints)
+        return range(first, first + self.gripper.num_actuators)
 
     def drive(
         self,
