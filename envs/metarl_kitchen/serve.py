@@ -125,8 +125,9 @@ class Serve(KitchenFamily[ServeTask]):
         shape = rng.integers(len(SHAPES))
         size = rng.uniform(*SIZE_M, size=3)
         size[:, 0] = np.where(shape == PATTY, size[:, 1], size[:, 0])  # a patty is round
-        constants = (rng.uniform(*r) for r in (MASS_KG, FRICTION, STANDS_N, STRENGTH))
-        return ServeTask(pan, food, plate, spot, size, *constants, shape)
+        ranges = (MASS_KG, FRICTION, STANDS_N, STRENGTH)
+        mass, friction, stands, strength = (rng.uniform(*r) for r in ranges)
+        return ServeTask(pan, food, plate, spot, size, mass, friction, stands, strength, shape)
 
     def in_split(self, task: ServeTask, split: Split) -> np.ndarray:
         """Say which tasks belong to a split, (n,) bool."""
