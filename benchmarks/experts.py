@@ -9,15 +9,17 @@ the experts: the seed belongs to this script. Dishes are graded by their score.
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from typing import Any
 
 import numpy as np
 import tyro
-from machine import write_result
+from machine import RESULTS, write_result
 from metarl_kitchen.dishes.family import Dishes
 
 from metarl.registry import family_class, family_names, make_family, option_names, robot_names
@@ -97,8 +99,8 @@ def measure_dishes(robot: str, control: str, config: Config) -> Iterator[dict[st
 
 
 def main(config: Config) -> None:
-    """Measure every cell and write the result."""
-    rows, start = [], time.perf_counter()
+    """Measure every cell and write the result; rows of other families stay as they were."""
+    rows, start, today = [], time.perf_counter(), date.today().isoformat()
     names = [n for n in family_names() if "robot" in option_names(family_class(n))]
     cells = product(config.families or names, config.robots or robot_names(), config.controls)
     for name, robot, control in cells:
@@ -107,13 +109,17 @@ def main(config: Config) -> None:
         else:
             found = measure(name, robot, control, config)
         for row in found:
-            rows.append(row)
+            rows.append({**row, "date": today})
             print(
                 f"{row['family']:<42}{row['robot']:<8}{row['control']:<6}"
                 + "  ".join(f"{k} {v:.3f}" for k, v in row.items() if isinstance(v, float)),
                 flush=True,
             )
-    took = time.perf_counter() - start
+    took, path = time.perf_counter() - start, RESULTS / f"{config.name}.json"
+    if path.exists():
+        again = {row["family"] for row in rows}
+        saved = json.loads(path.read_text())["rows"]
+        rows = [row for row in saved if row["family"] not in again] + rows
     print(f"wrote {write_result(config.name, {'rows': rows, 'seconds': took})}")
 
 
