@@ -128,7 +128,7 @@ DISHES: dict[str, Recipe] = {
     "stir-fried-greens": Recipe((GARLIC, GREENS), _fry(0.65, 4.0)),
     "red-braised-pork": Recipe((PORK, MUSHROOM), _braise(0.60, 120.0, 5.0)),
     "carrot-and-tofu": Recipe((TOFU_CUBE, CARROT_SLICE), _fry(0.60, 3.0)),
-    "pepper-shrimp": Recipe((SHRIMP_PIECE, GREENS), _fry(0.70, 6.0)),
+    "pepper-shrimp": Recipe((SHRIMP_PIECE, GREENS), _fry(0.62, 6.0)),
     "mushroom-broth": Recipe((TOFU_CUBE, THIN_MUSHROOM), _soup(0.60, 180.0, 5.0)),
     "braised-tofu": Recipe((TOFU_CUBE, GREENS), _braise(0.55, 80.0, 4.0)),
     "glazed-carrots": Recipe((GARLIC, CARROT_SLICE), _braise(0.50, 60.0, 3.0)),
