@@ -134,28 +134,39 @@ def cost(path: Path) -> dict[str, Any]:
 
 def ship(cell: dict[str, Any], folder: Path) -> None:
     """Keep a cell's networks, small, with the command and the result that made them."""
-    folder.mkdir(parents=True, exist_ok=True)
     family, seed, short = cell["family"], cell["seed"], cell["family"].split("/")[-1]
     first = PRETRAINING[family].method
     for method, source in cell["checkpoints"].items():
-        found = read_checkpoint(Path(source))
-        tensors = {n: t for n, t in found.tensors.items() if n.startswith(KEPT)}
-        meta = {n: v for n, v in found.meta.items() if n != "state"}
         how = PRETRAINING[family] if method == first else recipe(family, method)
-        command = f"metarl train {family} --method {method} --seed {seed}"
-        command += f" --iterations {how.iterations} --out runs/{short}-{method}"
-        if method != first:
-            command += f" --from runs/{short}-{first}"
-        if how.settings:
-            command += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in how.settings.items())
+        start = None if method == first else f"runs/{short}-{first}"
         result = cell["results"].get(method) or cell["results"]["fine-tune"]
-        meta["made-with"] = {k: v for k, v in meta["made-with"].items() if k != "command"}
-        meta |= {
-            "command": command,
+        said = {
+            "command": command(family, how, seed, f"runs/{short}-{method}", start),
             "made-by": cell["made-by"],
             "success-after-each-update": np.mean(result["success"], axis=1).tolist(),
         }
-        save_checkpoint(folder / f"{short}-{method}.safetensors", tensors, meta)
+        keep(Path(source), folder / f"{short}-{method}.safetensors", said)
+
+
+def command(family: str, how: Recipe, seed: int, out: str, start: str | None = None) -> str:
+    """The `metarl train` command that does what a recipe says."""
+    words = f"metarl train {family} --method {how.method} --seed {seed}"
+    words += f" --iterations {how.iterations} --out {out}"
+    if start is not None:
+        words += f" --from {start}"
+    if how.settings:
+        words += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in how.settings.items())
+    return words
+
+
+def keep(source: Path, target: Path, said: dict[str, Any]) -> None:
+    """Copy what a checkpoint's networks need, with what is said of them."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    found = read_checkpoint(source)
+    tensors = {n: t for n, t in found.tensors.items() if n.startswith(KEPT)}
+    meta = {n: v for n, v in found.meta.items() if n != "state"}
+    meta["made-with"] = {k: v for k, v in meta["made-with"].items() if k != "command"}
+    save_checkpoint(target, tensors, meta | said)
 
 
 def results_by_name(cells: Sequence[dict[str, Any]]) -> dict[str, list[AdaptationResult]]:

@@ -34,6 +34,15 @@ PRETRAINING = {
     "kitchen/add": Recipe("dagger", 25),
 }
 
+# The published standards have no scripted expert; their references are trained.
+_SMALL = {"num_worlds": 64, "minibatch": 1280, "gamma": 0.99}
+REFERENCES = {
+    "classic/point-navigation": Recipe("ppo", 200, _SMALL),
+    "classic/cheetah-direction": Recipe("ppo", 200, _SMALL),
+    "classic/cheetah-velocity": Recipe("ppo", 200, _SMALL),
+    "classic/ant-goal": Recipe("ppo", 200, _SMALL),
+}
+
 # Iterations on a family of short episodes.
 ITERATIONS = {
     "maml": 60,  # of six collections of 20 tasks x 10 episodes

@@ -39,7 +39,7 @@ class Watch:
     family: FamilyName
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     policy: str = "random"
-    """random, expert, still, a checkpoint file or a run folder"""
+    """random, expert, reference (trained, shipped), still, a checkpoint file or a run folder"""
     dish: str | None = None
     """of a family over dishes: which one; the same as FAMILY@dish=NAME"""
     split: SplitName = "train"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from metarl.adaptation import State
 from metarl.checkpoint import load_checkpoint
 from metarl.commands.output import make_console, make_table, say
-from metarl.errors import CheckpointError, ConfigError
+from metarl.errors import ConfigError
 from metarl.evaluate import (
     AdaptationResult,
     Protocol,
@@ -23,9 +22,10 @@ from metarl.evaluate import (
 )
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
-from metarl.registry import family_class, make_family
+from metarl.registry import make_family
 from metarl.report import Curve, Report, bars_png, curves_png
 from metarl.report.adaptation_film import film_adaptation
+from metarl.shipped import shipped
 
 FAMILIES = ("kitchen/season", "kitchen/heat")
 SCENE = "kitchen/ingredients"
@@ -34,24 +34,6 @@ SHOWN = (0, 1, 3, 5)  # updates in the printed table
 SWAP_SEED = 200  # of the pictures; it took no part in choosing the settings
 PROTOCOL = Protocol(eval_episodes=5)
 COMMAND = "metarl demo"
-
-
-def shipped(family: str, name: str) -> Path:
-    """Find a checkpoint that the package of a family ships.
-
-    Args:
-        family: Name of the family.
-        name: Name of the file without its ending.
-    Raises:
-        CheckpointError: If the package ships none of that name; lists those it has.
-    """
-    package = family_class(family).__module__.split(".")[0]
-    folder = Path(str(files(package))) / "checkpoints"
-    path = folder / f"{name}.safetensors"
-    if not path.exists():
-        have = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
-        raise CheckpointError(f"package {package} ships no checkpoint {name!r}; it has: {have}")
-    return path
 
 
 def run(out: Path) -> list[Path]:

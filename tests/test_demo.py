@@ -11,6 +11,7 @@ from metarl import demo
 from metarl.errors import CheckpointError
 from metarl.evaluate import Protocol
 from metarl.perception.headswap import compare
+from metarl.shipped import reference, shipped
 
 
 @pytest.fixture
@@ -48,4 +49,7 @@ def test_the_demo_names_the_files_that_it_wrote(tmp_path: Path, capsys: pytest.C
 
 def test_a_checkpoint_that_is_not_shipped_is_named_with_those_that_are():
     with pytest.raises(CheckpointError, match="ingredients"):
-        demo.shipped("kitchen/season", "soup")
+        shipped("kitchen/season", "soup")
+    with pytest.raises(CheckpointError, match="no trained reference for kitchen/pour"):
+        reference("kitchen/pour")
+    assert reference("kitchen/add@robot=panda").stem == "add-dagger"

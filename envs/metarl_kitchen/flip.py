@@ -160,7 +160,7 @@ class Flip(KitchenFamily[FlipTask]):
         state, mat = worlds.userdata, worlds.body_mat("piece")
         place = np.clip((worlds.body_pos("piece") - [0.53, 0.0, 0.15]) / 0.1, -8.0, 8.0)
         away = np.clip((self._end(worlds, task) - worlds.site_pos("grip")) / 0.1, -8.0, 8.0)
-        speed = worlds.joint_vel("piece")[:, :3]
+        speed = np.clip(worlds.joint_vel("piece")[:, :3], -8.0, 8.0)
         pan = (task.pan_m - [0.53, 0.0]) / 0.1
         seen = np.where(mat[:, 8] > 0.0, state[:, SECOND], state[:, FIRST])
         cooked = np.stack([2.0 * seen, state[:, LAIN]], axis=1)

@@ -1,4 +1,4 @@
-"""Policies by name: random, still, the family's expert, or what a checkpoint holds."""
+"""Policies by name: random, still, the family's expert or trained reference, or a checkpoint's."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from metarl.types import Act
 
 NAMED = ("random", "expert", "still")
+REFERENCE = "reference"  # the checkpoint that a family's package ships
 
 
 def require_policy(name: str) -> None:
     """Check a policy's name before anything slow starts.
 
     Args:
-        name: One of `NAMED`, a checkpoint file or a run folder.
+        name: One of `NAMED`, `REFERENCE`, a checkpoint file or a run folder.
     Raises:
         ConfigError: If it is none of them; names the nearest.
     """
-    if name not in NAMED and not Path(name).exists():
+    if name not in (*NAMED, REFERENCE) and not Path(name).exists():
         raise ConfigError(
-            f"{unknown('policy', name, NAMED)}, or a checkpoint file or run folder that exists"
+            f"{unknown('policy', name, (*NAMED, REFERENCE))}, or a checkpoint file or run folder"
+            " that exists"
         )
 
 
@@ -53,7 +55,9 @@ def make_act(name: str, worlds: Worlds, seed: int, checkpoint: Checkpoint | None
         return lambda obs: np.zeros(shape)
     if name == "expert":
         if not worlds.family.has_expert():
-            raise FamilyError(f"{worlds.family.id} has no expert; choose random or a checkpoint")
+            raise FamilyError(
+                f"{worlds.family.id} has no expert; choose {REFERENCE}, random or a checkpoint"
+            )
         return lambda obs: worlds.expert()
     rng = np.random.default_rng(seed)
     return lambda obs: rng.uniform(-1.0, 1.0, shape)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarl.commands.output import progress_bar, say
-from metarl.commands.policies import NAMED, make_act, require_policy
+from metarl.commands.policies import NAMED, REFERENCE, make_act, require_policy
 from metarl.errors import ConfigError, RenderError
 from metarl.family import TaskFamily
 from metarl.policies import read_checkpoint, sees_task
 from metarl.registry import family_class, full_name, make_family, split_name
+from metarl.shipped import reference
 from metarl.sim.gl import has_display, load_triton_first
 from metarl.types import Split
 
@@ -39,7 +40,7 @@ def watch(
 
     Args:
         family: A family's name.
-        policy: random, expert, still, a checkpoint file or a run folder.
+        policy: random, expert, reference, still, a checkpoint file or a run folder.
         dish: The family's option ``dish``; None: as the family's name says.
         split: Where the tasks come from.
         seed: Of tasks, worlds and the random policy.
@@ -60,6 +61,8 @@ def watch(
         raise ConfigError(f"--episodes is {episodes}; expected at least 1")
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; expected an integer >= 0")
+    if policy == REFERENCE:
+        policy = str(reference(family))
     start = _starter(family, policy, split, seed)
     if live and not has_display():
         say("no display, so no live window; the film shows the same")

@@ -1,0 +1,49 @@
+"""Checkpoints that a family's package brings along."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from metarl.errors import CheckpointError
+from metarl.registry import family_class, split_name
+
+# Methods whose policies see the task: what they reach is what can be reached.
+_SEEING = ("ppo", "dagger")
+
+
+def shipped(family: str, name: str) -> Path:
+    """Find a checkpoint that the package of a family ships.
+
+    Args:
+        family: Name of the family.
+        name: Name of the file without its ending.
+    Raises:
+        CheckpointError: If the package ships none of that name; lists those it has.
+    """
+    package, there = _of_package(family)
+    if name not in there:
+        have = ", ".join(sorted(there)) or "none"
+        raise CheckpointError(f"package {package} ships no checkpoint {name!r}; it has: {have}")
+    return there[name]
+
+
+def reference(family: str) -> Path:
+    """Find a family's trained reference: a policy that sees the task, shipped with the family.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    package, there = _of_package(family)
+    short = split_name(family)[0].rpartition("/")[2]
+    for method in _SEEING:
+        if path := there.get(f"{short}-{method}"):
+            return path
+    raise CheckpointError(f"package {package} ships no trained reference for {family}")
+
+
+def _of_package(family: str) -> tuple[str, dict[str, Path]]:
+    """The package of a family, and its checkpoints by name."""
+    package = family_class(family).__module__.partition(".")[0]
+    folder = Path(str(files(package))) / "checkpoints"
+    return package, {path.stem: path for path in folder.glob("*.safetensors")}
