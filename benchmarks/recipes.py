@@ -40,7 +40,6 @@ REFERENCES = {
     "classic/point-navigation": Recipe("ppo", 200, _SMALL),
     "classic/cheetah-direction": Recipe("ppo", 200, _SMALL),
     "classic/cheetah-velocity": Recipe("ppo", 200, _SMALL),
-    "classic/ant-goal": Recipe("ppo", 200, _SMALL),
 }
 
 # Iterations on a family of short episodes.

@@ -2,15 +2,18 @@
 
     python docs/tour.py
 
-Pictures are single frames of the scripted experts at work (of random play where there is no
-expert); tables are read from the code, the ranges of each split from tasks that were drawn.
+Pictures are single frames of the scripted experts at work (of the trained references, or of random
+play, on the published standards); tables are read from the code, the ranges of each split from
+tasks that were drawn.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,10 @@ import mujoco
 import numpy as np
 from PIL import Image
 
+from metarl.adaptation import act_with
+from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
+from metarl.policies import load_policy, read_checkpoint
 from metarl.registry import (
     family_class,
     family_names,
@@ -27,12 +33,14 @@ from metarl.registry import (
     robot_class,
     robot_names,
 )
+from metarl.shipped import reference
 from metarl.sim.film import episode_frames, film_renderer
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import SPLITS, variations
 
 FOLDER = Path(__file__).parent
+REFERENCES = FOLDER.parent / "benchmarks/results/references.json"
 WIDTH, HEIGHT = 400, 300  # of each picture [pixels]
 MOMENT = 0.55  # share of the episode after which the picture is taken
 DRAWN = 4096  # tasks of each split whose ranges are shown
@@ -42,16 +50,21 @@ DISH, GIF_SIZE, GIF_STEPS, GIF_MS = "tomato-egg-soup", (360, 270), 8, 100
 
 
 def picture(name: str, **options: str) -> np.ndarray:
-    """Draw the expert at work, or random play, (H, W, 3)."""
+    """Draw the expert at work, else the trained reference, else random play, (H, W, 3)."""
     family = make_family(name, **options)
-    worlds = Worlds(family, 1, seed=5)
-    worlds.reset()
-    rng = np.random.default_rng(0)
+    trained = None
+    if not family.has_expert():
+        with suppress(CheckpointError):  # none is shipped
+            trained = load_policy(read_checkpoint(reference(name)))
+    worlds = Worlds(family, 1, seed=5, task_visible=trained is not None)
+    obs, rng = worlds.reset(), np.random.default_rng(0)
+    learned = act_with(trained, dict(trained.named_parameters())) if trained else None
     for _ in range(round(MOMENT * family.horizon)):
-        random = rng.uniform(-1.0, 1.0, (1, worlds.spec.action_dim))
-        worlds.step(worlds.expert() if family.has_expert() else random)
+        chance = rng.uniform(-1.0, 1.0, (1, worlds.spec.action_dim))
+        act = learned(obs) if learned else worlds.expert() if family.has_expert() else chance
+        obs = worlds.step(act).obs
         if worlds.done.any():
-            worlds.reset()
+            obs = worlds.reset()
     model, data = worlds.world()
     mujoco.mj_forward(model, data)
     with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
@@ -81,6 +94,18 @@ def facts(family: TaskFamily[Any]) -> Iterator[str]:
     judged = (inspect.getdoc(family.success) or "").partition("\n\n")[0].replace("\n", " ")
     yield f"**Success:** {judged[0].lower()}{judged[1:]}"
     yield ""
+    measured = {row["family"]: row for row in json.loads(REFERENCES.read_text())["families"]}
+    if row := measured.get(family.id):
+        known, (chance, idle) = (
+            row["reference"]["return"],
+            (round(row[who]["return"]["mean"], 1) + 0.0 for who in ("random", "still")),
+        )
+        yield (
+            f"**Reference:** a policy that sees its task, trained by PPO and shipped, earns a return"
+            f" of {known['mean']:.1f} [{known['mean_low']:.1f}, {known['mean_high']:.1f}]; random"
+            f" actions {chance:g}, none {idle:g}."
+        )
+        yield ""
 
 
 def table(family: TaskFamily[Any]) -> Iterator[str]:
@@ -179,8 +204,8 @@ def page() -> Iterator[str]:
     """Yield the lines of the page."""
     yield "# Families, robots, dishes"
     yield ""
-    yield "Made by `python docs/tour.py`: pictures are frames of the scripted experts (of random"
-    yield f"play in `classic/`), on the robots {', '.join(robot_names())} from left to right; tables"
+    yield "Made by `python docs/tour.py`: pictures are frames of the scripted experts (of the"
+    yield f"trained references in `classic/`, of random play where there is none), on the robots {', '.join(robot_names())} from left to right; tables"
     yield f"come from the code, the ranges of each split from {DRAWN:,} tasks that were drawn. Where"
     yield "a range is in parts, cells of it are held out for test. Hidden variations are not in"
     yield "what a policy sees that has to adapt."

@@ -168,7 +168,7 @@ class Dishes(KitchenFamily[DishTask]):
     # What is seen and paid --------------------------------------------------------------
 
     def observe(self, worlds: Scene, task: DishTask) -> dict[str, np.ndarray]:
-        """The hand, where things are from it, and the recipe; not how done the food is."""
+        """The hand, where things are from it and how they lie, and the recipe; no doneness."""
         hand, now, state = (
             worlds.site_pos("grip"),
             process.where(worlds, task, self.menu),
@@ -178,6 +178,7 @@ class Dishes(KitchenFamily[DishTask]):
         stands = [worlds.mocap_pos("pan"), worlds.mocap_pos("plate")]
         seen = [*food, places.handle_m(worlds), *stands]
         away = np.concatenate([np.clip((p - hand) / 0.1, -8.0, 8.0) for p in seen], axis=1)
+        lies = [worlds.body_mat(f"food{i}")[:, [0, 3, 8]] for i in (0, 1)]  # heading, upright
         angle = worlds.joint_pos("knob")
         misfit = self.robot.angles(worlds)[:, :1] - OFF_YAW_RAD - angle
         flags = np.stack([state[:, TIMER] / 40.0, state[:, ARMED], state[:, LID]], axis=1)
@@ -188,7 +189,7 @@ class Dishes(KitchenFamily[DishTask]):
                 now.stage / menu.length[dish], menu.want[dish],
             ]
         )  # fmt: skip
-        things = np.concatenate([away, angle - 1.2, misfit, flags], axis=1)
+        things = np.concatenate([away, *lies, angle - 1.2, misfit, flags], axis=1)
         return {"robot": self.observe_robot(worlds), "object": things, "recipe": plan}
 
     def terms(self, worlds: Scene, task: DishTask, action: np.ndarray) -> dict[str, np.ndarray]:
