@@ -49,7 +49,9 @@ class Config:
     """What is started, and how often."""
 
     family: str = "kitchen/season"
-    """The family on which every method is started."""
+    """The family on which methods are started."""
+    methods: tuple[str, ...] = ()
+    """Which; none: every one."""
     others: tuple[str, ...] = (
         "kitchen/heat:ppo", "kitchen/heat:maml", "kitchen/add:ppo", "kitchen/add:maml",
         "kitchen/skills:dagger", "kitchen/skills:maml", "kitchen/dishes:dagger",
@@ -60,9 +62,12 @@ class Config:
     repeats: int = 3
     """Starts of each; the first may find a cold disk."""
 
+    name: str = "footprint"
+    """Name of the result file."""
+
     def runs(self) -> list[tuple[str, str]]:
         """Every run, (family, method)."""
-        return [(self.family, m) for m in method_names()] + [
+        return [(self.family, m) for m in self.methods or method_names()] + [
             (family, method) for family, _, method in (one.partition(":") for one in self.others)
         ]
 
@@ -106,7 +111,7 @@ def main(config: Config) -> None:
             f" peak {max(found.peak_gib):.2f} GiB",
             flush=True,
         )
-    print(f"wrote {write_result('footprint', {'rows': rows})}")
+    print(f"wrote {write_result(config.name, {'rows': rows})}")
 
 
 if __name__ == "__main__":
