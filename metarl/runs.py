@@ -230,9 +230,9 @@ class Run:
                 f"{self.folder} was started with another config; {'; '.join(differing)}; give the "
                 "saved values, or choose another folder"
             )
-        if config_differences(saved, description):
-            write_atomically(self.folder / CONFIG_FILE, _to_bytes(description))
         latest = self.latest()
+        if config_differences(saved, description):  # of the budget; only if the run does go on
+            write_atomically(self.folder / CONFIG_FILE, _to_bytes(description))
         self._resumed_step = latest[0] if latest else -1
         for step, path in _steps(self.folder):
             if step > self._resumed_step:  # damaged: keep it for inspection, out of the count

@@ -264,45 +264,6 @@ def test_live_window_follows_the_world(tmp_path, monkeypatch, capsys):
     assert not np.array_equal(viewers[0].seen[0], viewers[0].seen[-1])
 
 
-def test_help_names_every_method():
-    shown = metarl("train", "--help").stdout
-    assert [name for name in method_names() if name not in shown] == []
-
-
-@pytest.mark.parametrize(("device", "says"), [("gpu", "expected cpu"), ("cuda:99", "GPUs here")])
-def test_a_device_that_is_not_there_is_one_line(tmp_path, device, says):
-    done = metarl("train", TOY, "--method", "ppo", "--device", device, "--out", tmp_path / "run")
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "run").exists()
-
-
-def test_only_the_same_run_goes_on(tmp_path, capsys):
-    small = ["--iterations", "1", "--out", str(tmp_path), "--set", "num_tasks=2", "episodes=2"]
-    assert cli.main(["train", "toy/reach", "--method", "maml", *small]) == 0
-    assert cli.main(["train", "toy/reach", "--method", "reptile", "--resume", *small]) == 2
-    assert "is a run of maml on toy/reach, not of reptile" in capsys.readouterr().err
-
-
-def test_a_run_goes_on_to_its_own_end_or_to_a_later_one(tmp_path, capsys):
-    go_on = ["train", "toy/reach", "--method", "maml", "--out", str(tmp_path / "run"), "--resume"]
-    tiny = ["--set", "num_tasks=2", "episodes=2"]
-    assert cli.main([*go_on, "--iterations", "1", *tiny]) == 0
-    assert f"no run in {tmp_path / 'run'} to go on with; starting one" in capsys.readouterr().out
-    assert cli.main([*go_on, *tiny]) == 0
-    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1]
-    assert cli.main([*go_on, "--iterations", "2", *tiny]) == 0
-    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
-
-
-def test_a_demo_that_cannot_write_says_so(tmp_path, capsys):
-    taken = tmp_path / "file"
-    taken.write_text("")
-    assert cli.main(["demo", "--out", str(taken)]) == 2
-    assert f"cannot write to {taken}" in capsys.readouterr().err
-
-
 def test_a_window_looks_as_films_do():
     family = make_family("kitchen/add")
     worlds = Worlds(family, 1)
@@ -375,6 +336,48 @@ def test_report_is_written_into_the_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "toy/reach" in (tmp_path / "report.html").read_text()
     assert str(tmp_path / "report.html") in done.stdout
+
+
+# Training and adapting ----------------------------------------------------------------
+
+
+def test_help_names_every_method():
+    shown = metarl("train", "--help").stdout
+    assert [name for name in method_names() if name not in shown] == []
+
+
+@pytest.mark.parametrize(("device", "says"), [("gpu", "expected cpu"), ("cuda:99", "GPUs here")])
+def test_a_device_that_is_not_there_is_one_line(tmp_path, device, says):
+    done = metarl("train", TOY, "--method", "ppo", "--device", device, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_same_run_goes_on(tmp_path, capsys):
+    small = ["--iterations", "1", "--out", str(tmp_path), "--set", "num_tasks=2", "episodes=2"]
+    assert cli.main(["train", "toy/reach", "--method", "maml", *small]) == 0
+    assert cli.main(["train", "toy/reach", "--method", "reptile", "--resume", *small]) == 2
+    assert "is a run of maml on toy/reach, not of reptile" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_to_its_own_end_or_to_a_later_one(tmp_path, capsys):
+    go_on = ["train", "toy/reach", "--method", "maml", "--out", str(tmp_path / "run"), "--resume"]
+    tiny = ["--set", "num_tasks=2", "episodes=2"]
+    assert cli.main([*go_on, "--iterations", "1", *tiny]) == 0
+    assert f"no run in {tmp_path / 'run'} to go on with; starting one" in capsys.readouterr().out
+    assert cli.main([*go_on, *tiny]) == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1]
+    assert cli.main([*go_on, "--iterations", "2", *tiny]) == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
+
+
+def test_a_demo_that_cannot_write_says_so(tmp_path, capsys):
+    taken = tmp_path / "file"
+    taken.write_text("")
+    assert cli.main(["demo", "--out", str(taken)]) == 2
+    assert f"cannot write to {taken}" in capsys.readouterr().err
 
 
 def test_train_takes_the_fields_of_a_config_and_adapt_what_it_wrote(tmp_path):
