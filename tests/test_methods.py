@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -21,6 +23,38 @@ def test_every_method_is_whole(name: str):
     assert set(OURS) <= {f.name for f in dataclasses.fields(config)}
     assert method.doc
     assert config.task_visible == (method.adaptation is None)
+
+
+UNTIL_THE_FIRST_STEP = """
+import sys
+from metarl.methods import get_method, method_names
+from metarl.registry import make_family
+from metarl.sim.worlds import Worlds
+
+class Stepped(Exception):
+    pass
+
+def step(self, action):
+    raise Stepped
+
+Worlds.step, stepped = step, 0
+for name in method_names():
+    method = get_method(name)
+    try:
+        method.trainer(make_family("kitchen/season"), method.config(**method.settings)).iterate()
+    except Stepped:
+        stepped += 1
+    early = {"torch._dynamo", "sympy"} & set(sys.modules)
+    assert not early, f"{name} imported {early} before its first step"
+assert stepped == len(method_names())
+"""
+
+
+def test_the_first_step_waits_for_no_compiler():
+    done = subprocess.run(
+        [sys.executable, "-c", UNTIL_THE_FIRST_STEP], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_method_names_the_nearest():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -65,12 +66,12 @@ class MamlTrainer(MetaTrainer):
         self.rates = config.rates(self.params, self.worlds.spec.hidden)
         for rate in self.rates.values():
             rate.requires_grad_(config.learn_rates)
-        self.optimizer = self._optimizer()
         self.inner_loss = policy_gradient(self.policy)
         self.outer, self.gradients = config.outer, self._backend()
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """Make what moves the parameters (its first group) and the inner rates (its second)."""
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Moves the parameters (its first group) and the inner rates (its second)."""
         groups: list[dict[str, Any]] = [{"params": list(self.params.values())}]
         if self.config.learn_rates:
             groups.append({"params": list(self.rates.values()), "lr": self.config.rates_rate})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -69,8 +70,12 @@ class MetaCriticTrainer(MetaTrainer):
         self.pretrained = initial is not None
         self.policy = self._draw_actor(initial)
         self.critic = make_critic(self.worlds.spec, config, self.generator).to(config.device)
-        self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=config.critic_rate)
         self.memory: list[list[Lesson]] = []
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Moves the critic."""
+        return torch.optim.Adam(self.critic.parameters(), lr=self.config.critic_rate)
 
     def _draw_actor(self, initial: Mapping[str, Tensor] | None = None) -> GaussianPolicy:
         config = self.config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -70,7 +71,11 @@ class Pupil:
         self.name, self.network, self.rate = name, network, rate
         self.max_grad_norm = max_grad_norm
         self.learned = [p for p in network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.learned, lr=rate)
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Moves what learns."""
+        return torch.optim.Adam(self.learned, lr=self.rate)
 
     def step(self, loss: Tensor, share: float) -> None:
         """Take one step at a share of the rate.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,9 @@ class ReptileTrainer(MamlTrainer):
     method = "reptile"
     config: ReptileConfig
 
-    def _optimizer(self) -> torch.optim.Optimizer:
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Moves the parameters."""
         return torch.optim.SGD(self.params.values(), lr=self.config.outer_rate)
 
     def _backend(self) -> Backend:

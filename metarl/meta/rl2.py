@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -67,9 +68,17 @@ class Rl2Trainer(MetaTrainer):
         memory = make_memory(spec, config, self.generator)
         self.policy = RecurrentPolicy(start, memory).to(config.device)
         self.critic = TrialCritic(spec, self.generator, hidden=config.hidden).to(config.device)
-        self.optimizer = torch.optim.Adam(self._groups(), eps=1e-5)
-        self.lessons = torch.optim.Adam(self.policy.memory.parameters(), lr=config.task_rate)
         self.past: list[Lesson] = []  # of the last iterations
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Moves every network, by rewards."""
+        return torch.optim.Adam(self._groups(), eps=1e-5)
+
+    @cached_property
+    def lessons(self) -> torch.optim.Optimizer:
+        """Moves the memory, by what the task was."""
+        return torch.optim.Adam(self.policy.memory.parameters(), lr=self.config.task_rate)
 
     @property
     def _networks(self) -> dict[str, nn.Module]:

@@ -22,7 +22,9 @@ from metarl.types import repeat
 class MetaTrainer(ABC):
     """Trains on a family's training tasks, K an iteration with B worlds each.
 
-    A method's trainer says what an iteration does, and what of it a checkpoint must hold.
+    A method's trainer says what an iteration does, and what of it a checkpoint must hold. Its
+    optimizers are made when they are first used: the first one imports torch's compiler, a
+    second that the first step need not wait for.
 
     Args:
         family: The family.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from metarl.nn.initialise import linear, orthogonal
+from metarl.nn.initialise import LSTM, linear, orthogonal
 from metarl.nn.trunks import Mlp
 
 _CONSTANT = 1e-3  # a column that varies less than this is left as it is
@@ -16,8 +16,7 @@ _NARROW = 0.05  # and one that varies little is not blown up beyond this
 
 def make_lstm(in_features: int, hidden: int, generator: torch.Generator) -> nn.LSTM:
     """Build an LSTM with orthogonal weights, and a forget gate that starts open."""
-    # its own constructor would draw from the global generator
-    lstm = nn.LSTM(in_features, hidden, batch_first=True, device="meta").to_empty(device="cpu")
+    lstm = LSTM(in_features, hidden, batch_first=True, device="cpu")
     with torch.no_grad():
         for name, p in lstm.named_parameters():
             if name.startswith("weight"):

@@ -14,6 +14,33 @@ from metarl.errors import ConfigError
 TRUNK_GAIN = math.sqrt(2.0)
 
 
+class Undrawn:
+    """A layer of torch's whose weights are drawn later, from a generator that is given.
+
+    Its constructor draws nothing from the global generator. `torch.nn.utils.skip_init` promises
+    the same, by way of device ``meta``, and imports sympy for it.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
+class Linear(Undrawn, nn.Linear):
+    """`torch.nn.Linear`, its weights not drawn yet."""
+
+
+class Conv2d(Undrawn, nn.Conv2d):
+    """`torch.nn.Conv2d`, its weights not drawn yet."""
+
+
+class GRU(Undrawn, nn.GRU):
+    """`torch.nn.GRU`, its weights not drawn yet."""
+
+
+class LSTM(Undrawn, nn.LSTM):
+    """`torch.nn.LSTM`, its weights not drawn yet."""
+
+
 def linear(
     in_features: int,
     out_features: int,
@@ -35,10 +62,7 @@ def linear(
     Returns:
         The layer.
     """
-    # nn.Linear's own constructor would draw from the global generator.
-    layer = nn.utils.skip_init(
-        nn.Linear, in_features, out_features, device=device or "cpu", dtype=dtype
-    )
+    layer = Linear(in_features, out_features, device=device or "cpu", dtype=dtype)
     initialise(layer, generator, gain=gain)
     return layer
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.errors import ConfigError
-from metarl.nn.initialise import initialise, orthogonal
+from metarl.nn.initialise import GRU, initialise, orthogonal
 from metarl.nn.network import Network
 from metarl.nn.policy import GaussianPolicy
 from metarl.nn.trunks import Mlp
@@ -47,9 +47,7 @@ class Recurrent(nn.Module):
             raise ConfigError(f"Recurrent widths are {widths}; expected every width >= 1")
         self.num_features, self.keep = num_features, keep
         self.embed = Mlp(in_features, hidden, generator=generator) if hidden else nn.Identity()
-        # nn.GRU's own constructor would draw from the global generator.
-        gru = nn.GRU(hidden[-1] if hidden else in_features, num_features, device="meta")
-        self.gru = gru.to_empty(device="cpu")
+        self.gru = GRU(hidden[-1] if hidden else in_features, num_features, device="cpu")
         self._draw(generator)
 
     def reinitialise(self, generator: torch.Generator) -> None:

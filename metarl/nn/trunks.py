@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.errors import ConfigError, UnknownNameError
-from metarl.nn.initialise import initialise, linear
+from metarl.nn.initialise import Conv2d, initialise, linear
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
 
@@ -89,9 +89,7 @@ class SmallCnn(nn.Module):
         channels = (in_channels, width, 2 * width, 4 * width, 4 * width)
         self.layers = nn.ModuleList()
         for fan_in, fan_out in itertools.pairwise(channels):
-            conv = nn.utils.skip_init(
-                nn.Conv2d, fan_in, fan_out, 3, stride=2, padding=1, device=device or "cpu"
-            )
+            conv = Conv2d(fan_in, fan_out, 3, stride=2, padding=1, device=device or "cpu")
             # GroupNorm, not BatchNorm: no running statistics, so it vmaps and freezes cleanly.
             norm = nn.GroupNorm(4, fan_out, device=device)
             self.layers.append(nn.Sequential(conv, norm, nn.ReLU()))

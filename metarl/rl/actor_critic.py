@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -53,8 +54,13 @@ class ActorCritic(ActorCriticPolicy):
         )
         self.actor.context.requires_grad_(False)  # it stands for a task that is not seen
         self.critic = Critic(obs_dim, generator, hidden=hidden)
+        self._first_rate = lr_schedule(1)
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:  # type: ignore[override]
+        """Moves what learns."""
         learned = [p for p in self.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(learned, lr=lr_schedule(1), eps=1e-5)
+        return torch.optim.Adam(learned, lr=self._first_rate, eps=1e-5)
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Act: actions (N, A), values (N, 1), log densities (N,)."""

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -117,8 +118,12 @@ class DaggerTrainer:
             hidden=config.hidden, initial=given, log_std=config.log_std,
         ).to(config.device)  # fmt: skip
         self.learned = [p for n, p in self.policy.named_parameters() if n not in NOT_LEARNED]
-        self.optimizer = torch.optim.Adam(self.learned, lr=config.learning_rate)
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Moves what learns."""
+        return torch.optim.Adam(self.learned, lr=self.config.learning_rate)
 
     def iterate(self) -> dict[str, float]:
         """Run one episode in every world and learn what the expert would have done there.

@@ -87,18 +87,24 @@ class PpoConfig:
 
 
 class _Outcomes(BaseCallback):
-    """Keeps how the iteration's episodes ended, and values what the time limit cut off.
+    """Keeps how the iteration's episodes ended, and what the networks were before they learned.
 
-    SB3 asks the critic about one ended world after another; here all are one batch.
+    It also values what the time limit cut off: SB3 asks the critic about one ended world after
+    another; here all are one batch.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.successes: list[bool] = []
         self.returns: list[float] = []
+        self.good: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
     def _on_rollout_start(self) -> None:
         self.successes, self.returns = [], []
+
+    def _on_rollout_end(self) -> None:
+        net = cast(ActorCritic, self.model.policy)
+        self.good = copy.deepcopy((net.state_dict(), net.optimizer.state_dict()))
 
     def _on_step(self) -> bool:
         if self.locals["dones"].any():
@@ -216,12 +222,12 @@ class PpoTrainer:
         start_s = time.perf_counter()
         steps = self.config.num_worlds * self.env.worlds.spec.horizon
         net = self.networks
-        good = copy.deepcopy((net.state_dict(), net.optimizer.state_dict()))
         with lend(self.random_state):
             self.model.learn(steps, callback=self.outcomes, reset_num_timesteps=False)
         if not all(torch.isfinite(p).all() for p in net.parameters()):
-            net.load_state_dict(good[0])
-            net.optimizer.load_state_dict(good[1])
+            networks, optimizer = self.outcomes.good
+            net.load_state_dict(networks)
+            net.optimizer.load_state_dict(optimizer)
             raise TrainingError("the policy is not finite any more; try a smaller learning_rate")
         seconds = time.perf_counter() - start_s
         self.iteration += 1
