@@ -47,6 +47,8 @@ class PpoConfig:
         lam: Of the generalised advantage estimate.
         clip: Of the surrogate.
         entropy: Weight of the entropy bonus.
+        reward_scale: What rewards are multiplied by before anything learns from them; the
+            critic is best off with values of a few units.
         max_grad_norm: Longest gradient; longer ones are shortened.
         iterations: How many iterations the run has.
         max_seconds: Stop after this wall time [s]; None: never.
@@ -65,6 +67,7 @@ class PpoConfig:
     lam: float = 0.95
     clip: float = 0.2
     entropy: float = 0.0
+    reward_scale: float = 1.0
     max_grad_norm: float = 1.0
     iterations: int = 120
     max_seconds: float | None = None
@@ -77,7 +80,7 @@ class PpoConfig:
     def __post_init__(self) -> None:
         for name in ("num_worlds", "minibatch", "epochs", "iterations"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
-        for name in ("learning_rate", "clip", "max_grad_norm"):
+        for name in ("learning_rate", "clip", "max_grad_norm", "reward_scale"):
             require(getattr(self, name) > 0, name, getattr(self, name), "a number > 0")
         for name in ("gamma", "lam"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
@@ -93,8 +96,9 @@ class _Outcomes(BaseCallback):
     another; here all are one batch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reward_scale: float) -> None:
         super().__init__()
+        self.reward_scale = reward_scale
         self.successes: list[bool] = []
         self.returns: list[float] = []
         self.good: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
@@ -107,6 +111,7 @@ class _Outcomes(BaseCallback):
         self.good = copy.deepcopy((net.state_dict(), net.optimizer.state_dict()))
 
     def _on_step(self) -> bool:
+        self.locals["rewards"] *= self.reward_scale
         if self.locals["dones"].any():
             ended = [info for info in self.locals["infos"] if info]
             self.successes += [info["is_success"] for info in ended]
@@ -166,7 +171,7 @@ class PpoTrainer:
             report = load_partial(self.policy, given)
             if not report.loaded:
                 raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
-        self.outcomes = _Outcomes()
+        self.outcomes = _Outcomes(config.reward_scale)
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 
     def _build(self) -> PPO:
