@@ -22,7 +22,14 @@ import tyro
 from machine import RESULTS, write_result
 from metarl_kitchen.dishes.family import Dishes
 
-from metarl.registry import family_class, family_names, make_family, option_names, robot_names
+from metarl.registry import (
+    family_class,
+    family_names,
+    make_family,
+    option_names,
+    robot_names,
+    split_name,
+)  # fmt: skip
 from metarl.sim.robot import CONTROLS
 from metarl.sim.worlds import Worlds
 from metarl.types import Split, Step
@@ -37,7 +44,7 @@ class Config:
     """What is measured."""
 
     families: tuple[str, ...] = ()
-    """Families; none: every one that takes a robot."""
+    """Families; none: every one that takes a robot. kitchen/dishes@dish=NAME is one dish."""
     robots: tuple[str, ...] = ()
     """Robots; none: all."""
     controls: tuple[str, ...] = CONTROLS
@@ -79,16 +86,19 @@ def measure(name: str, robot: str, control: str, config: Config) -> Iterator[dic
     yield row | {"random": float(done.success.mean()), "random_score": float(done.score.mean())}
 
 
-def measure_dishes(robot: str, control: str, config: Config) -> Iterator[dict[str, Any]]:
-    """Measure the cook and random actions on every dish, all dishes at once."""
+def measure_dishes(
+    robot: str, control: str, config: Config, only: str | None
+) -> Iterator[dict[str, Any]]:
+    """Measure the cook and random actions on every dish, all dishes at once, or on one."""
     family = make_family(DISHES, robot=robot, control=control)
     assert isinstance(family, Dishes)
-    names, n = family.menu.names, config.num_dishes
+    names, n = [only] if only else family.menu.names, config.num_dishes
     worlds = Worlds(family, n * len(names), seed=config.seed)
-    dish = np.repeat(np.arange(len(names)), n)
+    dish = np.repeat([family.menu.names.index(name) for name in names], n)
     worlds.assign(dataclasses.replace(worlds.task, dish=dish))
     cooked, chance = play(worlds, Worlds.expert), play(worlds, random_actions(config.seed))
-    for d, name in enumerate(names):
+    for name in names:
+        d = family.menu.names.index(name)
         yield {
             "family": f"{DISHES}@dish={name}", "robot": robot, "control": control, "num_tasks": n,
             "expert_train": float(cooked.success[dish == d].mean()),
@@ -104,8 +114,9 @@ def main(config: Config) -> None:
     names = [n for n in family_names() if "robot" in option_names(family_class(n))]
     cells = product(config.families or names, config.robots or robot_names(), config.controls)
     for name, robot, control in cells:
-        if name == DISHES:
-            found = measure_dishes(robot, control, config)
+        base, options = split_name(name)
+        if base == DISHES:
+            found = measure_dishes(robot, control, config, options.get("dish"))
         else:
             found = measure(name, robot, control, config)
         for row in found:

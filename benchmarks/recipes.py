@@ -40,6 +40,10 @@ REFERENCES = {
     "classic/point-navigation": Recipe("ppo", 200, _SMALL),
     "classic/cheetah-direction": Recipe("ppo", 200, _SMALL),
     "classic/cheetah-velocity": Recipe("ppo", 200, _SMALL),
+    "classic/ant-goal": Recipe(
+        "ppo", 400,
+        {"num_worlds": 64, "minibatch": 512, "epochs": 10, "gamma": 0.95, "reward_scale": 0.1},
+    ),  # fmt: skip
 }
 
 # Iterations on a family of short episodes.
