@@ -36,14 +36,12 @@ PRETRAINING = {
 
 # The published standards have no scripted expert; their references are trained.
 _SMALL = {"num_worlds": 64, "minibatch": 1280, "gamma": 0.99}
+_ANT = {"num_worlds": 64, "minibatch": 512, "epochs": 10, "gamma": 0.95, "reward_scale": 0.1}
 REFERENCES = {
     "classic/point-navigation": Recipe("ppo", 200, _SMALL),
     "classic/cheetah-direction": Recipe("ppo", 200, _SMALL),
     "classic/cheetah-velocity": Recipe("ppo", 200, _SMALL),
-    "classic/ant-goal": Recipe(
-        "ppo", 400,
-        {"num_worlds": 64, "minibatch": 512, "epochs": 10, "gamma": 0.95, "reward_scale": 0.1},
-    ),  # fmt: skip
+    "classic/ant-goal": Recipe("ppo", 400, _ANT),
 }
 
 # Iterations on a family of short episodes.
