@@ -51,6 +51,23 @@ def describe_config(config: Any, command: str = "") -> dict[str, Any]:
     }
 
 
+def config_defaults(config: Any) -> dict[str, Any]:
+    """Return what config.json would hold of the fields that have a default, at that default.
+
+    Args:
+        config: A frozen dataclass.
+    Returns:
+        JSON values by field.
+    """
+    defaults: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        if field.init and field.default is not dataclasses.MISSING:
+            defaults[field.name] = field.default
+        elif field.init and field.default_factory is not dataclasses.MISSING:
+            defaults[field.name] = field.default_factory()
+    return {name: _to_json(value, name) for name, value in defaults.items()}
+
+
 def load_config(source: Path | str | Mapping[str, Any], cls: type[_T]) -> _T:
     """Build a config from what was saved, strictly.
 

@@ -23,6 +23,7 @@ from metarl.checkpoint import (
 )
 from metarl.config import (
     CONFIG_FILE,
+    config_defaults,
     config_differences,
     describe_config,
     load_config,
@@ -90,7 +91,8 @@ class Run:
             folder: Where the run lives; made if missing.
             config: A frozen dataclass that says everything about the run.
             resume: Go on from the newest checkpoint in `folder`; starts afresh if it is empty.
-                The config's `BUDGET` may be another one then.
+                The config's `BUDGET` may be another one then; of a field that is younger than
+                the run, the default is what the run was started with.
             command: The command line that started the run.
             keep: How many checkpoints to keep, >= 1.
             tensorboard: Also write TensorBoard events, where TensorBoard is installed.
@@ -223,7 +225,7 @@ class Run:
         return False
 
     def _resume(self, description: Mapping[str, Any]) -> None:
-        saved = read_json(self.folder / CONFIG_FILE)
+        saved = {**config_defaults(self.config), **read_json(self.folder / CONFIG_FILE)}
         budget = {name: description[name] for name in BUDGET if name in description}
         if differing := config_differences({**saved, **budget}, description):
             raise ConfigError(

@@ -79,6 +79,17 @@ def test_values_past_the_time_limit_are_what_sb3_adds_one_by_one(monkeypatch):
     np.testing.assert_allclose(ours.model.rollout_buffer.rewards, theirs, atol=1e-5)
 
 
+def test_scaled_rewards_teach_and_returns_stay_what_they_were():
+    plain, scaled = (
+        PpoTrainer(Fragile(), dataclasses.replace(TINY, reward_scale=s)) for s in (1.0, 4.0)
+    )
+    metrics = [trainer.iterate() for trainer in (plain, scaled)]
+    assert metrics[0]["return"] == metrics[1]["return"]
+    rewards, fours = (trainer.model.rollout_buffer.rewards for trainer in (plain, scaled))
+    cut_off = rewards * 4.0 != fours  # values of what follows are added, of the same critic
+    assert 0 < cut_off.sum() < cut_off.size / 2
+
+
 def test_a_checkpoint_alone_says_what_made_it_and_what_it_reached(tmp_path: Path):
     for resume in (False, True):  # a finished run resumes to nothing, and forgets nothing
         train(PpoTrainer(Reach(), TINY), tmp_path / "run", command="metarl train", resume=resume)

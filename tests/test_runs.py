@@ -166,6 +166,16 @@ def test_resume_with_another_config_lists_what_differs(tmp_path):
     assert "family" not in str(caught.value)
 
 
+def test_a_field_younger_than_the_run_must_have_its_default(tmp_path):
+    start(tmp_path).close()
+    saved = json.loads((tmp_path / "config.json").read_text())
+    del saved["learning_rate"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    start(tmp_path, resume=True).close()
+    with pytest.raises(ConfigError, match=r"learning_rate: saved 0\.0003, given 1\.0"):
+        start(tmp_path, replace(Config(), learning_rate=1.0), resume=True)
+
+
 def test_the_command_may_differ_on_resume(tmp_path):
     start(tmp_path, command="metarl train").close()
     start(tmp_path, command="metarl train --resume", resume=True).close()
