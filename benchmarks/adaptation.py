@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 from grid import LEVELS, Grid, results_by_name
 from machine import RESULTS, write_result
-from recipes import ITERATIONS, PRETRAINING, metric
+from recipes import PRETRAINING, methods, metric
 
 from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
@@ -33,8 +33,8 @@ class Config:
 
     families: tuple[str, ...] = tuple(PRETRAINING)
     """The families."""
-    methods: tuple[str, ...] = tuple(ITERATIONS)
-    """The methods beside the baselines."""
+    methods: tuple[str, ...] = ()
+    """The methods beside the baselines; none: all that a family is to meet."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds."""
     num_tasks: int = 20
@@ -123,7 +123,8 @@ def main(config: Config) -> None:
     grid = Grid(config.folder, config.runs, config.num_tasks, config.updates, config.ship)
     rows = []
     for family in config.families:
-        wanted = [(m, seed) for m in (LEVELS, *config.methods) for seed in config.seeds]
+        of_family = config.methods or methods(family)
+        wanted = [(m, seed) for m in (LEVELS, *of_family) for seed in config.seeds]
         if config.finished:
             wanted = [(m, seed) for m, seed in wanted if grid.path(family, m, seed).exists()]
         cells = [grid.cell(family, method, seed) for method, seed in wanted]

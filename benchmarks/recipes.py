@@ -44,15 +44,32 @@ REFERENCES = {
     "classic/ant-goal": Recipe("ppo", 400, _ANT),
 }
 
-# Iterations on a family of short episodes.
+# Iterations on a family of short episodes: about five minutes on one core.
 ITERATIONS = {
     "maml": 60,  # of six collections of 20 tasks x 10 episodes
     "rl2": 40,  # of 100 trials of four episodes
     "pearl": 20,
+    "anil": 40,
+    "reptile": 50,
+    "promp": 50,  # of four collections
+    "meta-sgd": 50,  # of four collections
+    "maml-trpo": 40,
+    "meta-critic": 35,
 }
 
+# In breadth every method meets one family, the one that separates them best; in depth the best meet
+# all.
+BREADTH = "kitchen/season"
+DEPTH = ("maml", "rl2", "pearl")
+
 # Where a family asks for other settings than a method's own.
+# Published with one inner update, and of second order: five of those are slow.
+_THREE = {"inner_updates": 3, "multi_step": True}
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
+    ("kitchen/season", "anil"): {"first_order": True, "outer_epochs": 10},
+    ("kitchen/season", "promp"): _THREE,
+    ("kitchen/season", "meta-sgd"): _THREE,
+    ("kitchen/season", "maml-trpo"): {"first_order": True, "inner_updates": 5},
     ("kitchen/heat", "maml"): {"weigh_tasks": True},
     # Only the end of an episode tells where the pan was, and a short-sighted outer loss unlearns
     # to let the food go.
@@ -64,6 +81,12 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "outer_rate": 3e-4,
     },
 }
+
+
+def methods(family: str) -> tuple[str, ...]:
+    """Which methods meet a family."""
+    return tuple(ITERATIONS) if family == BREADTH else DEPTH
+
 
 # What a family's table is about, where it is not success.
 METRIC = {"kitchen/dishes": "score"}
