@@ -6,6 +6,7 @@ import pytest
 
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.registry import family_class, make_family, robot_class, robot_names
+from metarl.sim.kinematics import joint_motion
 from metarl.sim.robot import CONTROLS
 from metarl.sim.rotations import hand_angles, rotation_about, rotation_matrix, rotation_vector
 from metarl.sim.worlds import Worlds
@@ -135,6 +136,22 @@ def test_what_is_wrong_is_named(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             make_family("kitchen/add", robot=str(arm), site=site, home=home)
+
+
+def test_joints_move_the_hand_as_wanted_and_stay_within_their_limits():
+    rng = np.random.default_rng(0)
+    jacobian, motion = rng.normal(size=(20, 6, 7)), 0.02 * rng.normal(size=(20, 6))
+    joints, home, far = rng.uniform(-1, 1, (20, 7)), np.zeros(7), np.full(7, 9.0)
+    moved = joint_motion(jacobian, motion, joints, home, -far, far)
+    np.testing.assert_allclose((jacobian @ moved[:, :, None])[:, :, 0], motion, atol=0.02)
+    spare = joint_motion(jacobian, 0.0 * motion, joints, home, -far, far)
+    np.testing.assert_allclose((jacobian @ spare[:, :, None])[:, :, 0], 0.0, atol=1e-9)
+    assert (np.linalg.norm(joints + spare, axis=1) < np.linalg.norm(joints, axis=1)).all()
+
+    high = joints[0] + 1e-3  # hardly any way left
+    bound = joint_motion(jacobian[:1], motion[:1], joints[:1], home, -far, high)
+    assert (joints[:1] + bound <= high).all()
+    assert not np.allclose(bound, moved[:1], atol=1e-3)
 
 
 def test_angles_and_matrices_agree():

@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 
 from metarl.errors import ConfigError, unknown
+from metarl.sim.kinematics import joint_motion
 from metarl.sim.rotations import (
     between_rotations,
     hand_angles,
@@ -335,32 +336,11 @@ class Robot(ABC):
             np.clip(tilt + STEP_RAD * action[:, 4], *TILT_RAD),
         )
         turn = between_rotations(self._target_matrix(worlds), turned)
-        error = np.concatenate([STEP_M * action[:, :3], turn], axis=1)
-        delta = self._solve(worlds, jacobian, error) / self.step
+        motion = np.concatenate([STEP_M * action[:, :3], turn], axis=1)
+        now, limits = self.targets(worlds), self._limits(worlds)
+        delta = joint_motion(jacobian, motion, now, self.home, *limits) / self.step
         scale = np.maximum(np.abs(delta).max(axis=1, keepdims=True), 1.0)
         return np.concatenate([delta / scale, action[:, 5:6]], axis=1)
-
-    def _solve(self, worlds: Scene, jacobian: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Joint motions (N, J) for a hand's (N, 6); at a joint's limit the hand's place wins."""
-        now = self.targets(worlds)
-        low, high = self._limits(worlds)
-        spare = np.zeros_like(now)
-        if len(self.joints) > NUM_HAND_ACTIONS:  # a joint more than the hand needs goes home
-            spare = 0.1 * (self.home - now)
-            leak = np.linalg.pinv(jacobian) @ (jacobian @ spare[:, :, None])
-            spare -= leak[:, :, 0]  # what would move the hand
-        free = np.ones_like(now)
-        weight = np.array([1.0, 1.0, 1.0, 0.2, 0.2, 0.2])[:, None]
-        for _ in range(3):
-            # limited joints go to their limit; the others do what is then left
-            own = weight * jacobian * free[:, None, :]
-            rest = weight * (error[:, :, None] - jacobian @ spare[:, :, None])
-            gram = own @ own.transpose(0, 2, 1) + 4e-3 * np.eye(6)
-            delta = spare + (own.transpose(0, 2, 1) @ np.linalg.solve(gram, rest))[:, :, 0]
-            beyond = (now + delta < low) | (now + delta > high)
-            free = np.where(beyond, 0.0, free)
-            spare = np.where(free > 0.0, spare, np.clip(delta, low - now, high - now))
-        return np.clip(delta, low - now, high - now)
 
     def jacobian(self, worlds: Scene) -> np.ndarray:
         """How the hand moves and turns with each joint, in world axes, (N, 6, J)."""
