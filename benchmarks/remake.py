@@ -13,20 +13,24 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import tyro
-from machine import write_result
+from machine import RESULTS, write_result
 
-from metarl.checkpoint import load_checkpoint
+from metarl.checkpoint import Checkpoint, load_checkpoint
 from metarl.config import read_json
 from metarl.policies import read_checkpoint
 from metarl.runs import RESULT_FILE
 
-SHIPPED = Path(__file__).parents[1] / "envs/metarl_kitchen/checkpoints"
+ENVS = Path(__file__).parents[1] / "envs"
 # What a run goes on from comes before it.
-ORDER = ("season-ppo", "season-maml", "heat-ppo", "heat-maml", "add-dagger", "add-maml")
+ORDER = (
+    "season-ppo", "season-maml", "heat-ppo", "heat-maml", "add-dagger", "add-maml",
+    "point-navigation-ppo", "cheetah-direction-ppo", "cheetah-velocity-ppo", "ant-goal-ppo",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,36 +45,46 @@ class Config:
     """Name of the result file."""
 
 
+def shipped(name: str) -> Checkpoint:
+    """Read a checkpoint that comes with a package of families."""
+    [path] = ENVS.glob(f"*/checkpoints/{name}.safetensors")
+    return load_checkpoint(path)
+
+
 def remake(name: str, folder: Path) -> dict[str, Any]:
     """Run the command of one checkpoint, and compare."""
-    shipped = load_checkpoint(SHIPPED / f"{name}.safetensors")
-    command = shlex.split(shipped.meta["command"])
+    kept = shipped(name)
+    command = shlex.split(kept.meta["command"])
     out = folder / command[command.index("--out") + 1]
     folder.mkdir(parents=True, exist_ok=True)
     words = [sys.executable, "-m", *command, "--resume"]
     subprocess.run(words, cwd=folder, check=True)
     made = read_checkpoint(out)
-    differ = [n for n, tensor in shipped.tensors.items() if not tensor.equal(made.tensors[n])]
+    differ = [n for n, tensor in kept.tensors.items() if not tensor.equal(made.tensors[n])]
     result = read_json(out / RESULT_FILE)
     return {
         "checkpoint": name,
-        "command": shipped.meta["command"],
+        "command": kept.meta["command"],
         "identical": not differ,
         "differing": differ,
-        "tensors": len(shipped.tensors),
+        "tensors": len(kept.tensors),
         "steps": result["steps"],
         "training_s": result["seconds"],
     }
 
 
 def main(config: Config) -> None:
-    """Make each, print a row, and write results/NAME.json."""
-    rows = []
+    """Make each, print a row, and write results/NAME.json; other rows stay as they were."""
+    rows, today = [], date.today().isoformat()
     for name in config.names:
         row = remake(name, config.folder)
         same = "identical" if row["identical"] else f"differs in {', '.join(row['differing'])}"
         print(f"{name:<14}{row['training_s']:6.0f} s{row['steps']:>12,} steps  {same}", flush=True)
-        rows.append(row)
+        rows.append({**row, "date": today})
+    path = RESULTS / f"{config.name}.json"
+    if path.exists():
+        saved = read_json(path)["checkpoints"]
+        rows = [row for row in saved if row["checkpoint"] not in config.names] + rows
     print(f"wrote {write_result(config.name, {'checkpoints': rows})}")
 
 
