@@ -9,17 +9,15 @@ the experts: the seed belongs to this script. Dishes are graded by their score.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from itertools import product
 from typing import Any
 
 import numpy as np
 import tyro
-from machine import RESULTS, write_result
+from machine import among_saved, write_result
 from metarl_kitchen.dishes.family import Dishes
 
 from metarl.registry import (
@@ -29,7 +27,7 @@ from metarl.registry import (
     option_names,
     robot_names,
     split_name,
-)  # fmt: skip
+)
 from metarl.sim.robot import CONTROLS
 from metarl.sim.worlds import Worlds
 from metarl.types import Split, Step
@@ -92,13 +90,16 @@ def measure_dishes(
     """Measure the cook and random actions on every dish, all dishes at once, or on one."""
     family = make_family(DISHES, robot=robot, control=control)
     assert isinstance(family, Dishes)
-    names, n = [only] if only else family.menu.names, config.num_dishes
+    every, n = family.menu.names, config.num_dishes
+    if only is not None:
+        make_family(DISHES, dish=only)  # names the dishes that there are, if it is none of them
+    names = [only] if only else every
     worlds = Worlds(family, n * len(names), seed=config.seed)
-    dish = np.repeat([family.menu.names.index(name) for name in names], n)
+    dish = np.repeat([every.index(name) for name in names], n)
     worlds.assign(dataclasses.replace(worlds.task, dish=dish))
     cooked, chance = play(worlds, Worlds.expert), play(worlds, random_actions(config.seed))
     for name in names:
-        d = family.menu.names.index(name)
+        d = every.index(name)
         yield {
             "family": f"{DISHES}@dish={name}", "robot": robot, "control": control, "num_tasks": n,
             "expert_train": float(cooked.success[dish == d].mean()),
@@ -110,7 +111,7 @@ def measure_dishes(
 
 def main(config: Config) -> None:
     """Measure every cell and write the result; rows of other families stay as they were."""
-    rows, start, today = [], time.perf_counter(), date.today().isoformat()
+    rows, start = [], time.perf_counter()
     names = [n for n in family_names() if "robot" in option_names(family_class(n))]
     cells = product(config.families or names, config.robots or robot_names(), config.controls)
     for name, robot, control in cells:
@@ -120,17 +121,13 @@ def main(config: Config) -> None:
         else:
             found = measure(name, robot, control, config)
         for row in found:
-            rows.append({**row, "date": today})
+            rows.append(row)
             print(
                 f"{row['family']:<42}{row['robot']:<8}{row['control']:<6}"
                 + "  ".join(f"{k} {v:.3f}" for k, v in row.items() if isinstance(v, float)),
                 flush=True,
             )
-    took, path = time.perf_counter() - start, RESULTS / f"{config.name}.json"
-    if path.exists():
-        again = {row["family"] for row in rows}
-        saved = json.loads(path.read_text())["rows"]
-        rows = [row for row in saved if row["family"] not in again] + rows
+    took, rows = time.perf_counter() - start, among_saved(config.name, "rows", rows, "family")
     print(f"wrote {write_result(config.name, {'rows': rows, 'seconds': took})}")
 
 

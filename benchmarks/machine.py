@@ -46,3 +46,18 @@ def write_result(name: str, result: dict[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"made-by": provenance(), **result}, indent=1) + "\n")
     return path
+
+
+def among_saved(name: str, field: str, rows: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    """Date rows, and put them behind those of results/NAME.json that they do not replace.
+
+    Args:
+        name: Of the result.
+        field: Where its rows are.
+        rows: The new ones.
+        by: What in a row says what it is about.
+    """
+    path, today = RESULTS / f"{name}.json", time.strftime("%Y-%m-%d")
+    saved = json.loads(path.read_text())[field] if path.exists() else []
+    again = {row[by] for row in rows}
+    return [row for row in saved if row[by] not in again] + [{**row, "date": today} for row in rows]

@@ -44,7 +44,7 @@ REFERENCES = {
     "classic/ant-goal": Recipe("ppo", 400, _ANT),
 }
 
-# Iterations on a family of short episodes: about five minutes on one core.
+# Iterations on a family of short episodes: four to seven minutes on one core.
 ITERATIONS = {
     "maml": 60,  # of six collections of 20 tasks x 10 episodes
     "rl2": 40,  # of 100 trials of four episodes

@@ -8,17 +8,15 @@ met; beside it random actions, and none at all. These take the place of scripted
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
 from grid import command, cost, keep
-from machine import RESULTS, provenance, write_result
+from machine import among_saved, provenance, write_result
 from recipes import REFERENCES
 
 from metarl.adaptation import act_with
@@ -97,7 +95,7 @@ def main(config: Config) -> None:
 
     Rows of other families stay as they were.
     """
-    rows, today = [], date.today().isoformat()
+    rows = []
     for name in config.families:
         row = measure(name, config)
         said = "  ".join(
@@ -106,11 +104,8 @@ def main(config: Config) -> None:
             for who in ("reference", "random", "still")
         )
         print(f"{name:<28}return: {said}", flush=True)
-        rows.append({**row, "date": today})
-    path = RESULTS / f"{config.name}.json"
-    if path.exists():
-        saved = json.loads(path.read_text())["families"]
-        rows = [row for row in saved if row["family"] not in config.families] + rows
+        rows.append(row)
+    rows = among_saved(config.name, "families", rows, "family")
     print(f"wrote {write_result(config.name, {'num_tasks': config.num_tasks, 'families': rows})}")
 
 

@@ -13,12 +13,11 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import tyro
-from machine import RESULTS, write_result
+from machine import among_saved, write_result
 
 from metarl.checkpoint import Checkpoint, load_checkpoint
 from metarl.config import read_json
@@ -75,16 +74,13 @@ def remake(name: str, folder: Path) -> dict[str, Any]:
 
 def main(config: Config) -> None:
     """Make each, print a row, and write results/NAME.json; other rows stay as they were."""
-    rows, today = [], date.today().isoformat()
+    rows = []
     for name in config.names:
         row = remake(name, config.folder)
         same = "identical" if row["identical"] else f"differs in {', '.join(row['differing'])}"
         print(f"{name:<14}{row['training_s']:6.0f} s{row['steps']:>12,} steps  {same}", flush=True)
-        rows.append({**row, "date": today})
-    path = RESULTS / f"{config.name}.json"
-    if path.exists():
-        saved = read_json(path)["checkpoints"]
-        rows = [row for row in saved if row["checkpoint"] not in config.names] + rows
+        rows.append(row)
+    rows = among_saved(config.name, "checkpoints", rows, "checkpoint")
     print(f"wrote {write_result(config.name, {'checkpoints': rows})}")
 
 
