@@ -27,7 +27,8 @@ from metarl.runs import RESULT_FILE
 ENVS = Path(__file__).parents[1] / "envs"
 # What a run goes on from comes before it.
 ORDER = (
-    "season-ppo", "season-maml", "heat-ppo", "heat-maml", "add-dagger", "add-maml",
+    "season-ppo", "season-maml", "season-pearl", "heat-ppo", "heat-maml", "heat-pearl",
+    "add-dagger", "add-maml",
     "point-navigation-ppo", "cheetah-direction-ppo", "cheetah-velocity-ppo", "ant-goal-ppo",
 )  # fmt: skip
 

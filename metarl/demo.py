@@ -29,7 +29,8 @@ from metarl.shipped import shipped
 
 FAMILIES = ("kitchen/season", "kitchen/heat")
 SCENE = "kitchen/ingredients"
-METHODS = ("scratch", "fine-tune", "untrained-inner-loop", "maml")
+META_TRAINED = ("maml", "pearl")
+METHODS = ("scratch", "fine-tune", "untrained-inner-loop", *META_TRAINED)
 SHOWN = (0, 1, 3, 5)  # updates in the printed table
 SWAP_SEED = 200  # of the pictures; it took no part in choosing the settings
 PROTOCOL = Protocol(eval_episodes=5)
@@ -52,7 +53,7 @@ def run(out: Path) -> list[Path]:
         raise ConfigError(f"cannot write to {out}: {error.strerror}; give another --out") from error
     report = Report(
         "metarl demo",
-        f"A pretrained and a meta-trained policy meet {PROTOCOL.num_tasks} held-out tasks"
+        f"A pretrained and two meta-trained policies meet {PROTOCOL.num_tasks} held-out tasks"
         " whose goals and constants are hidden from them.",
     )
     written: list[Path] = []
@@ -70,7 +71,8 @@ def _show_family(family: str, report: Report, out: Path) -> Path:
     slug = family.split("/")[-1]
     results, stages = [], []
     for method in METHODS:
-        source = load_checkpoint(shipped(family, f"{slug}-{'maml' if method == 'maml' else 'ppo'}"))
+        name = f"{slug}-{method if method in META_TRAINED else 'ppo'}"
+        source = load_checkpoint(shipped(family, name))
         say(f"{family}: adapting by {method} to {PROTOCOL.num_tasks} held-out tasks")
         keep: list[State] = []
         results.append(
@@ -88,8 +90,8 @@ def _show_family(family: str, report: Report, out: Path) -> Path:
     report.film(
         f"{family}: before and after",
         path,
-        caption="The same held-out task (the first one drawn), the meta-trained policy before"
-        f" and after {PROTOCOL.updates} updates of {PROTOCOL.episodes} episodes.",
+        caption=f"The same held-out task (the first one drawn), {METHODS[-1]} before and after"
+        f" {PROTOCOL.updates} updates of {PROTOCOL.episodes} episodes.",
     )
     return path
 
