@@ -24,7 +24,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import tyro
-from machine import write_result
+from machine import among_saved, write_result
 
 from metarl.interop.gym_env import FamilyEnv
 from metarl.interop.sb3 import FamilyVecEnv
@@ -32,6 +32,7 @@ from metarl.registry import family_names, make_family
 from metarl.sim.scene import Scene
 from metarl.sim.worlds import Worlds
 
+WHOLE_KITCHEN = "kitchen/dishes"  # what other libraries' environments are compared with
 META_WORLD = """
 import os, time, warnings, multiprocessing as mp
 warnings.filterwarnings("ignore")
@@ -214,9 +215,11 @@ def measure(name: str, config: Config) -> dict[str, object]:
         "raw-1": raw_one.run,
         "env": lambda: single(env, actions_one),
     }
-    rows = []
+    rows, beside = [], []
     for k in range(config.rounds):
         rows.append([timed(run) for run in runs.values()])
+        if name == WHOLE_KITCHEN:
+            beside.append(others(config))
         print(f"{name} round {k + 1}/{config.rounds}: " + "  ".join(f"{x:,.0f}" for x in rows[-1]))
     table = dict(zip(runs, np.array(rows).T))
     ratios = {
@@ -231,6 +234,14 @@ def measure(name: str, config: Config) -> dict[str, object]:
         **{what: float(np.median(rates)) for what, rates in table.items()},
         **{what: float(np.median(table[a] / table[b])) for what, (a, b) in ratios.items()},
         "rounds": np.array(rows).round(1).tolist(),
+        "others": {
+            other: {
+                "rate": float(np.median([found[other] for found in beside])),
+                "times": float(np.median(table["worlds"] / [found[other] for found in beside])),
+                "rounds": [round(found[other], 1) for found in beside],
+            }
+            for other in (beside[0] if beside else ())
+        },
     }
 
 
@@ -251,7 +262,7 @@ def others(config: Config) -> dict[str, float]:
 
 
 def main(config: Config) -> None:
-    """Measure every family and write results/throughput.json."""
+    """Measure families and write results/NAME.json; rows of others stay as they were."""
     rows = [measure(name, config) for name in config.families or family_names()]
     columns = {"raw/s": "raw", "Worlds/s": "worlds", "SB3/s": "sb3", "Env/s": "env"}
     ratios = {"Worlds/raw": "worlds/raw", "SB3/raw": "sb3/raw", "Env/raw": "env/raw"}
@@ -261,13 +272,12 @@ def main(config: Config) -> None:
         rates = "".join(f"{r[key]:>11,.0f}" for key in columns.values())
         parts = "".join(f"{r[key]:>11.2f}" for key in ratios.values())
         print(f"{r['family']:<28}{rates}{parts}")
-    beside = others(config)
-    for name, rate in beside.items():
-        print(f"{name:<32}{rate:>10,.0f}")
-    path = write_result(
-        config.name, {"num_worlds": config.num_worlds, "families": rows, "others": beside}
-    )
-    print(f"wrote {path}")
+        for other, found in r["others"].items():
+            times = f"Worlds {found['times']:.1f} times as fast"
+            print(f"  {other:<26}{found['rate']:>11,.0f}           {times}")
+    rows = among_saved(config.name, "families", rows, "family")
+    result = {"num_worlds": config.num_worlds, "families": rows}
+    print(f"wrote {write_result(config.name, result)}")
 
 
 if __name__ == "__main__":
