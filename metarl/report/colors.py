@@ -24,7 +24,10 @@ ALIASES = {
 }
 # Told apart under the common colour blindnesses, and from the methods above
 # (after Tol's "muted" scheme, personal.sron.nl/~pault).
-OTHERS = ("#CC6677", "#332288", "#3FA9C9", "#999933", "#882255", "#6B4226", "#E0B000", "#D64FB0")
+OTHERS = (
+    "#CC6677", "#332288", "#3FA9C9", "#999933", "#882255", "#6B4226", "#E0B000", "#D64FB0",
+    "#1A1A1A",
+)  # fmt: skip
 
 
 def method_colors(labels: Sequence[str]) -> list[str]:
