@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -187,7 +188,7 @@ def single(env: FamilyEnv, actions: np.ndarray) -> int:
     return len(actions)
 
 
-def measure(name: str, config: Config) -> dict[str, object]:
+def measure(name: str, config: Config) -> dict[str, Any]:
     """Interleave raw physics, worlds and adapters for one family."""
     family = make_family(name)
     start = time.perf_counter()
