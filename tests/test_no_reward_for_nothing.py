@@ -49,9 +49,15 @@ def test_idlers_and_sweepers_earn_little(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["point-navigation", "cheetah-direction", "cheetah-velocity", "ant-goal"]
+    ("name", "share"),
+    [
+        ("point-navigation", 0.75),
+        ("cheetah-direction", 0.75),
+        ("cheetah-velocity", 0.75),
+        ("ant-goal", 0.6),  # every step of the walk there costs what is left of it
+    ],
 )
-def test_idling_and_flailing_fall_far_short_of_the_reference(name):
+def test_idling_and_flailing_fall_far_short_of_the_reference(name, share):
     family = make_family(f"classic/{name}")
     worlds = Worlds(family, NUM, seed=11, task_visible=True)
     policy = load_policy_for(read_checkpoint(reference(family.id)), worlds)
@@ -73,4 +79,4 @@ def test_idling_and_flailing_fall_far_short_of_the_reference(name):
         last[who] = earned.mean()
     best = last.pop("reference")
     for who, earned in last.items():
-        assert best - earned > 0.6 * max(abs(best), abs(earned)), who
+        assert best - earned > share * max(abs(best), abs(earned)), who
