@@ -49,7 +49,7 @@ def write_result(name: str, result: dict[str, Any]) -> Path:
 
 
 def among_saved(name: str, field: str, rows: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
-    """Date rows, and put them behind those of results/NAME.json that they do not replace.
+    """Say when and by what rows were made, and put them behind those of results/NAME.json that they do not replace.
 
     Args:
         name: Of the result.
@@ -57,7 +57,8 @@ def among_saved(name: str, field: str, rows: list[dict[str, Any]], by: str) -> l
         rows: The new ones.
         by: What in a row says what it is about.
     """
-    path, today = RESULTS / f"{name}.json", time.strftime("%Y-%m-%d")
+    path, made = RESULTS / f"{name}.json", provenance()
+    of_now = {"date": made["date"], "command": made["command"]}
     saved = json.loads(path.read_text())[field] if path.exists() else []
     again = {row[by] for row in rows}
-    return [row for row in saved if row[by] not in again] + [{**row, "date": today} for row in rows]
+    return [row for row in saved if row[by] not in again] + [{**row, **of_now} for row in rows]
