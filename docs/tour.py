@@ -146,16 +146,22 @@ def _span(low: float, high: float) -> str:
 
 def skills() -> Iterator[str]:
     """Yield the rows of the skills, and in which split they are."""
-    from metarl_kitchen.skills import HELD_OUT, TRAIN
+    from metarl_kitchen.skills import HELD_OUT, NUMBERS, PLACES, TRAIN
 
-    yield "A task is a task of one skill; its numbers are that skill's own variations, each scaled"
-    yield "from its range to -1 to 1, and zeros where it has fewer."
+    yield "A task is a task of one skill, in numbers that mean the same in every skill: places on"
+    yield "one scale, the others scaled from the skill's own range to -1 to 1, zeros where it has"
+    yield "none. Where a thing is wanted is always hidden."
     yield ""
-    yield "| skill | split |"
-    yield "| --- | --- |"
+    yield "| skill | split | seen | unseen |"
+    yield "| --- | --- | --- | --- |"
     for split, families in (("train", TRAIN), ("test, far", HELD_OUT)):
         for cls in families:
-            yield f"| [`{cls.id}`](#{cls.id.replace('/', '')}) | {split} |"
+            name = cls.id.rpartition("/")[2]
+            cells = dict.fromkeys(("seen", "unseen"), "")
+            for field, slot in {**PLACES[name], **NUMBERS[name]}.items():
+                cells[slot.block] += f"{slot.name} `{field}`, "
+            seen, unseen = (text.removesuffix(", ") for text in cells.values())
+            yield f"| [`{cls.id}`](#{cls.id.replace('/', '')}) | {split} | {seen} | {unseen} |"
 
 
 def recipes() -> Iterator[str]:

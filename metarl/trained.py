@@ -47,10 +47,16 @@ def annealed(config: Any, iteration: int, seconds: float) -> float:
     Returns:
         In [0, 1].
     """
-    left = 1.0 - iteration / config.iterations
-    if config.max_seconds is not None:
-        left = min(left, 1.0 - seconds / config.max_seconds)
+    left = 1.0 - spent(config, iteration, seconds)
     return max(0.0, min(1.0, left / config.anneal)) if config.anneal > 0.0 else 1.0
+
+
+def spent(config: Any, iteration: int, seconds: float) -> float:
+    """Compute the share of a budget that is spent, at least 0; arguments as for `annealed`."""
+    share = iteration / config.iterations
+    if config.max_seconds is not None:
+        share = max(share, seconds / config.max_seconds)
+    return share
 
 
 def join(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -47,15 +47,43 @@ def test_it_learns_what_the_expert_knows():
     assert last["loss"] < 0.5 * by_nobody["loss"]
 
 
+def test_expert_and_learner_take_turns():
+    config = dataclasses.replace(TINY, mixing=0.75, segment=5)
+    trainer = DaggerTrainer(Reach(), config)
+    shares = []
+    for _ in range(4):
+        shares.append(trainer._expert_share())
+        trainer.iterate()
+    assert shares == pytest.approx([1.0, 2 / 3, 1 / 3, 0.0])
+
+    drivers = []
+    trainer = DaggerTrainer(Reach(), dataclasses.replace(config, expert_iterations=0))
+    trainer.iteration, step = 2, trainer.worlds.step
+
+    def watched(action):
+        drivers.append((action == np.clip(trainer.worlds.expert(), -1, 1)).all(axis=1))
+        return step(action)
+
+    trainer.worlds.step = watched
+    trainer.iterate()
+    by_expert = np.stack(drivers)  # (T, N)
+    assert 0.15 < by_expert.mean() < 0.5
+    changes = np.flatnonzero((by_expert[1:] != by_expert[:-1]).any(axis=1)) + 1
+    assert len(changes) > 0
+    assert (changes % 5 == 0).all()
+
+
+@pytest.mark.parametrize("mixing", [0.0, 0.9])
 @pytest.mark.parametrize("family", [Reach, Fragile])
-def test_resumed_equals_never_stopped(family: type[Reach]):
-    whole, parts = DaggerTrainer(family(), TINY), DaggerTrainer(family(), TINY)
+def test_resumed_equals_never_stopped(family: type[Reach], mixing: float):
+    config = dataclasses.replace(TINY, mixing=mixing, segment=3)
+    whole, parts = DaggerTrainer(family(), config), DaggerTrainer(family(), config)
     for _ in range(4):
         whole.iterate()
     for _ in range(2):
         parts.iterate()
     tensors, meta = parts.checkpoint()
-    resumed = DaggerTrainer(family(), TINY)
+    resumed = DaggerTrainer(family(), config)
     resumed.restore(Checkpoint({n: t.clone() for n, t in tensors.items()}, meta))
     torch.manual_seed(99)  # whatever the program does meanwhile must not matter
     for _ in range(2):

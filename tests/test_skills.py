@@ -4,7 +4,18 @@ import dataclasses
 
 import numpy as np
 import pytest
-from metarl_kitchen.skills import HELD_OUT, NUM_HIDDEN, NUM_OBJECT, NUM_SEEN, TRAIN, Skills
+from metarl_kitchen.skills import (
+    BLOCKS,
+    HELD_OUT,
+    MIDDLE_M,
+    NUM_HIDDEN,
+    NUM_SEEN,
+    SEES,
+    TO_KNOB,
+    TRAIN,
+    WHERE,
+    Skills,
+)
 
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
@@ -25,14 +36,33 @@ def test_pour_and_flip_are_held_out():
 
 
 def test_no_column_is_wasted():
-    wide = {"object": 0, "seen": 0, "hidden": 0}
-    for cls in ALL:
-        spec = Worlds(cls(), 1).spec
-        hidden = sum(width for _, width, is_hidden in spec.task_fields if is_hidden)
-        wide["object"] = max(wide["object"], spec.blocks["object"])
-        wide["hidden"] = max(wide["hidden"], hidden)
-        wide["seen"] = max(wide["seen"], spec.task_dim - hidden)
-    assert wide == {"object": NUM_OBJECT, "seen": NUM_SEEN, "hidden": NUM_HIDDEN}
+    worlds = Worlds(Skills(), 600, seed=5)
+    widths = {name: 0 for name in BLOCKS}
+    for part in Skills().parts:
+        seen = Worlds(part.family, 1).spec.blocks["object"]
+        if "knob" in SEES[part.name]:
+            widths["knob"] = seen - TO_KNOB
+        else:
+            widths[SEES[part.name][0]] = max(widths[SEES[part.name][0]], seen)
+    assert widths == BLOCKS
+    task = worlds.sample("train")
+    for values, width in ((task.seen, NUM_SEEN), (task.unseen, NUM_HIDDEN)):
+        assert values.shape == (600, width)
+        assert (values.std(axis=0) > 0.0).all()
+
+
+def test_a_place_means_the_same_in_every_skill():
+    family = Skills()
+    for name in ("season", "add", "pour"):
+        part = next(part for part in family.parts if part.name == name)
+        split = "train" if part.first < family.parts[len(TRAIN)].first else "test"
+        worlds = Worlds(family, 200, seed=2, split=split)
+        mine = (worlds.task.model >= part.first) & (worlds.task.model < part.first + part.models)
+        task = take(worlds.task, np.flatnonzero(mine))
+        own = _own(part, task)
+        place = own.pan_m if name == "add" else own.pot_m
+        wanted = task.unseen[:, WHERE.columns]
+        np.testing.assert_allclose(place, MIDDLE_M + 0.35 * wanted, atol=1e-9)
 
 
 @pytest.mark.parametrize("index", range(len(ALL)), ids=lambda i: ALL[i].id)
@@ -61,10 +91,15 @@ def test_a_skill_is_the_same_inside_and_alone(index):
         np.testing.assert_array_equal(inside.expert(), action)
         a, b = inside.step(action), alone.step(action)
         np.testing.assert_allclose(a.reward, b.reward, rtol=1e-5, atol=1e-5)
-        block = alone.spec.blocks["object"]
-        np.testing.assert_array_equal(
-            a.obs[:, inside.spec.slice("object")][:, :block], b.obs[:, alone.spec.slice("object")]
-        )
+        own_block, start = b.obs[:, alone.spec.slice("object")], 0
+        for name, width in zip(SEES[part.name], _widths(part.name, own_block.shape[1])):
+            inside_block = a.obs[:, inside.spec.slice(name)][:, :width]
+            np.testing.assert_array_equal(inside_block, own_block[:, start : start + width])
+            start += width
+
+
+def _widths(name, whole):
+    return (TO_KNOB, whole - TO_KNOB) if "knob" in SEES[name] else (whole,)
 
 
 def _own(part, task):

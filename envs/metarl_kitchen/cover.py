@@ -143,14 +143,14 @@ class Cover(KitchenFamily[CoverTask]):
         self.robot.place(worlds, ids, start)
 
     def things(self, worlds: Scene, task: CoverTask) -> np.ndarray:
-        """The hand, the lid by its knob, and the lid's way to where the pot seems to be."""
+        """The lid by its knob, and its way to where the pot seems to be."""
         knob = worlds.body_pos("lid")
         away = np.clip((knob - worlds.site_pos("grip")) / 0.1, -8.0, 8.0)
         place = (knob - [0.5, 0.0, 0.05]) / 0.2
         missing = np.clip((task.seen_m - knob[:, :2]) / 0.05, -8.0, 8.0)
         speed = worlds.joint_vel("lid")[:, :3]
         lies = worlds.body_mat("lid")[:, [1, 2, 5]]  # turned, and leaning in x and y
-        lid = np.concatenate([away, place, missing, speed, lies], axis=1)
+        lid = np.concatenate([away, place, speed, lies, missing], axis=1)
         return lid
 
     def terms(self, worlds: Scene, task: CoverTask, action: np.ndarray) -> dict[str, np.ndarray]:

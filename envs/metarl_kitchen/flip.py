@@ -156,7 +156,7 @@ class Flip(KitchenFamily[FlipTask]):
         self._paint(worlds, slice(None))
 
     def things(self, worlds: Scene, task: FlipTask) -> np.ndarray:
-        """The hand, the piece, how done its upper side is, how long the first one has lain."""
+        """The piece, the pan, how done its upper side is, how long the first one has lain."""
         state, mat = worlds.userdata, worlds.body_mat("piece")
         place = np.clip((worlds.body_pos("piece") - [0.53, 0.0, 0.15]) / 0.1, -8.0, 8.0)
         away = np.clip((self._end(worlds, task) - worlds.site_pos("grip")) / 0.1, -8.0, 8.0)
@@ -165,7 +165,7 @@ class Flip(KitchenFamily[FlipTask]):
         seen = np.where(mat[:, 8] > 0.0, state[:, SECOND], state[:, FIRST])
         cooked = np.stack([2.0 * seen, state[:, LAIN]], axis=1)
         axes = mat[:, [0, 3, 6, 2, 5, 8]]
-        return np.concatenate([away, place, pan, speed, axes, cooked], axis=1)
+        return np.concatenate([away, place, speed, axes, pan, cooked], axis=1)
 
     def terms(self, worlds: Scene, task: FlipTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Reach the piece; have its first side golden; turn it over, neither too early nor late."""

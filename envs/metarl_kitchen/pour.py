@@ -17,6 +17,7 @@ from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.cooking import follow
 from metarl_kitchen.furniture import vessel
 from metarl_kitchen.kitchen import KitchenFamily
+from metarl_kitchen.season import MIDDLE_M
 
 IN_POT, SPILLED, RATE = NUM_USERDATA, NUM_USERDATA + 1, NUM_USERDATA + 2  # [ml], [ml], [ml/s]
 POT_HEIGHT_M = 0.07  # the fullest jug fits into the narrowest pot
@@ -167,11 +168,14 @@ class Pour(KitchenFamily[PourTask]):
         worlds.mocap_pos("surface")[:] = worlds.site_pos("rim") - down[:, None] * up
 
     def things(self, worlds: Scene, task: PourTask) -> np.ndarray:
-        """The hand, the lip, what has left the jug (not where it fell), and the tilt that pours."""
+        """The lip, what has left the jug (not where it fell), and how far it is tilted.
+
+        As when seasoning: nothing runs below a tilt of 0.5.
+        """
         left = task.fill_ml - self._held_ml(worlds, task)
-        place = (lip(worlds)[:, :2] - [0.42, 0.0]) / 0.2
+        place = (lip(worlds)[:, :2] - MIDDLE_M) / 0.2
         beyond = self._beyond(worlds, task)
-        flow = np.stack([left / 150.0, worlds.userdata[:, RATE] / 150.0, beyond / 0.5], axis=1)
+        flow = np.stack([left / 150.0, worlds.userdata[:, RATE] / MOST_ML_S, 0.5 + beyond], axis=1)
         return np.concatenate([place, flow], axis=1)
 
     def terms(self, worlds: Scene, task: PourTask, action: np.ndarray) -> dict[str, np.ndarray]:

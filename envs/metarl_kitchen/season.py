@@ -100,7 +100,7 @@ class Season(KitchenFamily[SeasonTask]):
         worlds.userdata[:, RATE] = grams
 
     def things(self, worlds: Scene, task: SeasonTask) -> np.ndarray:
-        """The hand, the mouth, and what has left the shaker (not where it fell)."""
+        """The mouth, and what has left the shaker (not where it fell)."""
         left = worlds.userdata[:, IN_POT] + worlds.userdata[:, SPILLED]
         mouth = (worlds.site_pos("mouth")[:, :2] - MIDDLE_M) / 0.2
         down = -worlds.site_mat("mouth")[:, 8]

@@ -10,7 +10,7 @@ import numpy as np
 from metarl.registry import register
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
-from metarl.types import Split, Variation, label, num_tasks, put, take, variations, varies
+from metarl.types import Split, label, num_tasks, put, take, variations, varies
 from metarl_kitchen.add import Add
 from metarl_kitchen.cover import Cover
 from metarl_kitchen.flip import Flip
@@ -23,19 +23,120 @@ from metarl_kitchen.stir import Stir
 
 TRAIN = (Season, Heat, Add, Stir, Cover, Serve)
 HELD_OUT = (Pour, Flip)
-NUM_SEEN, NUM_HIDDEN, NUM_OBJECT = 9, 6, 33  # columns that every skill's own fit into
 THINGS = ("pot", "pan", "plate", "lid", "stove", "board", "food")
+
+# What a skill sees, in blocks of one meaning: the thing that is to be taken (its way from the hand,
+# place and motion first), a knob, what runs from a tool, pieces that a tool pushes.
+BLOCKS = {"thing": 19, "knob": 3, "flow": 5, "pieces": 33}
+SEES = {
+    "season": ("flow",),
+    "heat": ("thing", "knob"),
+    "add": ("thing",),
+    "stir": ("pieces",),
+    "cover": ("thing",),
+    "serve": ("thing",),
+    "pour": ("flow",),
+    "flip": ("thing",),
+}
+TO_KNOB = 3  # columns of `thing` that a knob fills
+
+
+class Slot(NamedTuple):
+    """Columns of a task block that mean the same in every skill.
+
+    Args:
+        name: What they mean.
+        block: ``seen`` or ``unseen``.
+        columns: Which.
+    """
+
+    name: str
+    block: str
+    columns: tuple[int, ...]
+
+
+FROM = Slot("from", "seen", (0, 1))
+TO = Slot("to", "seen", (2, 3))
+SIZE = Slot("size", "seen", (4, 5, 6))
+WIDTH = Slot("width", "seen", (4,))
+MORE = Slot("more", "seen", (7, 8))
+FILL = Slot("fill", "seen", (7,))
+WHERE = Slot("where", "unseen", (0, 1))
+AMOUNT = Slot("amount", "unseen", (2,))
+PACE = Slot("pace", "unseen", (3,))
+MASS = Slot("mass", "unseen", (4,))
+FRICTION = Slot("friction", "unseen", (5,))
+STRENGTH = Slot("strength", "unseen", (6,))
+MASSES = Slot("masses", "unseen", (4, 6, 7))
+NUM_SEEN, NUM_HIDDEN = 9, 8
+
+# Places on the counter, on one scale in all skills: seen where things are taken from, unseen where
+# they are wanted.
+MIDDLE_M, HALF_M = np.array([0.5, 0.0]), 0.35
+PLACES = {
+    "season": {"pot_m": WHERE},
+    "heat": {"knob_m": FROM},
+    "add": {"food_m": FROM, "pan_m": WHERE},
+    "stir": {"pan_m": TO},
+    "cover": {"lid_m": FROM, "seen_m": TO},
+    "serve": {"pan_m": FROM, "plate_m": TO},
+    "pour": {"pot_m": WHERE},
+    "flip": {"pan_m": FROM},
+}
+# Everything else, each scaled from its own range.
+NUMBERS = {
+    "season": {"wanted_g": AMOUNT, "coarseness": PACE},
+    "heat": {"target_rad": AMOUNT, "stiffness": STRENGTH},
+    "add": {"size_m": SIZE, "mass_kg": MASS, "friction": FRICTION},
+    "stir": {
+        "radius_m": SIZE,
+        "vigour_m_s": PACE,
+        "heat": AMOUNT,
+        "mass_kg": MASSES,
+        "friction": FRICTION,
+    },
+    "cover": {
+        "offset_m": WHERE,
+        "knob_m": WIDTH,
+        "mass_kg": MASS,
+        "friction": FRICTION,
+    },
+    "serve": {
+        "food_m": MORE,
+        "spot_m": WHERE,
+        "size_m": SIZE,
+        "mass_kg": MASS,
+        "friction": FRICTION,
+        "stands_n": AMOUNT,
+        "strength": STRENGTH,
+    },
+    "pour": {
+        "wanted_ml": AMOUNT,
+        "viscosity": PACE,
+        "fill_ml": FILL,
+        "radius_m": WIDTH,
+    },
+    "flip": {"size_m": SIZE, "mass_kg": MASS, "friction": FRICTION, "rate_1_s": PACE},
+}
 
 
 @dataclass(frozen=True)
 class SkillsTask:
-    """A task of some skill: its own fields, scaled to [-1, 1], in as many columns for all."""
+    """A task of some skill in terms that all skills share, each in [-1, 1]; see `PLACES`."""
 
     seen: np.ndarray = varies(
-        "1", (-1.0,) * NUM_SEEN, (1.0,) * NUM_SEEN, hidden=False, doc="the skill's visible fields"
+        "1",
+        (-1.0,) * NUM_SEEN,
+        (1.0,) * NUM_SEEN,
+        hidden=False,
+        doc="place, size, what else is seen",
     )
     unseen: np.ndarray = varies(
-        "1", (-1.0,) * NUM_HIDDEN, (1.0,) * NUM_HIDDEN, hidden=True, doc="its hidden fields"
+        "1",
+        (-1.0,) * NUM_HIDDEN,
+        (1.0,) * NUM_HIDDEN,
+        hidden=True,
+        doc="where to, how much, how fast; mass, friction, strength",
     )
     model: np.ndarray = label("which skill, and which of its models")
 
@@ -44,11 +145,13 @@ class _Part(NamedTuple):
     """A skill's models among all models.
 
     Args:
+        name: Of the skill.
         family: The skill.
         first: Index of its first model.
         models: How many it has.
     """
 
+    name: str
     family: KitchenFamily[Any]
     first: int
     models: int
@@ -58,8 +161,10 @@ class _Part(NamedTuple):
 class Skills(KitchenFamily[SkillsTask]):
     """Six skills to train on, pouring and flipping held out, behind one interface.
 
-    Observations are the robot's, the skill's own object block padded with zeros, and which
-    things stand in the scene. Rewards are the skill's, its terms weighted and summed.
+    Observations are the robot's, what the skill sees in blocks that skills share (zeros where it
+    sees nothing of the kind), and which things stand in the scene. Tasks are described in shared
+    terms, too; where a thing is wanted is always hidden here. Rewards are the skill's, its terms
+    weighted and summed.
     """
 
     task_type = SkillsTask
@@ -81,7 +186,7 @@ class Skills(KitchenFamily[SkillsTask]):
             family = cls(robot=robot, control=control, site=site, home=home)
             own = family.models()
             name = cls.id.rpartition("/")[2]
-            self.parts.append(_Part(family, len(self._sources), len(own)))
+            self.parts.append(_Part(name, family, len(self._sources), len(own)))
             self._part_of += [self.parts[-1]] * len(own)
             for key, source in own.items():
                 self._sources[name if len(own) == 1 else f"{name}-{key}"] = source
@@ -153,19 +258,19 @@ class Skills(KitchenFamily[SkillsTask]):
         family.advance(worlds, own)
 
     def observe(self, worlds: Scene, task: SkillsTask) -> dict[str, np.ndarray]:
-        """The whole robot, the skill's object block, and what stands in the scene."""
+        """The whole robot, what the skill sees, and what stands in the scene."""
         family, own = self._own(task)
         model = int(task.model[0])
         if model not in self._stands:
             self._stands[model] = _furnishing(worlds, family)
-        seen = family.things(worlds, own)
-        padded = np.zeros((len(seen), NUM_OBJECT))
-        padded[:, : seen.shape[1]] = seen
-        return {
-            "robot": self.robot.observe(worlds),
-            "object": padded,
-            "scene": np.broadcast_to(self._stands[model], (len(seen), len(self._stands[model]))),
-        }
+        blocks = {name: np.zeros((worlds.num_worlds, width)) for name, width in BLOCKS.items()}
+        sees, seen = SEES[self._part_of[model].name], family.things(worlds, own)
+        if "knob" in sees:
+            blocks["thing"][:, :TO_KNOB], blocks["knob"][:] = np.split(seen, [TO_KNOB], axis=1)
+        else:
+            blocks[sees[0]][:, : seen.shape[1]] = seen
+        stands = np.broadcast_to(self._stands[model], (len(seen), len(self._stands[model])))
+        return {"robot": self.robot.observe(worlds), **blocks, "scene": stands}
 
     def terms(self, worlds: Scene, task: SkillsTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """The skill's reward."""
@@ -206,41 +311,38 @@ def _furnishing(worlds: Scene, family: KitchenFamily[Any]) -> np.ndarray:
     return np.array([tool, *(any(n.startswith(t) for n in names) for t in THINGS)], float)
 
 
-def _scaled(values: np.ndarray, v: Variation) -> np.ndarray:
-    low, high = np.asarray(v.low, float), np.asarray(v.high, float)
-    return 2.0 * (values - low) / (high - low) - 1.0
-
-
-def _unscaled(values: np.ndarray, v: Variation) -> np.ndarray:
-    low, high = np.asarray(v.low, float), np.asarray(v.high, float)
-    return low + (high - low) * (values + 1.0) / 2.0
+def _slots(part: _Part) -> dict[str, tuple[Slot, np.ndarray, np.ndarray]]:
+    """Where each field of a skill's task goes: its slot, and the value of 0 and of 1 there."""
+    found = {}
+    for name, slot in PLACES[part.name].items():
+        found[name] = slot, MIDDLE_M, np.full(2, HALF_M)
+    ranges = variations(part.family.task_type)
+    for name, slot in NUMBERS[part.name].items():
+        low, high = (
+            np.atleast_1d(np.asarray(x, float)) for x in (ranges[name].low, ranges[name].high)
+        )
+        found[name] = slot, (low + high) / 2.0, (high - low) / 2.0
+    return found
 
 
 def _pack(part: _Part, own: Any) -> SkillsTask:
     """A skill's tasks as tasks of all skills."""
     n = num_tasks(own)
-    blocks = {False: np.zeros((n, NUM_SEEN)), True: np.zeros((n, NUM_HIDDEN))}
-    used = {False: 0, True: 0}
-    for name, v in variations(type(own)).items():
-        values = _scaled(np.asarray(getattr(own, name), float), v).reshape(n, -1)
-        start = used[v.hidden]
-        used[v.hidden] = start + values.shape[1]
-        blocks[v.hidden][:, start : used[v.hidden]] = values
+    blocks = {"seen": np.zeros((n, NUM_SEEN)), "unseen": np.zeros((n, NUM_HIDDEN))}
+    for name, (slot, middle, half) in _slots(part).items():
+        values = np.asarray(getattr(own, name), float).reshape(n, -1)
+        blocks[slot.block][:, slot.columns] = (values - middle) / half
     model = getattr(own, "model", None)
     index = part.first + (np.zeros(n, int) if model is None else np.asarray(model))
-    return SkillsTask(blocks[False], blocks[True], index)
+    return SkillsTask(**blocks, model=index)
 
 
 def _unpack(part: _Part, task: SkillsTask) -> Any:
     """The reverse of `_pack`."""
-    task_type = part.family.task_type
-    used, values = {False: 0, True: 0}, {}
-    for name, v in variations(task_type).items():
-        width = np.size(v.low) if np.ndim(v.low) else 1
-        block, start = task.unseen if v.hidden else task.seen, used[v.hidden]
-        used[v.hidden] = start + width
-        own = block[:, start : used[v.hidden]]
-        values[name] = _unscaled(own if np.ndim(v.low) else own[:, 0], v)
-    if any(f.name == "model" for f in fields(task_type)):
+    values = {}
+    for name, (slot, middle, half) in _slots(part).items():
+        own = middle + half * getattr(task, slot.block)[:, slot.columns]
+        values[name] = own if len(slot.columns) > 1 else own[:, 0]
+    if any(f.name == "model" for f in fields(part.family.task_type)):
         values["model"] = np.asarray(task.model) - part.first
-    return task_type(**values)
+    return part.family.task_type(**values)

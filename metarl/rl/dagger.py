@@ -20,7 +20,7 @@ from metarl.methods import Method
 from metarl.nn.policy import start_policy
 from metarl.sim.worlds import Worlds
 from metarl.state import flatten, unflatten
-from metarl.trained import annealed, describe, join, part
+from metarl.trained import annealed, describe, join, part, spent
 
 NOT_LEARNED = ("context", "log_std")
 
@@ -36,6 +36,10 @@ class DaggerConfig:
         learning_rate: Adam's.
         anneal: Share of the budget, at its end, over which the rate falls linearly to 0.
         expert_iterations: First iterations, in which the expert acts.
+        mixing: Share of the budget, at its start, over which the expert's share of the acting
+            falls linearly from 1 to 0; 0: it acts in the first iterations alone. In a long task
+            a learner that does not get beyond the first step would see nothing of the others.
+        segment: Control steps for which one of the two acts, while they take turns.
         max_grad_norm: Longest gradient; longer ones are shortened.
         iterations: How many iterations the run has.
         max_seconds: Stop after this wall time [s]; None: never.
@@ -53,6 +57,8 @@ class DaggerConfig:
     learning_rate: float = 2e-3
     anneal: float = 0.5
     expert_iterations: int = 1
+    mixing: float = 0.0
+    segment: int = 25
     max_grad_norm: float = 1.0
     iterations: int = 25
     max_seconds: float | None = None
@@ -63,14 +69,15 @@ class DaggerConfig:
     task_visible: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("num_worlds", "minibatch", "epochs", "iterations"):
+        for name in ("num_worlds", "minibatch", "epochs", "iterations", "segment"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
         for name in ("expert_iterations", "seed"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "an integer >= 0")
         for name in ("learning_rate", "max_grad_norm"):
             value = getattr(self, name)
             require(math.isfinite(value) and value > 0, name, value, "a finite number > 0")
-        require(0 <= self.anneal <= 1, "anneal", self.anneal, "within [0, 1]")
+        for name in ("anneal", "mixing"):
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
         limit = self.max_seconds
         require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
 
@@ -88,7 +95,8 @@ class DaggerTrainer:
         ConfigError: If the family has no expert, or none of the initial parameters fits.
     Source: Ross et al. 2011, arXiv:1011.0686.
     Deviation: Every iteration learns from its own episodes alone; with hundreds of worlds
-        these are enough, and nothing has to be stored.
+        these are enough, and nothing has to be stored. Expert and learner take turns by segments
+        of an episode, not by steps: a learner's errors need time to show.
     """
 
     method = "dagger"
@@ -159,16 +167,20 @@ class DaggerTrainer:
         Returns:
             Observations (M, D), the expert's actions (M, A), and what the episodes came to.
         """
-        worlds, by_expert = self.worlds, self.iteration < self.config.expert_iterations
+        worlds, share = self.worlds, self._expert_share()
         worlds.assign(worlds.sample("train"))
         obs, n = worlds.reset(), worlds.num_worlds
         alive, success, returns = np.ones(n, bool), np.zeros(n, bool), np.zeros(n)
-        seen, wanted = [], []
+        seen, wanted, by_expert, num_steps = [], [], np.ones((n, 1), bool), 0
         while alive.any():
+            if 0.0 < share < 1.0 and num_steps % self.config.segment == 0:
+                by_expert = (torch.rand(n, 1, generator=self.generator) < share).numpy()
+            num_steps += 1
             answer = np.clip(worlds.expert(), -1.0, 1.0)
             seen.append(obs[alive])
             wanted.append(answer[alive])
-            step = worlds.step(answer if by_expert else self._act(obs))
+            action = answer if share == 1.0 else self._act(obs)
+            step = worlds.step(np.where(by_expert, answer, action) if share > 0.0 else action)
             returns += np.where(alive, step.reward, 0.0)
             success = np.where(alive, step.success, success)
             alive &= ~(step.terminated | step.truncated)
@@ -179,6 +191,15 @@ class DaggerTrainer:
         device = self.config.device
         outcome = {"success": float(success.mean()), "return": float(returns.mean())}
         return x.to(device), y.to(device), outcome
+
+    def _expert_share(self) -> float:
+        """How much of this iteration's acting is the expert's, in [0, 1]."""
+        if self.iteration < self.config.expert_iterations:
+            return 1.0
+        if self.config.mixing == 0.0:
+            return 0.0
+        done = spent(self.config, self.iteration, self.seconds)
+        return max(0.0, 1.0 - done / self.config.mixing)
 
     @torch.no_grad()
     def _act(self, obs: np.ndarray) -> np.ndarray:
