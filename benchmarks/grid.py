@@ -87,10 +87,16 @@ class Grid:
             out=self.runs / f"{slug(family)}-{how.method}-s{seed}", **how.settings,
         )  # fmt: skip
 
+    def _pretrained(self, family: str, seed: int) -> list[Path]:
+        """Train the policy that every method starts from, or find it; last, behind its starts."""
+        how = PRETRAINING[family]
+        before = [] if how.start is None else self._pretrained(how.start, seed)
+        return [*before, self._train(family, how, seed, before[-1] if before else None)]
+
     def _own(self, family: str, method: str, seed: int) -> dict[str, Any]:
         """What a method reaches that goes on from the pretrained policy."""
-        pretrained = self._train(family, PRETRAINING[family], seed)
-        trained = self._train(family, recipe(family, method), seed, start=pretrained)
+        pretrained = self._pretrained(family, seed)
+        trained = self._train(family, recipe(family, method), seed, start=pretrained[-1])
         protocol = self.protocol(family)
         result = evaluate_adaptation(
             make_family(family), method, read_checkpoint(trained), protocol
@@ -98,15 +104,15 @@ class Grid:
         print(f"{slug(family)}-s{seed} {result}", flush=True)
         return {
             "protocol": asdict(protocol),
-            "training": {p.parts[-3]: cost(p) for p in (pretrained, trained)},
+            "training": {p.parts[-3]: cost(p) for p in (*pretrained, trained)},
             "results": {method: result.to_json()},
             "checkpoints": {method: str(trained)},
         }
 
     def _baselines(self, family: str, seed: int) -> dict[str, Any]:
         """What the pretrained policy reaches by itself."""
-        pretrained = self._train(family, PRETRAINING[family], seed)
-        found, task_family = read_checkpoint(pretrained), make_family(family)
+        pretrained = self._pretrained(family, seed)
+        found, task_family = read_checkpoint(pretrained[-1]), make_family(family)
         protocol = self.protocol(family)
         results = {}
         for name in BASELINES:
@@ -119,10 +125,10 @@ class Grid:
             levels[name] = {k: v.tolist() for k, v in outcome._asdict().items()}
         return {
             "protocol": asdict(protocol),
-            "training": {pretrained.parts[-3]: cost(pretrained)},
+            "training": {p.parts[-3]: cost(p) for p in pretrained},
             "results": results,
             "levels": levels,
-            "checkpoints": {PRETRAINING[family].method: str(pretrained)},
+            "checkpoints": {PRETRAINING[family].method: str(pretrained[-1])},
         }
 
 
@@ -138,7 +144,9 @@ def ship(cell: dict[str, Any], folder: Path) -> None:
     first = PRETRAINING[family].method
     for method, source in cell["checkpoints"].items():
         how = PRETRAINING[family] if method == first else recipe(family, method)
-        start = None if method == first else f"runs/{short}-{first}"
+        start = f"runs/{short}-{first}"
+        if method == first:
+            start = how.start and f"runs/{how.start.split('/')[-1]}-{PRETRAINING[how.start].method}"
         result = cell["results"].get(method) or cell["results"]["fine-tune"]
         said = {
             "command": command(family, how, seed, f"runs/{short}-{method}", start),

@@ -19,20 +19,14 @@ class Recipe:
         method: Its name.
         iterations: How long.
         settings: Fields of its config that differ from its defaults.
+        start: Family whose pretrained policy it starts from; None: from nothing.
     """
 
     method: str
     iterations: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    start: str | None = None
 
-
-# The policy that every method starts from: PPO, or imitation where PPO finds no way; one
-# episode in each of 512 worlds an iteration.
-PRETRAINING = {
-    "kitchen/season": Recipe("ppo", 70),
-    "kitchen/heat": Recipe("ppo", 70),
-    "kitchen/add": Recipe("dagger", 25),
-}
 
 # The published standards have no scripted expert; their references are trained.
 _SMALL = {"num_worlds": 64, "minibatch": 1280, "gamma": 0.99}
@@ -42,6 +36,20 @@ REFERENCES = {
     "classic/cheetah-direction": Recipe("ppo", 200, _SMALL),
     "classic/cheetah-velocity": Recipe("ppo", 200, _SMALL),
     "classic/ant-goal": Recipe("ppo", 400, _ANT),
+}
+
+# The policy that every method starts from: PPO, or imitation where PPO finds no way; one
+# episode in each of 512 worlds an iteration.
+_MANY = {"hidden": [128, 128], "minibatch": 512, "learning_rate": 1e-3, "log_std": -2.0}
+_LONG = {**_MANY, "num_worlds": 96, "minibatch": 1024, "mixing": 0.6, "segment": 40}
+PRETRAINING = {
+    "kitchen/season": Recipe("ppo", 70),
+    "kitchen/heat": Recipe("ppo", 70),
+    "kitchen/add": Recipe("dagger", 25),
+    "kitchen/skills": Recipe("dagger", 120, _MANY),
+    "kitchen/dishes": Recipe("dagger", 100, {**_LONG, "log_std": -2.5}, start="kitchen/skills"),
+    "classic/point-navigation": REFERENCES["classic/point-navigation"],
+    "classic/cheetah-velocity": REFERENCES["classic/cheetah-velocity"],
 }
 
 # Iterations on a family of short episodes: four to seven minutes on one core.
