@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 from grid import LEVELS, Grid, results_by_name
 from machine import RESULTS, write_result
-from recipes import PRETRAINING, methods, metric
+from recipes import PRETRAINING, PUBLISHED, methods, metric
 
 from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
@@ -106,6 +106,10 @@ def draw(family: str, rows: list[dict[str, Any]], config: Config) -> None:
             np.array([e[k] for e in row[what]]) for k in ("mean", "mean_low", "mean_high")
         )
         curves.append(Curve(row["method"], np.arange(len(mean)), mean, low, high))
+    if family in PUBLISHED:
+        found = np.array(PUBLISHED[family])
+        unknown = np.full(len(found), np.nan)
+        curves.append(Curve("MAML (2017)", np.arange(len(found)), found, unknown, unknown))
     seeds = {row["num_seeds"] for row in rows}
     many = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else f"{max(seeds)}"
     png = curves_png(

@@ -182,6 +182,15 @@ def test_masked_transitions_say_nothing():
     torch.testing.assert_close(masked.precision, short.precision, rtol=1e-5, atol=1e-6)
 
 
+def test_evidence_counts_for_less():
+    encoder, x, mask = encoder_and_context()
+    whole = encoder(x, mask)
+    encoder.evidence = 0.5
+    part = encoder(x, mask)
+    torch.testing.assert_close(part.precision, 0.25 * whole.precision)
+    torch.testing.assert_close(part.pull, 0.25 * whole.pull)
+
+
 def test_an_encoder_measures_its_inputs_bit_by_bit():
     encoder = FactorEncoder(3, 1, generator())
     x = torch.randn(10, 3, generator=generator(1)) * 4.0 + torch.tensor([1.0, -2.0, 3.0])

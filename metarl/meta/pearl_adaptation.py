@@ -36,7 +36,7 @@ def start_encoder(worlds: Worlds, config: PearlConfig, generator: torch.Generato
         )
     return FactorEncoder(
         context_width(spec), sum(spec.hidden), generator,
-        hidden=config.encoder_hidden, prior_std=config.prior_std,
+        hidden=config.encoder_hidden, prior_std=config.prior_std, evidence=config.evidence,
     )  # fmt: skip
 
 

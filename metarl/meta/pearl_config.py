@@ -22,6 +22,8 @@ class PearlConfig:
         prior_std: Standard deviation of each hidden number before any episode, in units of the
             task block (a field's range spans 2; 0.58 is that of a uniform law over it).
         resolution: Standard deviation of the blur on every belief, likewise: none is sharper.
+        evidence: Scale of what a transition says, > 0; below 1 for long episodes, whose many
+            transitions say much the same, or the encoder begins by believing far too firmly.
         encoder_hidden: Widths of the encoder's layers.
         encoder_rate: Adam's rate for the encoder.
         encoder_steps: Adam steps an iteration on contexts.
@@ -52,6 +54,7 @@ class PearlConfig:
     updates: int = 5
     prior_std: float = 0.58
     resolution: float = 0.02
+    evidence: float = 1.0
     encoder_hidden: tuple[int, ...] = (64, 64)
     encoder_rate: float = 5e-3
     encoder_steps: int = 100
@@ -78,7 +81,8 @@ class PearlConfig:
         whole = ("num_tasks", "episodes", "updates", "encoder_steps", "encoder_tasks", "replay")
         for name in (*whole, "policy_epochs", "iterations"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
-        for name in ("prior_std", "resolution", "encoder_rate", "clip", "max_grad_norm"):
+        positive = ("prior_std", "resolution", "evidence", "encoder_rate", "clip", "max_grad_norm")
+        for name in positive:
             value = getattr(self, name)
             require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
         for name in ("kl", "policy_rate", "entropy"):

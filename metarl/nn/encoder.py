@@ -89,6 +89,7 @@ class FactorEncoder(nn.Module):
         hidden: Widths of the factor network's layers.
         prior_std: Standard deviation of each hidden number before any transition; their
             mean is 0.
+        evidence: Scale of every measurement, > 0.
     Source: Rakelly et al. 2019, arXiv:1903.08254, eq. 2.
     Deviation: Factors have full precision matrices, not diagonal ones: how the reward changes
         along a way tells where a goal lies along that way and nothing of where it lies across,
@@ -108,9 +109,10 @@ class FactorEncoder(nn.Module):
         *,
         hidden: Sequence[int] = (64, 64),
         prior_std: float = 0.58,
+        evidence: float = 1.0,
     ):
         super().__init__()
-        self.num_hidden, self.prior_std = num_hidden, prior_std
+        self.num_hidden, self.prior_std, self.evidence = num_hidden, prior_std, evidence
         self.trunk = Mlp(in_features, hidden, "tanh", generator=generator)
         width = num_hidden * (num_hidden + 1)
         self.head = linear(self.trunk.num_features, width, generator, gain=0.03)
@@ -154,7 +156,7 @@ class FactorEncoder(nn.Module):
         """
         scale = self.spread.sqrt() + _SCALE_FLOOR
         white = ((x - self.centre.to(x)) / scale.to(x)).clamp(-BOUND, BOUND)
-        out = self.head(self.trunk(white)) * mask[..., None]
+        out = self.evidence * self.head(self.trunk(white)) * mask[..., None]
         rows, target = out.split([self.num_hidden**2, self.num_hidden], -1)
         rows = rows.unflatten(-1, (self.num_hidden, -1)).flatten(-3, -2)  # (..., M * H, H)
         target = target.flatten(-2, -1)[..., None]
