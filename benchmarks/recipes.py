@@ -41,13 +41,13 @@ REFERENCES = {
 # The policy that every method starts from: PPO, or imitation where PPO finds no way; one
 # episode in each of 512 worlds an iteration.
 _MANY = {"hidden": [128, 128], "minibatch": 512, "learning_rate": 1e-3, "log_std": -2.0}
-_LONG = {**_MANY, "num_worlds": 96, "minibatch": 1024, "mixing": 0.6, "segment": 40}
+_LONG = {**_MANY, "num_worlds": 96, "epochs": 8, "log_std": -2.5, "mixing": 0.5, "segment": 40}
 PRETRAINING = {
     "kitchen/season": Recipe("ppo", 70),
     "kitchen/heat": Recipe("ppo", 70),
     "kitchen/add": Recipe("dagger", 25),
     "kitchen/skills": Recipe("dagger", 120, _MANY),
-    "kitchen/dishes": Recipe("dagger", 100, {**_LONG, "log_std": -2.5}, start="kitchen/skills"),
+    "kitchen/dishes": Recipe("dagger", 100, _LONG, start="kitchen/skills"),
     "classic/point-navigation": REFERENCES["classic/point-navigation"],
     "classic/cheetah-velocity": REFERENCES["classic/cheetah-velocity"],
 }
