@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from machine import provenance
-from recipes import PRETRAINING, SETTINGS, Recipe, recipe
+from recipes import PRETRAINING, PROTOCOLS, SETTINGS, Recipe, recipe
 
 from metarl.checkpoint import save_checkpoint
 from metarl.evaluate import (
@@ -79,7 +79,8 @@ class Grid:
     def protocol(self, family: str) -> Protocol:
         """How adaptation is measured on a family."""
         untrained = MamlConfig(**SETTINGS.get((family, "maml"), {}))
-        return Protocol(num_tasks=self.num_tasks, updates=self.updates, untrained=untrained)
+        own = PROTOCOLS.get(family, {})
+        return Protocol(num_tasks=self.num_tasks, updates=self.updates, untrained=untrained, **own)
 
     def _train(self, family: str, how: Recipe, seed: int, start: Path | None = None) -> Path:
         return train(

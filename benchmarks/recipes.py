@@ -88,6 +88,20 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "outer_gamma": 0.98,
         "outer_rate": 3e-4,
     },
+    # Within an episode of 600 steps no action says what the kitchen's constants are.
+    ("kitchen/dishes", "maml"): {
+        "context_std": 0.5,
+        "context_decay": 0.7,
+        "log_std": -2.5,
+        "gamma": 0.99,
+        "lam": 0.95,
+    },
+}
+
+# Where a family asks for another protocol: fine-tuning's settings that won on its train tasks, and
+# fewer episodes to judge by where they are long.
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "kitchen/dishes": {"eval_episodes": 2, "rate": 5e-4, "gamma": 0.99, "log_std": -2.5},
 }
 
 
