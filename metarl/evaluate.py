@@ -128,9 +128,12 @@ class AdaptationResult:
         )
 
 
-def summarise(results: Sequence[AdaptationResult], rng: np.random.Generator) -> list[Estimate]:
-    """Estimate success after each update over seeds (one result each) and tasks."""
-    table = np.stack([r.success for r in results])  # (S, U+1, K)
+def summarise(
+    results: Sequence[AdaptationResult], rng: np.random.Generator, metric: str = "success"
+) -> list[Estimate]:
+    """Estimate success (or score, or returns) after each update over seeds (one result each) and
+    tasks."""
+    table = np.stack([getattr(r, metric) for r in results])  # (S, U+1, K)
     return [estimate(table[:, u], rng) for u in range(table.shape[1])]
 
 

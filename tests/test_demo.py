@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import imageio.v3 as imageio
 import pytest
+from metarl_kitchen.dishes.recipes import DISHES
 
 from metarl import demo
 from metarl.errors import CheckpointError
-from metarl.evaluate import Protocol
 from metarl.perception.headswap import compare
 from metarl.shipped import reference, shipped
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        demo, "PROTOCOL", Protocol(num_tasks=2, episodes=2, updates=1, eval_episodes=1)
-    )
-    monkeypatch.setattr(demo, "SHOWN", (0, 1))
+    small = {"num_tasks": 2, "episodes": 2, "updates": 1, "eval_episodes": 1}
+    shows = [
+        dataclasses.replace(show, protocol=dataclasses.replace(show.protocol, **small))
+        for show in demo.SHOWS
+    ]
+    monkeypatch.setattr(demo, "SHOWS", tuple(shows))
 
     def quick(*args, **kwargs):
         return compare(*args, **{**kwargs, "num_train": 40, "num_test": 20})
@@ -33,18 +36,25 @@ def test_the_demo_names_the_files_that_it_wrote(tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr().out
     assert tmp_path / "report.html" in written
     assert all(path.stat().st_size > 0 for path in written)
-    for method in demo.METHODS:
-        assert method in printed
+    for show in demo.SHOWS:
+        assert f"{show.family}: {show.metric} on held-out tasks" in printed
+        for method in show.starts:
+            assert method in printed
     films = [path for path in written if path.suffix == ".mp4"]
-    assert len(films) == len(demo.FAMILIES)
+    assert len(films) == len(demo.SHOWS)
     frames = imageio.imread(films[0])
     assert frames.shape[0] > 40  # an episode, one frame a control step
     left, right = frames[:, :, : frames.shape[2] // 2], frames[:, :, frames.shape[2] // 2 :]
     assert (left != right).any()
     html = (tmp_path / "report.html").read_text()
-    assert html.count("<video") == len(demo.FAMILIES)
+    assert html.count("<video") == len(demo.SHOWS)
     assert "http://" not in html
     assert "https://" not in html
+
+
+def test_the_dish_is_held_out():
+    dish = demo.SHOWS[-1].family.partition("dish=")[2]
+    assert DISHES[dish].held_out
 
 
 def test_a_checkpoint_that_is_not_shipped_is_named_with_those_that_are():

@@ -265,6 +265,9 @@ def test_a_film_follows_colours_and_shows_the_familys_caption():
     assert worlds.caption(1) == "world 1"
     with film_renderer(worlds, width=160, height=120) as renderer:
         frames = list(episode_frames(worlds, lambda obs: np.zeros((2, 2)), renderer))
+        lapse = list(episode_frames(worlds, lambda obs: np.zeros((2, 2)), renderer, every=7))
+    assert len(frames) == worlds.family.horizon + 1
+    assert len(lapse) == 1 + -(-worlds.family.horizon // 7)
     before, after = (f[30:].astype(int) for f in (frames[0], frames[-1]))
 
     def red(frame):

@@ -30,6 +30,7 @@ def film_adaptation(
     path: Path,
     *,
     task: int = 0,
+    every: int = 1,
 ) -> Path:
     """Film a task before the first and after the last update; the last frame becomes a PNG.
 
@@ -41,6 +42,7 @@ def film_adaptation(
         states: The adaptation's state after each update, as `evaluate_adaptation` keeps them.
         path: The MP4 to write.
         task: Which of the protocol's tasks.
+        every: Only each so manyth control step has a frame: so many times as fast as life.
     Raises:
         RenderError: If nothing can be drawn or written.
     """
@@ -52,7 +54,8 @@ def film_adaptation(
         worlds.assign(one)
         with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
             act = adaptation.act_in(worlds, task, state)
-            sides.append(list(episode_frames(worlds, act, renderer, caption=_outcome(worlds))))
+            caption = _outcome(worlds)
+            sides.append(list(episode_frames(worlds, act, renderer, caption=caption, every=every)))
     path.parent.mkdir(parents=True, exist_ok=True)
     labels = ("before adaptation", f"after {len(states) - 1} updates")
     frames = list(side_by_side_frames(sides[0], sides[1], labels))

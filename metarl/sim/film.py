@@ -23,7 +23,13 @@ Caption = Callable[[int, Step | None], str]  # (control steps done, the last one
 
 
 def episode_frames(
-    worlds: Worlds, act: Act, renderer: Renderer, *, world: int = 0, caption: Caption | None = None
+    worlds: Worlds,
+    act: Act,
+    renderer: Renderer,
+    *,
+    world: int = 0,
+    caption: Caption | None = None,
+    every: int = 1,
 ) -> Iterator[np.ndarray]:
     """Run one episode of every world and draw one of them, a frame a control step.
 
@@ -33,13 +39,16 @@ def episode_frames(
         renderer: Made for that world's model.
         world: Which world is drawn.
         caption: What stands at the bottom of each frame; None for nothing.
+        every: Only each so manyth control step has a frame, and the last one: time lapse.
     Yields:
         RGB, shape (H, W, 3), uint8.
     """
     obs, step = worlds.reset(), None
     for done in range(worlds.family.horizon + 1):
-        yield _shot(worlds, renderer, world, caption(done, step) if caption else "")
-        if step is not None and worlds.done[world]:
+        ended = step is not None and bool(worlds.done[world])
+        if done % every == 0 or ended:
+            yield _shot(worlds, renderer, world, caption(done, step) if caption else "")
+        if ended:
             return
         step = worlds.step(act(obs))
         obs = step.obs
