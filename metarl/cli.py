@@ -140,10 +140,16 @@ class Adapt:
     """how many episodes for each update"""
     num_tasks: int = 20
     """how many tasks"""
+    eval_episodes: int = 10
+    """how many episodes of each task judge each update"""
     seed: int = 0
     """of tasks, worlds and noise"""
     strategy: str = "fine-tune"
-    """scratch, fine-tune, frozen-trunk or small-rate; what was meta-trained has its own way"""
+    """scratch, fine-tune, frozen-trunk, small-rate, or untrained-inner-loop (MAML's inner step on
+    any policy); what was meta-trained has its own way"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """of the strategy, for example rate=5e-4 log_std=-2.5; of the untrained inner loop, fields of
+    maml's config, for example context_std=0.5"""
     split: SplitName = "test"
     """where the tasks come from"""
     film: Path | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from metarl.adaptation import Adaptation, ByParameters, State
 from metarl.checkpoint import Checkpoint
+from metarl.config import describe_config, load_config
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
 from metarl.meta.config import MamlConfig
@@ -24,13 +26,13 @@ from metarl.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
 from metarl.statistics import Estimate, estimate
 from metarl.streams import Streams
-from metarl.transfer import STRATEGIES, get_strategy, prepare
+from metarl.transfer import STRATEGIES, UNTRAINED, get_strategy, prepare
 from metarl.transfer.fine_tuning import FineTuning, fine_tune
 from metarl.types import Split, repeat
 
-UNTRAINED = "untrained-inner-loop"
 # What any pretrained policy can do on new tasks; a meta-trained one has its method beside these.
 BASELINES = (*STRATEGIES, UNTRAINED)
+TUNED = ("rate", "epochs", "log_std", "gamma", "lam")  # what a strategy's fine-tuning is made of
 Progress = Callable[[int, int], None]
 _FIRST_JUDGE = 1 << 20  # index of the first stream that judging draws from
 
@@ -73,6 +75,34 @@ class Protocol:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected an integer >= 1")
         if self.updates < 0:
             raise ConfigError(f"updates is {self.updates}; expected an integer >= 0")
+        for name in ("rate", "epochs", "gamma", "lam", "log_std"):
+            value = getattr(self, name)
+            if not math.isfinite(value) or (value <= 0 and name in ("rate", "epochs")):
+                bound = " > 0" if name in ("rate", "epochs") else ""
+                raise ConfigError(f"{name} is {value}; expected a finite number{bound}")
+
+    def tuned(self, method: str, settings: Mapping[str, Any]) -> Protocol:
+        """Change how a baseline learns.
+
+        Args:
+            method: One of `BASELINES`, or a method, which takes no settings: it adapts as it was
+                trained to.
+            settings: Of a strategy some of `TUNED`, of the untrained inner loop fields of
+                `MamlConfig`.
+        Raises:
+            ConfigError: If one is unknown, of another type, or out of range.
+        """
+        if not settings:
+            return self
+        if method == UNTRAINED:
+            inner = load_config({**describe_config(self.untrained), **settings}, MamlConfig)
+            return dataclasses.replace(self, untrained=inner)
+        names = TUNED if method in STRATEGIES else ()
+        for name in settings:
+            if name not in names:
+                takes = f"takes {', '.join(names)}" if names else "takes no settings"
+                raise ConfigError(f"setting {name!r}; {method} {takes}")
+        return load_config({**describe_config(self), **settings}, Protocol)
 
 
 @dataclasses.dataclass(frozen=True)

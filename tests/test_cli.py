@@ -117,6 +117,7 @@ def test_no_words_print_the_help():
         (["watch", TOY, "--policy", "exprt"], "expert"),
         (["check", "kitchn/heat"], "kitchen/heat"),
         (["adapt", "x", "kitchen/season", "--strategy", "fine-tun"], "fine-tune"),
+        (["adapt", "x", "kitchen/season", "--strategy", "untrained-iner"], "untrained-inner-loop"),
         (["train", "kitchn/season"], "kitchen/season"),
         (["train", "kitchen/season", "--from", "nowhere"], "nowhere"),
         (["train", TOY, "--set", "outr_rate=1"], "'outer_rate'"),

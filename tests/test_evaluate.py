@@ -120,6 +120,32 @@ def test_names_and_numbers_are_checked(checkpoint: Checkpoint):
         evaluate_adaptation(Reach(), "maml", bare, TINY)
 
 
+def test_a_strategy_and_the_untrained_inner_loop_are_tuned():
+    start = Protocol(num_tasks=3)
+    tuned = start.tuned("fine-tune", {"rate": 5e-4, "log_std": -2.5})
+    assert (tuned.rate, tuned.log_std, tuned.num_tasks) == (5e-4, -2.5, 3)
+    inner = start.tuned("untrained-inner-loop", {"context_std": 0.5})
+    assert inner.untrained == dataclasses.replace(start.untrained, context_std=0.5)
+    assert start.tuned("maml", {}) is start
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "said"),
+    [
+        ("fine-tune", {"num_tasks": 3}, "takes rate, epochs, log_std, gamma, lam"),
+        ("fine-tune", {"rate": "fast"}, "expected float"),
+        ("fine-tune", {"rate": 0.0}, "expected a finite number > 0"),
+        ("small-rate", {"log_std": float("nan")}, "expected a finite number"),
+        ("maml", {"rate": 0.1}, "maml takes no settings"),
+        ("untrained-inner-loop", {"rate": 0.1}, "rate"),
+        ("untrained-inner-loop", {"context_std": -1.0}, "context_std"),
+    ],
+)
+def test_settings_that_are_none_are_refused(method: str, settings: dict, said: str):
+    with pytest.raises(ConfigError, match=said):
+        Protocol().tuned(method, settings)
+
+
 def test_a_config_that_is_none_of_mamls_is_named(checkpoint: Checkpoint):
     config = {**checkpoint.meta["config"], "num_critics": 2}
     foreign = Checkpoint(checkpoint.tensors, {**checkpoint.meta, "config": config})

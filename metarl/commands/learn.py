@@ -73,8 +73,10 @@ def adapt(
     updates: int,
     episodes: int,
     num_tasks: int,
+    eval_episodes: int,
     seed: int,
     strategy: str,
+    set: tuple[str, ...],
     split: Split,
     film: Path | None = None,
 ) -> int:
@@ -87,21 +89,24 @@ def adapt(
     Raises:
         MetaRLError: If a name is unknown or the checkpoint does not load.
     """
-    from metarl.transfer import get_strategy
+    from metarl.transfer import STRATEGIES, UNTRAINED
 
-    get_strategy(strategy)
+    if strategy not in (*STRATEGIES, UNTRAINED):
+        raise UnknownNameError("strategy", strategy, (*STRATEGIES, UNTRAINED))
     family_class(family)
     if not checkpoint.exists():
         raise CheckpointError(f"no checkpoint {checkpoint}; expected a file or a run folder")
     from metarl.adaptation import State
     from metarl.evaluate import Protocol, choose_method, evaluate_adaptation
     from metarl.policies import read_checkpoint
+    from metarl.training import parse_settings
 
     found = read_checkpoint(checkpoint)
     method = choose_method(found, strategy)
     protocol = Protocol(
-        num_tasks=num_tasks, episodes=episodes, updates=updates, seed=seed, split=split
-    )
+        num_tasks=num_tasks, episodes=episodes, updates=updates, eval_episodes=eval_episodes,
+        seed=seed, split=split,
+    ).tuned(method, parse_settings(set))  # fmt: skip
     made, keep = make_family(family), list[State]()
     with progress_bar("adapting") as progress:
         result = evaluate_adaptation(made, method, found, protocol, progress=progress, keep=keep)

@@ -2,10 +2,18 @@
 
 from metarl.transfer.strategies import (
     STRATEGIES,
+    UNTRAINED,
     Strategy,
     get_strategy,
     parameter_groups,
     prepare,
 )
 
-__all__ = ["STRATEGIES", "Strategy", "get_strategy", "parameter_groups", "prepare"]
+__all__ = [
+    "STRATEGIES",
+    "UNTRAINED",
+    "Strategy",
+    "get_strategy",
+    "parameter_groups",
+    "prepare",
+]

@@ -41,6 +41,7 @@ class Strategy:
     doc: str
 
 
+UNTRAINED = "untrained-inner-loop"  # MAML's inner step from a policy that nobody meta-trained
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
