@@ -90,6 +90,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "outer_gamma": 0.98,
         "outer_rate": 3e-4,
     },
+    ("classic/point-navigation", "maml"): {"context_decay": 0.45},
     # Within an episode of 600 steps no action says what the kitchen's constants are.
     ("kitchen/dishes", "maml"): {
         "context_std": 0.5,
