@@ -85,15 +85,16 @@ def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def show(rows: list[dict[str, Any]]) -> None:
     """Print the metric after 0, 1, 2, 3, 5 and 10 updates; success and score in percent."""
     for row in rows:
-        found, scale = row[row["metric"]], 1 if row["metric"] == "returns" else 100
+        found, returns = row[row["metric"]], row["metric"] == "returns"
+        scale, digits = (1, 1) if returns else (100, 0)
         cells = "  ".join(
-            f"{u}: {scale * found[u]['mean']:.0f} [{scale * found[u]['mean_low']:.0f},"
-            f" {scale * found[u]['mean_high']:.0f}] iqm {scale * found[u]['iqm']:.0f}"
+            f"{u}: {scale * found[u]['mean']:.{digits}f} [{scale * found[u]['mean_low']:.{digits}f},"
+            f" {scale * found[u]['mean_high']:.{digits}f}] iqm {scale * found[u]['iqm']:.{digits}f}"
             for u in SHOWN
             if u < len(found)
         )
         seeds = f"{row['num_seeds']} seed" + "s" * (row["num_seeds"] > 1)
-        print(f"{row['family']:<16}{row['method']:<22}{seeds:<9}{cells}")
+        print(f"{row['family']:<26}{row['method']:<22}{seeds:<9}{cells}")
 
 
 def draw(family: str, rows: list[dict[str, Any]], config: Config) -> None:
@@ -131,6 +132,8 @@ def main(config: Config) -> None:
         wanted = [(m, seed) for m in (LEVELS, *of_family) for seed in config.seeds]
         if config.finished:
             wanted = [(m, seed) for m, seed in wanted if grid.path(family, m, seed).exists()]
+        if not wanted:
+            continue
         cells = [grid.cell(family, method, seed) for method, seed in wanted]
         mine = table(family, cells)
         show(mine)

@@ -29,6 +29,7 @@ ENVS = Path(__file__).parents[1] / "envs"
 ORDER = (
     "season-ppo", "season-maml", "season-pearl", "heat-ppo", "heat-maml", "heat-pearl",
     "add-dagger", "add-maml",
+    "skills-dagger", "dishes-dagger",
     "point-navigation-ppo", "cheetah-direction-ppo", "cheetah-velocity-ppo", "ant-goal-ppo",
 )  # fmt: skip
 

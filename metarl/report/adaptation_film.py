@@ -49,25 +49,25 @@ def film_adaptation(
     adaptation = start_adaptation(family, method, checkpoint, protocol)
     one = take(held_out_tasks(family, protocol), slice(task, task + 1))
     sides = []
-    for state in (states[0], states[-1]):
+    updates = len(states) - 1
+    after = f"after {updates} update{'s' * (updates != 1)}"
+    for label, state in (("before", states[0]), (after, states[-1])):
         worlds = Worlds(family, 1, seed=protocol.seed)
         worlds.assign(one)
         with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
             act = adaptation.act_in(worlds, task, state)
-            caption = _outcome(worlds)
+            caption = _outcome(worlds, label)
             sides.append(list(episode_frames(worlds, act, renderer, caption=caption, every=every)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    labels = ("before adaptation", f"after {len(states) - 1} updates")
-    frames = list(side_by_side_frames(sides[0], sides[1], labels))
+    frames = list(side_by_side_frames(sides[0], sides[1], ("", "")))  # above is the family's own
     imageio.imwrite(path.with_suffix(".png"), frames[-1])
     return write_film(path, frames, fps=1.0 / family.control_dt_s)
 
 
-def _outcome(worlds: Worlds) -> Callable[[int, Any], str]:
+def _outcome(worlds: Worlds, label: str) -> Callable[[int, Any], str]:
     def caption(done: int, step: Any) -> str:
-        if step is None:
-            return ""
-        outcome = ("success" if step.success[0] else "failure") if worlds.done[0] else ""
-        return f"{done * worlds.family.control_dt_s:.1f} s  {outcome}"
+        ended = step is not None and worlds.done[0]
+        outcome = ("success" if step.success[0] else "failure") if ended else ""
+        return f"{label}  ·  {done * worlds.family.control_dt_s:.1f} s  {outcome}"
 
     return caption
