@@ -108,9 +108,9 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 
 
-# MAML's returns after 0, 1, 2 and 3 gradient steps of 20 episodes, about: read off figure 5 of
-# Finn et al. 2017, arXiv:1703.03400, which has no table. Its physics and horizon are ours, its
-# policies started from nothing and were trained for 500 iterations.
+# MAML's returns after 0, 1, 2 and 3 gradient steps of 20 episodes, about: as descriptions of figure
+# 5 of Finn et al. 2017, arXiv:1703.03400, read it (they differ by 15; the figure itself was not at
+# hand). Its rewards and horizon are ours; its policies started from nothing.
 PUBLISHED = {
     "classic/cheetah-velocity": (-130.0, -80.0, -75.0, -75.0),
     "classic/cheetah-direction": (0.0, 300.0, 320.0, 320.0),
