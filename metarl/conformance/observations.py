@@ -53,7 +53,11 @@ def hold_no_hidden_field(subject: Subject) -> str:
 
 
 def no_column_is_constant(subject: Subject) -> str:
-    """Every column outside the task block varies over random play, or the expert's."""
+    """Every column outside the task block varies over random play, or the expert's.
+
+    What held-out tasks alone see varies in these; the answer names it, since no policy that was
+    trained on the others has learned to read it.
+    """
     worlds = subject.worlds(16)
     first = worlds.reset()
     actions = subject.actions(worlds)
@@ -62,16 +66,29 @@ def no_column_is_constant(subject: Subject) -> str:
     own = worlds.spec.obs_dim - worlds.spec.task_dim
     constant = np.ptp(obs[:, :own], axis=0) == 0.0
     if constant.any() and subject.family.has_expert():
-        start = worlds.reset()[:, :own]
-        for _ in range(subject.family.horizon):  # what comes late in an episode, only it shows
-            constant &= (_expert_obs(worlds)[:, :own] == start[:1]).all(axis=0)
-            if not constant.any():
-                break
+        constant &= _constant_to_the_expert(worlds, constant)
     if not constant.any():
         return ""
-    found = f"constant: {_columns(worlds.spec, np.flatnonzero(constant))}"
+    there = subject.worlds(16, split="test")
+    first = there.reset()[:, :own]
+    in_test = constant & (np.ptp(first, axis=0) == 0.0)
+    if in_test.any() and subject.family.has_expert():
+        in_test &= _constant_to_the_expert(there, in_test)
+    if not in_test.any():
+        return f"seen in test alone: {_columns(worlds.spec, np.flatnonzero(constant))}"
+    found = f"constant: {_columns(worlds.spec, np.flatnonzero(in_test))}"
     expect(subject.family.narrowed, found)
     return f"a wider family's, {found}"
+
+
+def _constant_to_the_expert(worlds: Worlds, suspects: np.ndarray) -> np.ndarray:
+    """Which of some columns, (D,) bool, stay what they are while the expert acts an episode."""
+    start, constant = worlds.reset()[:, : len(suspects)], suspects.copy()
+    for _ in range(worlds.family.horizon):  # what comes late in an episode, only it shows
+        constant &= (_expert_obs(worlds)[:, : len(suspects)] == start[:1]).all(axis=0)
+        if not constant.any():
+            break
+    return constant
 
 
 def _expert_obs(worlds: Worlds) -> np.ndarray:
