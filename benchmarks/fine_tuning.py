@@ -9,7 +9,7 @@ those that win here, summed over the families.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import numpy as np
 import tyro
 from machine import write_result
 
-from metarl.evaluate import Protocol, evaluate_adaptation
+from metarl.evaluate import evaluate_adaptation
 from metarl.policies import read_checkpoint
+from metarl.protocol import Protocol
 from metarl.registry import make_family, slug
 from metarl.training import train
 
@@ -58,10 +59,10 @@ def main(config: Config) -> None:
         for rate, epochs, log_std in itertools.product(
             config.rates, config.epochs, config.log_stds
         ):
-            protocol = replace(base, rate=rate, epochs=epochs, log_std=log_std)
+            setting = {"rate": rate, "epochs": epochs, "log_std": log_std}
+            protocol = base.tuned("fine-tune", setting)
             result = evaluate_adaptation(family, "fine-tune", found, protocol)
             success, score = result.success.mean(axis=1), result.score.mean(axis=1)
-            setting = {"rate": rate, "epochs": epochs, "log_std": log_std}
             rows.append(
                 {"family": name, **setting, "success": success.tolist(), "score": score.tolist()}
             )

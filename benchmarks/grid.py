@@ -11,20 +11,17 @@ from typing import Any
 
 import numpy as np
 from machine import provenance
-from recipes import PRETRAINING, PROTOCOLS, SETTINGS, Recipe, recipe
+from recipes import IMITATION, PRETRAINING, PROTOCOLS, SETTINGS, TAUGHT, Recipe, recipe
 
 from metarl.checkpoint import save_checkpoint
-from metarl.evaluate import (
-    BASELINES,
-    AdaptationResult,
-    Protocol,
-    evaluate_adaptation,
-    measure_ceiling,
-)
+from metarl.evaluate import evaluate_adaptation, measure_ceiling
 from metarl.meta.config import MamlConfig
 from metarl.policies import read_checkpoint
+from metarl.protocol import Protocol
 from metarl.registry import make_family, slug
+from metarl.results import AdaptationResult
 from metarl.training import train
+from metarl.transfer import BASELINES
 
 LEVELS = "baselines"  # the cell of everything that needs the pretrained policy alone
 KEPT = (
@@ -61,9 +58,10 @@ class Grid:
             return json.loads(path.read_text())
         self.folder.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        done = (
-            self._baselines(family, seed) if method == LEVELS else self._own(family, method, seed)
-        )
+        if method in (LEVELS, TAUGHT):
+            done = self._pretrained_alone(family, method, seed)
+        else:
+            done = self._own(family, method, seed)
         done = {"made-by": provenance(), "family": family, "method": method, "seed": seed} | done
         done["wall_s"] = time.perf_counter() - start
         path.write_text(json.dumps(done, indent=1) + "\n")
@@ -110,25 +108,25 @@ class Grid:
             "checkpoints": {method: str(trained)},
         }
 
-    def _baselines(self, family: str, seed: int) -> dict[str, Any]:
-        """What the pretrained policy reaches by itself."""
+    def _pretrained_alone(self, family: str, method: str, seed: int) -> dict[str, Any]:
+        """What the pretrained policy reaches that no method taught to adapt."""
         pretrained = self._pretrained(family, seed)
         found, task_family = read_checkpoint(pretrained[-1]), make_family(family)
         protocol = self.protocol(family)
         results = {}
-        for name in BASELINES:
+        for name in BASELINES if method == LEVELS else IMITATION:
             result = evaluate_adaptation(task_family, name, found, protocol)
             print(f"{slug(family)}-s{seed} {result}", flush=True)
             results[name] = result.to_json()
         levels = {}
-        for name, visible in (("blind", False), ("ceiling", True)):
+        for name, visible in (("blind", False), ("ceiling", True)) if method == LEVELS else ():
             outcome = measure_ceiling(task_family, found, protocol, task_visible=visible)
             levels[name] = {k: v.tolist() for k, v in outcome._asdict().items()}
         return {
             "protocol": asdict(protocol),
             "training": {p.parts[-3]: cost(p) for p in pretrained},
             "results": results,
-            "levels": levels,
+            **({"levels": levels} if levels else {}),
             "checkpoints": {PRETRAINING[family].method: str(pretrained[-1])},
         }
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from metarl.transfer.fine_tuning import FineTuning
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -71,6 +73,10 @@ FEWER = {("kitchen/skills", "maml"): 30}
 # all.
 BREADTH = "kitchen/season"
 DEPTH = ("maml", "rl2", "pearl")
+# Where reward is not enough: the family's expert teaches, the same episodes and tasks for all.
+TAUGHT = "taught"
+IMITATION = ("scratch-dagger", "fine-tune-dagger", "frozen-trunk-dagger")
+HARD = ("kitchen/skills", "kitchen/dishes")
 
 # Where a family asks for other settings than a method's own.
 # Published with one inner update, and of second order: five of those are slow.
@@ -104,7 +110,10 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 # Where a family asks for another protocol: fine-tuning's settings that won on its train tasks, and
 # fewer episodes to judge by where they are long.
 PROTOCOLS: dict[str, dict[str, Any]] = {
-    "kitchen/dishes": {"eval_episodes": 2, "rate": 5e-4, "gamma": 0.99, "log_std": -2.5},
+    "kitchen/dishes": {
+        "eval_episodes": 2,
+        "fine_tuning": FineTuning(rate=5e-4, gamma=0.99, log_std=-2.5),
+    },
 }
 
 
@@ -119,7 +128,9 @@ PUBLISHED = {
 
 def methods(family: str) -> tuple[str, ...]:
     """Which methods meet a family."""
-    return tuple(ITERATIONS) if family == BREADTH else DEPTH
+    if family == BREADTH:
+        return tuple(ITERATIONS)
+    return (*DEPTH, TAUGHT) if family in HARD else DEPTH
 
 
 # What a family's table is about, where it is not success.

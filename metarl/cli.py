@@ -145,11 +145,12 @@ class Adapt:
     seed: int = 0
     """of tasks, worlds and noise"""
     strategy: str = "fine-tune"
-    """scratch, fine-tune, frozen-trunk, small-rate, or untrained-inner-loop (MAML's inner step on
-    any policy); what was meta-trained has its own way"""
+    """scratch, fine-tune, frozen-trunk or small-rate: by reward, or taught by the family's expert
+    with -dagger behind it; or untrained-inner-loop (MAML's inner step on any policy). What was
+    meta-trained has its own way"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
-    """of the strategy, for example rate=5e-4 log_std=-2.5; of the untrained inner loop, fields of
-    maml's config, for example context_std=0.5"""
+    """of the strategy, for example rate=5e-4 log_std=-2.5, or steps=400 with an expert; of the
+    untrained inner loop, fields of maml's config, for example context_std=0.5"""
     split: SplitName = "test"
     """where the tasks come from"""
     film: Path | None = None

@@ -15,19 +15,17 @@ from metarl.adaptation import State
 from metarl.checkpoint import load_checkpoint
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import ConfigError
-from metarl.evaluate import (
-    AdaptationResult,
-    Protocol,
-    evaluate_adaptation,
-    summarise,
-)
+from metarl.evaluate import evaluate_adaptation
 from metarl.meta.config import MamlConfig
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
+from metarl.protocol import Protocol
 from metarl.registry import make_family, slug
 from metarl.report import Curve, Report, bars_png, curves_png
 from metarl.report.adaptation_film import film_adaptation
+from metarl.results import AdaptationResult, summarise
 from metarl.shipped import shipped
+from metarl.transfer.fine_tuning import FineTuning
 
 SCENE = "kitchen/ingredients"
 SHOWN = (0, 1, 2, 3)  # updates in the printed table
@@ -74,7 +72,8 @@ SHOWS = (
             "untrained-inner-loop": "dishes-dagger",
         },
         Protocol(
-            num_tasks=8, updates=1, eval_episodes=2, rate=5e-4, gamma=0.99, log_std=-2.5,
+            num_tasks=8, updates=1, eval_episodes=2,
+            fine_tuning=FineTuning(rate=5e-4, gamma=0.99, log_std=-2.5),
             untrained=MamlConfig(
                 context_std=0.5, context_decay=0.7, log_std=-2.5, gamma=0.99, lam=0.95
             ),

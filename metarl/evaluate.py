@@ -1,176 +1,35 @@
-"""The adaptation protocol: success on held-out tasks after exactly 0 .. U updates."""
+"""Adaptation measured: success on held-out tasks after exactly 0 .. U updates."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
 from metarl.adaptation import Adaptation, ByParameters, State
 from metarl.checkpoint import Checkpoint
-from metarl.config import describe_config, load_config
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
-from metarl.meta.config import MamlConfig
 from metarl.meta.maml import with_rates
 from metarl.methods import adaptation_of, get_method, method_names
 from metarl.nn.functional import parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.policies import load_policy_for
-from metarl.rollout import Trajectories, collect
+from metarl.protocol import Protocol, held_out_tasks
+from metarl.results import AdaptationResult, Outcome, outcome_of
+from metarl.rollout import collect
 from metarl.sim.worlds import Worlds
-from metarl.statistics import Estimate, estimate
-from metarl.streams import Streams
-from metarl.transfer import STRATEGIES, UNTRAINED, get_strategy, prepare
-from metarl.transfer.fine_tuning import FineTuning, fine_tune
-from metarl.types import Split, repeat
+from metarl.transfer import BASELINES, DAGGER, LEARNERS, STRATEGIES, UNTRAINED, learned, prepare
+from metarl.transfer.fine_tuning import fine_tune
+from metarl.transfer.imitation import imitate
+from metarl.types import repeat
 
-# What any pretrained policy can do on new tasks; a meta-trained one has its method beside these.
-BASELINES = (*STRATEGIES, UNTRAINED)
-TUNED = ("rate", "epochs", "log_std", "gamma", "lam")  # what a strategy's fine-tuning is made of
 Progress = Callable[[int, int], None]
 _FIRST_JUDGE = 1 << 20  # index of the first stream that judging draws from
-
-
-@dataclasses.dataclass(frozen=True)
-class Protocol:
-    """How adaptation is measured; fine-tuning's settings won on train tasks.
-
-    Args:
-        num_tasks: K held-out tasks.
-        episodes: B, of each task before each update.
-        updates: U.
-        eval_episodes: Of each task after each update, with mean actions, in other worlds.
-        seed: Of tasks, worlds and noise.
-        split: Where the tasks come from.
-        rate: Adam's rate of fine-tuning.
-        epochs: Adam steps on each update's episodes of fine-tuning.
-        log_std: First log standard deviation of the actions; a meta-trained policy has its own.
-        gamma: Discount per control step of fine-tuning; inner loops have their own.
-        lam: Of fine-tuning's generalised advantage estimate.
-        untrained: The inner loop of ``untrained-inner-loop``, as it is before any meta-training.
-    """
-
-    num_tasks: int = 20
-    episodes: int = 10
-    updates: int = 5
-    eval_episodes: int = 10
-    seed: int = 1000
-    split: Split = "test"
-    rate: float = 3e-3
-    epochs: int = 5
-    log_std: float = -1.3
-    gamma: float = 0.95
-    lam: float = 0.95
-    untrained: MamlConfig = MamlConfig()
-
-    def __post_init__(self) -> None:
-        for name in ("num_tasks", "episodes", "eval_episodes"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected an integer >= 1")
-        if self.updates < 0:
-            raise ConfigError(f"updates is {self.updates}; expected an integer >= 0")
-        for name in ("rate", "epochs", "gamma", "lam", "log_std"):
-            value = getattr(self, name)
-            if not math.isfinite(value) or (value <= 0 and name in ("rate", "epochs")):
-                bound = " > 0" if name in ("rate", "epochs") else ""
-                raise ConfigError(f"{name} is {value}; expected a finite number{bound}")
-
-    def tuned(self, method: str, settings: Mapping[str, Any]) -> Protocol:
-        """Change how a baseline learns.
-
-        Args:
-            method: One of `BASELINES`, or a method, which takes no settings: it adapts as it was
-                trained to.
-            settings: Of a strategy some of `TUNED`, of the untrained inner loop fields of
-                `MamlConfig`.
-        Raises:
-            ConfigError: If one is unknown, of another type, or out of range.
-        """
-        if not settings:
-            return self
-        if method == UNTRAINED:
-            inner = load_config({**describe_config(self.untrained), **settings}, MamlConfig)
-            return dataclasses.replace(self, untrained=inner)
-        names = TUNED if method in STRATEGIES else ()
-        for name in settings:
-            if name not in names:
-                takes = f"takes {', '.join(names)}" if names else "takes no settings"
-                raise ConfigError(f"setting {name!r}; {method} {takes}")
-        return load_config({**describe_config(self), **settings}, Protocol)
-
-
-@dataclasses.dataclass(frozen=True)
-class AdaptationResult:
-    """What one policy reached on K held-out tasks.
-
-    Args:
-        method: Its name.
-        family: Of the tasks.
-        success: Rate after u updates, shape (U+1, K).
-        score: Mean graded outcome, shape (U+1, K).
-        returns: Mean return, shape (U+1, K).
-        steps: Control steps that adaptation took, evaluation not counted.
-        seconds: Wall time of adaptation [s], likewise.
-    """
-
-    method: str
-    family: str
-    success: np.ndarray
-    score: np.ndarray
-    returns: np.ndarray
-    steps: int
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers and lists."""
-        fields = dataclasses.asdict(self)
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
-
-    @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> AdaptationResult:
-        """Read what `to_json` wrote."""
-        arrays = {k: np.asarray(saved[k]) for k in ("success", "score", "returns")}
-        return cls(**{**saved, **arrays})
-
-    def __str__(self) -> str:
-        """A table: mean over the tasks, with the interval that the choice of tasks leaves."""
-        rng, tasks = np.random.default_rng(0), self.success.shape[1]
-        rows = [["after update", *(str(u) for u in range(len(self.success)))]]
-        rates = [estimate(row[None], rng).format_percent() for row in self.success]
-        rows.append(["success [%]", *rates])
-        if not np.array_equal(self.score, self.success):
-            rows.append(["score", *(f"{estimate(row[None], rng)}" for row in self.score)])
-        rows.append(["return", *(f"{estimate(row[None], rng)}" for row in self.returns)])
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
-        return "\n".join(
-            [
-                f"{self.method} on {self.family}: mean of {tasks} tasks [95% interval]",
-                *lines,
-                f"{self.steps:,} control steps, {self.seconds:.1f} s",
-            ]
-        )
-
-
-def summarise(
-    results: Sequence[AdaptationResult], rng: np.random.Generator, metric: str = "success"
-) -> list[Estimate]:
-    """Estimate success (or score, or returns) after each update over seeds (one result each) and
-    tasks."""
-    table = np.stack([getattr(r, metric) for r in results])  # (S, U+1, K)
-    return [estimate(table[:, u], rng) for u in range(table.shape[1])]
-
-
-def held_out_tasks(family: TaskFamily[Any], protocol: Protocol) -> Any:
-    """Draw the protocol's tasks; they depend on its seed and split alone, K rows."""
-    streams = Streams.from_seed(protocol.seed, protocol.num_tasks)
-    return family.sample(streams, protocol.num_tasks, protocol.split)
 
 
 def _judging_worlds(
@@ -207,8 +66,8 @@ def evaluate_adaptation(
 
     Args:
         family: The family.
-        method: One of `BASELINES`, or the method that trained the checkpoint; scratch takes
-            only the architecture from it.
+        method: One of `metarl.transfer.LEARNERS`, or the method that trained the checkpoint;
+            scratch takes only the architecture from it.
         checkpoint: Of a pretrained or meta-trained policy.
         protocol: How it is measured.
         num_threads: Physics threads; 0 takes every core.
@@ -227,33 +86,12 @@ def evaluate_adaptation(
             seconds += time.perf_counter() - start_s
         if keep is not None:
             keep.append(adaptation.state())
-        rows.append(_outcome(adaptation.judge(judge)))
+        rows.append(outcome_of(adaptation.judge(judge)))
         if progress is not None:
             progress(u, protocol.updates)
     success, score, returns = (np.stack(column) for column in zip(*rows))
     return AdaptationResult(
         method, family.id, success, score, returns, adaptation.num_steps, seconds
-    )
-
-
-class Outcome(NamedTuple):
-    """What a policy reached in each task, on average over its episodes.
-
-    Args:
-        success: Rate, (K,).
-        score: Graded outcome, (K,).
-        returns: Return, (K,).
-    """
-
-    success: np.ndarray
-    score: np.ndarray
-    returns: np.ndarray
-
-
-def _outcome(episodes: Trajectories) -> Outcome:
-    of_worlds = (episodes.success, episodes.score, episodes.returns)
-    return Outcome(
-        *(np.asarray(x, float).reshape(episodes.num_tasks, -1).mean(axis=1) for x in of_worlds)
     )
 
 
@@ -276,18 +114,23 @@ def start_adaptation(
     Raises:
         UnknownNameError: If there is no such method.
         CheckpointError: If another method trained the checkpoint, or it is for another interface.
+        ConfigError: If the family has no expert, and one is to teach.
     """
     adapt = None
-    if method not in BASELINES:
+    if method not in LEARNERS:
         if method not in (names := method_names()):
-            raise UnknownNameError("adaptation method", method, (*BASELINES, *names))
+            raise UnknownNameError("adaptation method", method, (*LEARNERS, *names))
         adapt = get_method(method).adaptation
         if adapt is None:
             raise ConfigError(
-                f"{method!r} has no adaptation of its own; expected one of {', '.join(BASELINES)}"
+                f"{method!r} has no adaptation of its own; expected one of {', '.join(LEARNERS)}"
             )
         if (trained := checkpoint.meta.get("method")) != method:
             raise CheckpointError(f"the checkpoint was trained by {trained!r}, not by {method!r}")
+    if method in DAGGER and not family.has_expert():
+        raise ConfigError(
+            f"{family.id} has no expert that could teach; expected one of {', '.join(BASELINES)}"
+        )
     worlds = Worlds(
         family,
         protocol.num_tasks * protocol.episodes,
@@ -305,14 +148,21 @@ def start_adaptation(
     policy = load_policy_for(checkpoint, worlds)
     if method == UNTRAINED:
         return _by_untrained_inner_loop(worlds, policy, protocol, generator)
-    return _by_fine_tuning(worlds, policy, method, protocol, generator)
+    return _by_strategy(worlds, policy, method, protocol, generator, _fresh(checkpoint, protocol))
+
+
+def _fresh(checkpoint: Checkpoint, protocol: Protocol) -> torch.Generator:
+    """What new weights are drawn from: other ones for each training seed."""
+    trained = checkpoint.meta.get("config", {}).get("seed", 0)
+    state = np.random.SeedSequence([protocol.seed, trained]).generate_state(1)
+    return torch.Generator().manual_seed(int(state[0]))
 
 
 def _by_untrained_inner_loop(
     worlds: Worlds, policy: GaussianPolicy, protocol: Protocol, generator: torch.Generator
 ) -> Adaptation:
     inner = protocol.untrained
-    _explore(policy, protocol.log_std if inner.log_std is None else inner.log_std)
+    _explore(policy, protocol.fine_tuning.log_std if inner.log_std is None else inner.log_std)
     rates = inner.rates(parameters_of(policy), worlds.spec.hidden)
     return with_rates(
         worlds, policy, rates, inner,
@@ -320,31 +170,39 @@ def _by_untrained_inner_loop(
     )  # fmt: skip
 
 
-def _by_fine_tuning(
+def _by_strategy(
     worlds: Worlds,
     policy: GaussianPolicy,
     name: str,
     protocol: Protocol,
     generator: torch.Generator,
+    fresh: torch.Generator,
 ) -> Adaptation:
-    _explore(policy, protocol.log_std)
-    strategy = get_strategy(name)
-    policy = prepare(policy, strategy, generator=generator)
+    strategy = {**STRATEGIES, **DAGGER}[name]
+    policy = prepare(policy, strategy, generator=fresh)
     if strategy.start == "scratch":
         with torch.no_grad():
             policy.context.zero_()
-    how = FineTuning(
-        rate=protocol.rate * strategy.rate_scale,
-        epochs=protocol.epochs,
-        frozen_trunk=not strategy.train_trunk,
-        gamma=protocol.gamma,
-        lam=protocol.lam,
-    )
-    updates = fine_tune(
-        worlds, policy, parameters_of(policy), how,
-        num_tasks=protocol.num_tasks, updates=protocol.updates, generator=generator,
-    )  # fmt: skip
+    params = parameters_of(policy)
+    numbers: dict[str, Any] = {
+        "learned": learned(strategy, params),
+        "num_tasks": protocol.num_tasks,
+        "updates": protocol.updates,
+        "generator": generator,
+    }
+    if name in DAGGER:
+        by_expert = _scaled(protocol.imitation, strategy.rate_scale)
+        _explore(policy, by_expert.log_std)
+        updates = imitate(worlds, policy, parameters_of(policy), by_expert, **numbers)
+    else:
+        by_reward = _scaled(protocol.fine_tuning, strategy.rate_scale)
+        _explore(policy, by_reward.log_std)
+        updates = fine_tune(worlds, policy, parameters_of(policy), by_reward, **numbers)
     return ByParameters(worlds, policy, updates, num_tasks=protocol.num_tasks, generator=generator)
+
+
+def _scaled(how: Any, scale: float) -> Any:
+    return dataclasses.replace(how, rate=how.rate * scale)
 
 
 def _explore(policy: GaussianPolicy, log_std: float) -> None:
@@ -369,7 +227,7 @@ def measure_ceiling(
         judge, policy, parameters_of(policy), num_tasks=protocol.num_tasks,
         generator=torch.Generator(), deterministic=True,
     )  # fmt: skip
-    return _outcome(episodes)
+    return outcome_of(episodes)
 
 
 def choose_method(checkpoint: Checkpoint, strategy: str) -> str:

@@ -18,6 +18,7 @@ from metarl.meta.outer import Outer
 from metarl.nn.functional import expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.sim.worlds import Worlds
+from metarl.transfer import get_strategy, learned
 from metarl.transfer.fine_tuning import FineTuning, fine_tune
 
 TINY = MamlConfig(
@@ -70,9 +71,10 @@ def test_adaptation_is_the_inner_loop_of_training():
 
 def test_fine_tuning_with_a_frozen_trunk_moves_head_and_log_std_alone():
     worlds, policy, options = worlds_and_policy()
-    params, how = parameters_of(policy), FineTuning(frozen_trunk=True, epochs=2)
+    params, how = parameters_of(policy), FineTuning(epochs=2)
     before = copy.deepcopy(policy.state_dict())
-    *_, last = fine_tune(worlds, policy, params, how, updates=2, **options)
+    head = learned(get_strategy("frozen-trunk"), params)
+    *_, last = fine_tune(worlds, policy, params, how, learned=head, updates=2, **options)
     moved = {n for n in params if not torch.equal(last.params[n], expand(params, 2)[n])}
     assert moved == {"head.weight", "head.bias", "log_std"}
     assert same(before, policy.state_dict())
@@ -82,8 +84,8 @@ def test_fine_tuning_with_a_frozen_trunk_moves_head_and_log_std_alone():
 def test_one_batched_adam_is_one_adam_a_task():
     worlds, policy, options = worlds_and_policy()
     params, how = parameters_of(policy), FineTuning(epochs=3)
-    (step,) = fine_tune(worlds, policy, params, how, updates=1, **options)
-    batch = make_batch(step.trajectories, 0.99, 0.95)
+    (step,) = fine_tune(worlds, policy, params, how, learned=params, updates=1, **options)
+    batch = make_batch(step.trajectories, how.gamma, how.lam)
     outer = Outer(clip=how.clip)
     for k in range(2):
         alone = copy.deepcopy(policy)

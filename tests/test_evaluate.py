@@ -13,16 +13,13 @@ from toy import Reach
 
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
-from metarl.evaluate import (
-    BASELINES,
-    AdaptationResult,
-    Protocol,
-    evaluate_adaptation,
-    measure_ceiling,
-    summarise,
-)
+from metarl.evaluate import evaluate_adaptation, measure_ceiling
 from metarl.meta.config import MamlConfig
 from metarl.meta.maml import MamlTrainer
+from metarl.protocol import Protocol
+from metarl.results import AdaptationResult, summarise
+from metarl.transfer import LEARNERS
+from metarl.transfer.fine_tuning import FineTuning
 
 TINY = Protocol(num_tasks=3, episodes=2, updates=2, eval_episodes=4)
 
@@ -34,7 +31,7 @@ def checkpoint() -> Checkpoint:
     return Checkpoint(*trainer.checkpoint())
 
 
-@pytest.mark.parametrize("method", [*BASELINES, "maml"])
+@pytest.mark.parametrize("method", [*LEARNERS, "maml"])
 def test_every_method_spends_exactly_the_stated_budget(method: str, checkpoint: Checkpoint):
     result = evaluate_adaptation(Reach(), method, checkpoint, TINY)
     assert result.success.shape == (3, 3)  # (U+1, K)
@@ -71,7 +68,7 @@ def test_nothing_is_chosen_by_the_result(checkpoint: Checkpoint):
     short = evaluate_adaptation(Reach(), "scratch", checkpoint, TINY)
     long = evaluate_adaptation(Reach(), "scratch", checkpoint, longer)
     assert np.array_equal(short.returns, long.returns[:3])
-    harmful = dataclasses.replace(TINY, rate=10.0)
+    harmful = dataclasses.replace(TINY, fine_tuning=FineTuning(rate=10.0))
     ruined = evaluate_adaptation(Reach(), "fine-tune", checkpoint, harmful)
     assert (ruined.returns[-1] < ruined.returns[0]).any()
 
@@ -123,7 +120,7 @@ def test_names_and_numbers_are_checked(checkpoint: Checkpoint):
 def test_a_strategy_and_the_untrained_inner_loop_are_tuned():
     start = Protocol(num_tasks=3)
     tuned = start.tuned("fine-tune", {"rate": 5e-4, "log_std": -2.5})
-    assert (tuned.rate, tuned.log_std, tuned.num_tasks) == (5e-4, -2.5, 3)
+    assert tuned == dataclasses.replace(start, fine_tuning=FineTuning(rate=5e-4, log_std=-2.5))
     inner = start.tuned("untrained-inner-loop", {"context_std": 0.5})
     assert inner.untrained == dataclasses.replace(start.untrained, context_std=0.5)
     assert start.tuned("maml", {}) is start
@@ -132,7 +129,7 @@ def test_a_strategy_and_the_untrained_inner_loop_are_tuned():
 @pytest.mark.parametrize(
     ("method", "settings", "said"),
     [
-        ("fine-tune", {"num_tasks": 3}, "takes rate, epochs, log_std, gamma, lam"),
+        ("fine-tune", {"num_tasks": 3}, "valid: clip, epochs, gamma, lam, log_std, rate"),
         ("fine-tune", {"rate": "fast"}, "expected float"),
         ("fine-tune", {"rate": 0.0}, "expected a finite number > 0"),
         ("small-rate", {"log_std": float("nan")}, "expected a finite number"),

@@ -13,7 +13,7 @@ from toy import Reach
 
 from metarl.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.errors import ConfigError, TrainingError
-from metarl.evaluate import Protocol, evaluate_adaptation, start_adaptation
+from metarl.evaluate import evaluate_adaptation, start_adaptation
 from metarl.losses import gaussian_kl
 from metarl.meta.inner import adapted, policy_gradient
 from metarl.meta.outer import Outer, outer_gradients, outer_loss, remember
@@ -29,6 +29,7 @@ from metarl.meta.trust_region import (
 from metarl.methods import get_method
 from metarl.metrics import read_metrics
 from metarl.nn.functional import expand
+from metarl.protocol import Protocol
 from metarl.training import train
 
 KIN = ("maml-trpo", "promp", "reptile", "meta-sgd", "anil")

@@ -17,7 +17,7 @@ from toy import Reach
 
 from metarl.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError
-from metarl.evaluate import Protocol, evaluate_adaptation, start_adaptation
+from metarl.evaluate import evaluate_adaptation, start_adaptation
 from metarl.meta.inner import Batch
 from metarl.meta.pearl import PearlTrainer
 from metarl.meta.pearl_adaptation import PearlAdaptation, start_encoder
@@ -36,6 +36,7 @@ from metarl.meta.pearl_learning import encoder_loss, policy_loss
 from metarl.nn.encoder import Belief, FactorEncoder
 from metarl.nn.functional import parameters_of
 from metarl.nn.policy import GaussianPolicy
+from metarl.protocol import Protocol
 from metarl.rollout import collect
 from metarl.sim.worlds import Worlds
 from metarl.training_loop import train

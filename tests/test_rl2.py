@@ -14,7 +14,7 @@ from toy import Reach
 
 from metarl.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError
-from metarl.evaluate import Protocol, evaluate_adaptation
+from metarl.evaluate import evaluate_adaptation
 from metarl.losses import gaussian_log_prob
 from metarl.meta.rl2 import METHOD, Rl2Trainer
 from metarl.meta.rl2_adaptation import Rl2Adaptation, by_memory
@@ -23,6 +23,7 @@ from metarl.meta.rl2_trial import Lesson, Remembering, Trials, advantages, run_t
 from metarl.meta.rl2_update import TrialCritic, descend, policy_loss, recall, task_loss
 from metarl.nn.policy import GaussianPolicy
 from metarl.nn.recurrent import Recurrent, RecurrentPolicy, TaskMemory
+from metarl.protocol import Protocol
 from metarl.rollout import play
 from metarl.sim.worlds import Worlds
 from metarl.training_loop import train

@@ -89,16 +89,17 @@ def adapt(
     Raises:
         MetaRLError: If a name is unknown or the checkpoint does not load.
     """
-    from metarl.transfer import STRATEGIES, UNTRAINED
+    from metarl.transfer import LEARNERS
 
-    if strategy not in (*STRATEGIES, UNTRAINED):
-        raise UnknownNameError("strategy", strategy, (*STRATEGIES, UNTRAINED))
+    if strategy not in LEARNERS:
+        raise UnknownNameError("strategy", strategy, LEARNERS)
     family_class(family)
     if not checkpoint.exists():
         raise CheckpointError(f"no checkpoint {checkpoint}; expected a file or a run folder")
     from metarl.adaptation import State
-    from metarl.evaluate import Protocol, choose_method, evaluate_adaptation
+    from metarl.evaluate import choose_method, evaluate_adaptation
     from metarl.policies import read_checkpoint
+    from metarl.protocol import Protocol
     from metarl.training import parse_settings
 
     found = read_checkpoint(checkpoint)

@@ -10,8 +10,9 @@ import imageio.v3 as imageio
 
 from metarl.adaptation import State
 from metarl.checkpoint import Checkpoint
-from metarl.evaluate import Protocol, held_out_tasks, start_adaptation
+from metarl.evaluate import start_adaptation
 from metarl.family import TaskFamily
+from metarl.protocol import Protocol, held_out_tasks
 from metarl.sim.captions import side_by_side_frames
 from metarl.sim.film import episode_frames, film_renderer
 from metarl.sim.mp4 import write_film

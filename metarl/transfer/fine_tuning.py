@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.adaptation import Adapted, per_task
-from metarl.errors import ConfigError
+from metarl.errors import require
 from metarl.losses import clipped_surrogate
 from metarl.meta.baseline import make_batch
 from metarl.meta.inner import Batch, log_prob_of
@@ -20,34 +21,32 @@ from metarl.sim.worlds import Worlds
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How a policy learns on where no inner loop was trained.
+    """How a policy learns from reward where no inner loop was trained.
 
     Args:
         rate: Adam's learning rate, > 0.
         epochs: Adam steps on each update's episodes, >= 1.
         clip: PPO's clip, > 0.
-        frozen_trunk: Train head and log_std alone.
         gamma: Discount per control step.
         lam: Of the generalised advantage estimate.
+        log_std: First log standard deviation of the actions.
     """
 
-    rate: float = 1e-2
-    epochs: int = 10
+    rate: float = 3e-3
+    epochs: int = 5
     clip: float = 0.2
-    frozen_trunk: bool = False
-    gamma: float = 0.99
+    gamma: float = 0.95
     lam: float = 0.95
+    log_std: float = -1.3
 
     def __post_init__(self) -> None:
-        for name in ("rate", "epochs", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected a number > 0")
-
-    def trainable(self, names: Collection[str]) -> set[str]:
-        """Choose the parameters that learn, by name."""
-        if not self.frozen_trunk:
-            return set(names)
-        return {name for name in names if name == "log_std" or name.startswith("head.")}
+        require(self.epochs >= 1, "epochs", self.epochs, "an integer >= 1")
+        for name in ("rate", "clip"):
+            value = getattr(self, name)
+            require(math.isfinite(value) and value > 0, name, value, "a finite number > 0")
+        for name in ("gamma", "lam"):
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
+        require(math.isfinite(self.log_std), "log_std", self.log_std, "a finite number")
 
 
 def fine_tune(
@@ -56,6 +55,7 @@ def fine_tune(
     params: Mapping[str, Tensor],
     how: FineTuning,
     *,
+    learned: Collection[str],
     num_tasks: int,
     updates: int,
     generator: torch.Generator,
@@ -68,7 +68,8 @@ def fine_tune(
         worlds: As for `metarl.meta.inner_loop.adapt_policy`.
         policy: The policy.
         params: Its parameters, each (...) or (K, ...).
-        how: Rate, epochs, and what is trained.
+        how: Rate, epochs and the rest.
+        learned: Names of the parameters that change.
         num_tasks: K.
         updates: How many updates, >= 1.
         generator: Draws the actions' noise.
@@ -77,7 +78,6 @@ def fine_tune(
     """
     start = per_task(policy, params, num_tasks)
     now = {name: p.clone() for name, p in start.items()}
-    learned = how.trainable(list(now))
     leaves = [now[name].requires_grad_() for name in now if name in learned]
     optimizer = torch.optim.Adam(leaves, lr=how.rate)
     for _ in range(updates):

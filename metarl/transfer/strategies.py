@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -55,6 +56,11 @@ STRATEGIES: dict[str, Strategy] = {
         ),
     )
 }
+# The same, taught by the family's expert instead of by reward.
+DAGGER: dict[str, Strategy] = {f"{name}-dagger": strategy for name, strategy in STRATEGIES.items()}
+# What a policy can do on new tasks that no method trained to adapt: from reward, and in all.
+BASELINES = (*STRATEGIES, UNTRAINED)
+LEARNERS = (*BASELINES, *DAGGER)
 
 
 def get_strategy(name: str) -> Strategy:
@@ -70,6 +76,13 @@ def get_strategy(name: str) -> Strategy:
     if name not in STRATEGIES:
         raise UnknownNameError("strategy", name, STRATEGIES)
     return STRATEGIES[name]
+
+
+def learned(strategy: Strategy, names: Iterable[str]) -> set[str]:
+    """Choose by name the parameters of a policy that learn."""
+    if strategy.train_trunk:
+        return set(names)
+    return {name for name in names if name == "log_std" or name.startswith("head.")}
 
 
 def prepare(
