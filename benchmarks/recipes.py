@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from metarl.transfer.fine_tuning import FineTuning
+from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "outer_rate": 3e-4,
     },
     ("classic/point-navigation", "maml"): {"context_decay": 0.45},
-    # Within an episode of 600 steps no action says what the kitchen's constants are.
-    ("kitchen/dishes", "maml"): {
-        "context_std": 0.5,
-        "context_decay": 0.7,
-        "log_std": -2.5,
-        "gamma": 0.99,
-        "lam": 0.95,
-    },
+    ("kitchen/dishes", "maml"): dict(DISH_INNER_LOOP),
 }
 
 # Where a family asks for another protocol: fine-tuning's settings that won on its train tasks, and
@@ -112,7 +105,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "kitchen/dishes": {
         "eval_episodes": 2,
-        "fine_tuning": FineTuning(rate=5e-4, gamma=0.99, log_std=-2.5),
+        "fine_tuning": DISH_FINE_TUNING,
     },
 }
 

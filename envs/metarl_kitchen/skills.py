@@ -17,7 +17,7 @@ from metarl_kitchen.flip import Flip
 from metarl_kitchen.heat import Heat
 from metarl_kitchen.kitchen import KitchenFamily
 from metarl_kitchen.pour import Pour
-from metarl_kitchen.season import Season
+from metarl_kitchen.season import MIDDLE_M, Season
 from metarl_kitchen.serve import Serve
 from metarl_kitchen.stir import Stir
 
@@ -72,7 +72,7 @@ NUM_SEEN, NUM_HIDDEN = 9, 8
 
 # Places on the counter, on one scale in all skills: seen where things are taken from, unseen where
 # they are wanted.
-MIDDLE_M, HALF_M = np.array([0.5, 0.0]), 0.35
+HALF_M = 0.35
 PLACES = {
     "season": {"pot_m": WHERE},
     "heat": {"knob_m": FROM},
