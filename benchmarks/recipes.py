@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
+from metarl.transfer.imitation import Imitation
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "kitchen/dishes": {
         "eval_episodes": 2,
         "fine_tuning": DISH_FINE_TUNING,
+        "imitation": Imitation(rate=1e-3),
     },
 }
 

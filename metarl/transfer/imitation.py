@@ -29,7 +29,7 @@ class Imitation:
         log_std: Log standard deviation of the actions while the learner acts.
     """
 
-    rate: float = 1e-3
+    rate: float = 3e-3
     steps: int = 200
     minibatch: int = 256
     log_std: float = -2.0
