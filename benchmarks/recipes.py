@@ -107,7 +107,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "kitchen/dishes": {
         "eval_episodes": 2,
         "fine_tuning": DISH_FINE_TUNING,
-        "imitation": Imitation(rate=1e-3),
+        "imitation": Imitation(rate=3e-4),
     },
 }
 
