@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from metarl.adaptation import Adaptation, ByParameters, State
+from metarl.adaptation import Adaptation, Adapted, ByParameters, State
 from metarl.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
@@ -183,26 +183,17 @@ def _by_strategy(
     if strategy.start == "scratch":
         with torch.no_grad():
             policy.context.zero_()
+    teach: Callable[..., Iterator[Adapted]] = imitate if name in DAGGER else fine_tune
+    how: Any = protocol.imitation if name in DAGGER else protocol.fine_tuning
+    how = dataclasses.replace(how, rate=how.rate * strategy.rate_scale)
+    _explore(policy, how.log_std)
     params = parameters_of(policy)
-    numbers: dict[str, Any] = {
-        "learned": learned(strategy, params),
-        "num_tasks": protocol.num_tasks,
-        "updates": protocol.updates,
-        "generator": generator,
-    }
-    if name in DAGGER:
-        by_expert = _scaled(protocol.imitation, strategy.rate_scale)
-        _explore(policy, by_expert.log_std)
-        updates = imitate(worlds, policy, parameters_of(policy), by_expert, **numbers)
-    else:
-        by_reward = _scaled(protocol.fine_tuning, strategy.rate_scale)
-        _explore(policy, by_reward.log_std)
-        updates = fine_tune(worlds, policy, parameters_of(policy), by_reward, **numbers)
+    updates = teach(
+        worlds, policy, params, how,
+        learned=learned(strategy, params), num_tasks=protocol.num_tasks, updates=protocol.updates,
+        generator=generator,
+    )  # fmt: skip
     return ByParameters(worlds, policy, updates, num_tasks=protocol.num_tasks, generator=generator)
-
-
-def _scaled(how: Any, scale: float) -> Any:
-    return dataclasses.replace(how, rate=how.rate * scale)
 
 
 def _explore(policy: GaussianPolicy, log_std: float) -> None:
