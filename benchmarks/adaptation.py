@@ -25,6 +25,11 @@ from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
 
 SHOWN = (0, 1, 2, 3, 5, 10)
+INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in `adaptation/`. \
+Mean over training seeds and {} held-out tasks [95% bootstrap interval], after exactly so many \
+updates of 10 episodes; IQM: mean of the middle half. `blind` and `ceiling` are the pretrained \
+policy without updates, the task hidden and in view. Rows that end in `-dagger` are taught by the \
+family's expert, all others by reward. Training is what came before the held-out tasks."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +87,53 @@ def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
+    """One table a family: the metric after so many updates, and what it cost."""
+    head = ("method", "seeds", *(f"after {u}" for u in SHOWN), "IQM after 5", "training [steps]")
+    head += ("training [min]", "adapting [s a task]")
+    parts = ["# Adaptation to held-out tasks\n\n" + INTRODUCTION.format(num_tasks)]
+    for family in dict.fromkeys(row["family"] for row in rows):
+        mine = [row for row in rows if row["family"] == family]
+        what = mine[0]["metric"]
+        unit = {"success": "success [%]", "score": "score", "returns": "return"}[what]
+        lines = [f"## `{family}`: {unit}", "", "| " + " | ".join(head) + " |"]
+        lines.append("|" + " --- |" * len(head))
+        lines += ["| " + " | ".join(_cells(row, num_tasks)) + " |" for row in mine]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cells(row: dict[str, Any], num_tasks: int) -> list[str]:
+    found, what = row[row["metric"]], row["metric"]
+    after = [_text(found[u], what) if u < len(found) else "" for u in SHOWN]
+    name = f"`{row['method']}`" if len(found) > 1 else row["method"]
+    cells = [name, str(row["num_seeds"]), *after]
+    if len(found) == 1:
+        return [*cells, "", "", "", ""]
+    iqm = _number(found[5]["iqm"], what) if len(found) > 5 else ""
+    untrained = row["method"].startswith("scratch")
+    steps = "" if untrained else f"{row['training_steps']:,.0f}"
+    minutes = "" if untrained else f"{row['training_seconds'] / 60:.0f}"
+    return [*cells, iqm, steps, minutes, f"{row['seconds'] / num_tasks:.1f}"]
+
+
+def _text(found: dict[str, float], what: str) -> str:
+    mean, low, high = (_number(found[k], what) for k in ("mean", "mean_low", "mean_high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def _number(x: float, what: str) -> str:
+    scale, digits = {"success": (100, 0), "score": (1, 2), "returns": (1, 1)}[what]
+    text = f"{scale * x:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0.0 else text
+
+
 def show(rows: list[dict[str, Any]]) -> None:
-    """Print the metric after 0, 1, 2, 3, 5 and 10 updates; success and score in percent."""
+    """Print the metric after 0, 1, 2, 3, 5 and 10 updates."""
     for row in rows:
-        found, returns = row[row["metric"]], row["metric"] == "returns"
-        scale, digits = (1, 1) if returns else (100, 0)
+        found, what = row[row["metric"]], row["metric"]
         cells = "  ".join(
-            f"{u}: {scale * found[u]['mean']:.{digits}f} [{scale * found[u]['mean_low']:.{digits}f},"
-            f" {scale * found[u]['mean_high']:.{digits}f}] iqm {scale * found[u]['iqm']:.{digits}f}"
+            f"{u}: {_text(found[u], what)} iqm {_number(found[u]['iqm'], what)}"
             for u in SHOWN
             if u < len(found)
         )
@@ -139,6 +183,7 @@ def main(config: Config) -> None:
         show(mine)
         draw(family, mine, config)
         rows += mine
+    (RESULTS / f"{config.name}.md").write_text(markdown(rows, config.num_tasks))
     print(f"wrote {write_result(config.name, {'rows': rows})}")
 
 

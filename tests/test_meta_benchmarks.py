@@ -41,3 +41,10 @@ def test_iterations_are_compared_part_by_part(tmp_path):
     assert sum(row["theirs_parts"].values()) == pytest.approx(row["theirs_s"], rel=0.1)
     assert row["ratio"] == pytest.approx(row["theirs_s"] / row["ours_s"])
     assert "median ratio" in said
+
+
+def test_the_adaptation_tables_are_made_from_the_cells(tmp_path):
+    made, _ = run("adaptation.py", tmp_path / "adaptation", "--finished")
+    kept = BENCHMARKS / "results"
+    assert made["rows"] == json.loads((kept / "adaptation.json").read_text())["rows"]
+    assert (tmp_path / "adaptation.md").read_text() == (kept / "adaptation.md").read_text()
