@@ -39,7 +39,7 @@ class Config:
     families: tuple[str, ...] = tuple(PRETRAINING)
     """The families."""
     methods: tuple[str, ...] = ()
-    """The methods beside the baselines; none: all that a family is to meet."""
+    """Methods, `baselines` or `taught` (by the expert); none: all that a family is to meet."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds."""
     num_tasks: int = 20
@@ -172,8 +172,8 @@ def main(config: Config) -> None:
     grid = Grid(config.folder, config.runs, config.num_tasks, config.updates, config.ship)
     rows = []
     for family in config.families:
-        of_family = config.methods or methods(family)
-        wanted = [(m, seed) for m in (LEVELS, *of_family) for seed in config.seeds]
+        of_family = config.methods or (LEVELS, *methods(family))
+        wanted = [(m, seed) for m in of_family for seed in config.seeds]
         if config.finished:
             wanted = [(m, seed) for m, seed in wanted if grid.path(family, m, seed).exists()]
         if not wanted:
