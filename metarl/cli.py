@@ -39,7 +39,8 @@ class Watch:
     family: FamilyName
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     policy: str = "random"
-    """random, expert, reference (trained, shipped), still, a checkpoint file or a run folder"""
+    """random, expert, still, reference (trained, shipped), a checkpoint file, a run folder, or the
+    name of a shipped checkpoint"""
     dish: str | None = None
     """of a family over dishes: which one; the same as FAMILY@dish=NAME"""
     split: SplitName = "train"
@@ -115,7 +116,7 @@ class Train:
     device: str = "cpu"
     """where the networks live: cpu, cuda, cuda:1"""
     start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
-    """begin with the weights of this checkpoint or run"""
+    """begin with the weights of this checkpoint, run, or shipped checkpoint (heat-ppo)"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """other fields of the method's config, for example outer_rate=1e-3 num_tasks=40"""
 
@@ -131,7 +132,7 @@ class Adapt:
     """Adapt a trained policy to tasks it has not seen, and measure it."""
 
     checkpoint: Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
-    """a checkpoint file or a run folder"""
+    """a checkpoint file, a run folder, or the name of a shipped checkpoint (season-pearl)"""
     family: FamilyName
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     updates: int = 5

@@ -12,6 +12,31 @@ from metarl.registry import family_class, split_name
 _SEEING = ("ppo", "dagger")
 
 
+REFERENCE = "reference"  # the name of a family's own, in place of a path
+
+
+def find_checkpoint(given: Path, family: str) -> Path:
+    """Find what a user names: a file, a run folder, or what the family's package ships.
+
+    Args:
+        given: A path; or `REFERENCE`, or the name of a shipped checkpoint, such as ``season-pearl``.
+        family: Whose package ships it.
+    Raises:
+        CheckpointError: If there is none; lists what is shipped.
+    """
+    if given.exists():
+        return given
+    package, there = _of_package(family)
+    if str(given) == REFERENCE:
+        return reference(family)
+    if str(given) not in there:
+        ships = (
+            f", or what {package} ships: {REFERENCE}, {', '.join(sorted(there))}" if there else ""
+        )
+        raise CheckpointError(f"no checkpoint {given}; expected a file or a run folder{ships}")
+    return there[str(given)]
+
+
 def shipped(family: str, name: str) -> Path:
     """Find a checkpoint that the package of a family ships.
 

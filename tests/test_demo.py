@@ -12,7 +12,7 @@ from metarl_kitchen.dishes.recipes import DISHES
 from metarl import demo
 from metarl.errors import CheckpointError
 from metarl.perception.headswap import compare
-from metarl.shipped import reference, shipped
+from metarl.shipped import find_checkpoint, reference, shipped
 
 
 @pytest.fixture
@@ -63,3 +63,15 @@ def test_a_checkpoint_that_is_not_shipped_is_named_with_those_that_are():
     with pytest.raises(CheckpointError, match="no trained reference for kitchen/pour"):
         reference("kitchen/pour")
     assert reference("kitchen/add@robot=panda").stem == "add-dagger"
+
+
+def test_a_checkpoint_is_found_by_its_path_or_by_its_shipped_name(tmp_path: Path, monkeypatch):
+    here = tmp_path / "season-pearl"
+    name = Path("season-pearl")
+    assert find_checkpoint(name, "kitchen/season") == shipped("kitchen/season", "season-pearl")
+    assert find_checkpoint(Path("reference"), "kitchen/heat").stem == "heat-ppo"
+    here.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_checkpoint(name, "kitchen/season") == name  # what lies here comes first
+    with pytest.raises(CheckpointError, match=r"no checkpoint soup.*season-pearl"):
+        find_checkpoint(Path("soup"), "kitchen/season")

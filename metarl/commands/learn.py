@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from metarl.commands.output import progress_bar, say
-from metarl.errors import CheckpointError, UnknownNameError
+from metarl.errors import UnknownNameError
 from metarl.methods import method_names
 from metarl.registry import family_class, make_family, slug
+from metarl.shipped import find_checkpoint
 from metarl.types import Split
 
 
@@ -33,8 +34,8 @@ def train(
         MetaRLError: If a name is unknown, a value out of range, or training cannot go on.
     """
     family_class(family)
-    if start is not None and not start.exists():
-        raise CheckpointError(f"no checkpoint {start}; expected a file or a run folder")
+    if start is not None:
+        start = find_checkpoint(start, family)
     if method not in (names := method_names()):
         raise UnknownNameError("method", method, names)
     from metarl.config import CONFIG_FILE
@@ -94,8 +95,7 @@ def adapt(
     if strategy not in LEARNERS:
         raise UnknownNameError("strategy", strategy, LEARNERS)
     family_class(family)
-    if not checkpoint.exists():
-        raise CheckpointError(f"no checkpoint {checkpoint}; expected a file or a run folder")
+    checkpoint = find_checkpoint(checkpoint, family)
     from metarl.adaptation import State
     from metarl.evaluate import choose_method, evaluate_adaptation
     from metarl.policies import read_checkpoint

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metarl.errors import ConfigError, FamilyError, unknown
+from metarl.errors import CheckpointError, ConfigError, FamilyError, unknown
 from metarl.methods import adaptation_of
 from metarl.policies import load_policy_for
+from metarl.shipped import REFERENCE, find_checkpoint
 
 if TYPE_CHECKING:
     from metarl.checkpoint import Checkpoint
@@ -17,22 +18,28 @@ if TYPE_CHECKING:
     from metarl.types import Act
 
 NAMED = ("random", "expert", "still")
-REFERENCE = "reference"  # the checkpoint that a family's package ships
 
 
-def require_policy(name: str) -> None:
-    """Check a policy's name before anything slow starts.
+def find_policy(name: str, family: str) -> str:
+    """Find a policy by its name before anything slow starts.
 
     Args:
-        name: One of `NAMED`, `REFERENCE`, a checkpoint file or a run folder.
+        name: One of `NAMED`, or a checkpoint as `find_checkpoint` takes it.
+        family: Whose policy.
+    Returns:
+        One of `NAMED`, or a path.
     Raises:
         ConfigError: If it is none of them; names the nearest.
+        CheckpointError: If a reference is asked for and the family has none.
     """
-    if name not in (*NAMED, REFERENCE) and not Path(name).exists():
-        raise ConfigError(
-            f"{unknown('policy', name, (*NAMED, REFERENCE))}, or a checkpoint file or run folder"
-            " that exists"
-        )
+    if name in NAMED:
+        return name
+    try:
+        return str(find_checkpoint(Path(name), family))
+    except CheckpointError as error:
+        if name == REFERENCE:
+            raise
+        raise ConfigError(f"{unknown('policy', name, (*NAMED, REFERENCE))}; {error}") from error
 
 
 def make_act(name: str, worlds: Worlds, seed: int, checkpoint: Checkpoint | None) -> Act:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarl.commands.output import progress_bar, say
-from metarl.commands.policies import NAMED, REFERENCE, make_act, require_policy
+from metarl.commands.policies import NAMED, find_policy, make_act
 from metarl.errors import ConfigError, RenderError
 from metarl.family import TaskFamily
 from metarl.policies import read_checkpoint, sees_task
 from metarl.registry import family_class, full_name, make_family, split_name
-from metarl.shipped import reference
 from metarl.sim.gl import has_display, load_triton_first
 from metarl.types import Split
 
@@ -40,7 +39,8 @@ def watch(
 
     Args:
         family: A family's name.
-        policy: random, expert, reference, still, a checkpoint file or a run folder.
+        policy: random, expert, still, reference, a checkpoint file or a run folder, or the name
+            of a shipped checkpoint.
         dish: The family's option ``dish``; None: as the family's name says.
         split: Where the tasks come from.
         seed: Of tasks, worlds and the random policy.
@@ -56,13 +56,11 @@ def watch(
         base, options = split_name(family)
         family = full_name(base, {**options, "dish": dish})
     family_class(family)
-    require_policy(policy)
+    policy = find_policy(policy, family)
     if episodes < 1:
         raise ConfigError(f"--episodes is {episodes}; expected at least 1")
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; expected an integer >= 0")
-    if policy == REFERENCE:
-        policy = str(reference(family))
     start = _starter(family, policy, split, seed)
     if live and not has_display():
         say("no display, so no live window; the film shows the same")
