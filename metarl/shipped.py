@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -70,5 +71,7 @@ def reference(family: str) -> Path:
 def _of_package(family: str) -> tuple[str, dict[str, Path]]:
     """The package of a family, and its checkpoints by name."""
     package = family_class(family).__module__.partition(".")[0]
+    if not hasattr(sys.modules[package], "__path__"):  # a single file ships nothing
+        return package, {}
     folder = Path(str(files(package))) / "checkpoints"
     return package, {path.stem: path for path in folder.glob("*.safetensors")}

@@ -115,6 +115,8 @@ def test_no_words_print_the_help():
         (["watch", "kitchen/seson"], "kitchen/season"),
         (["watch", "toy:toy/rech"], "toy/reach"),
         (["watch", TOY, "--policy", "exprt"], "expert"),
+        (["watch", TOY, "--policy", "reference"], "no trained reference"),
+        (["adapt", "season-perl", "kitchen/season"], "season-pearl"),
         (["check", "kitchn/heat"], "kitchen/heat"),
         (["adapt", "x", "kitchen/season", "--strategy", "fine-tun"], "fine-tune"),
         (["adapt", "x", "kitchen/season", "--strategy", "untrained-iner"], "untrained-inner-loop"),
