@@ -25,6 +25,12 @@ from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
 
 SHOWN = (0, 1, 2, 3, 5, 10)
+AFTER = 5  # updates, in the summary
+SUMMARY = (
+    *("scratch", "fine-tune", "untrained-inner-loop", "maml", "rl2", "pearl"),
+    *("scratch-dagger", "fine-tune-dagger"),
+)
+UNITS = {"success": "success [%]", "score": "score", "returns": "return"}
 INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in `adaptation/`. \
 Mean over training seeds and {} held-out tasks [95% bootstrap interval], after exactly so many \
 updates of 10 episodes; IQM: mean of the middle half. `blind` and `ceiling` are the pretrained \
@@ -89,18 +95,36 @@ def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
     """One table a family: the metric after so many updates, and what it cost."""
-    head = ("method", "seeds", *(f"after {u}" for u in SHOWN), "IQM after 5", "training [steps]")
+    head = (
+        "method",
+        "seeds",
+        *(f"after {u}" for u in SHOWN),
+        f"IQM after {AFTER}",
+        "training [steps]",
+    )
     head += ("training [min]", "adapting [s a task]")
-    parts = ["# Adaptation to held-out tasks\n\n" + INTRODUCTION.format(num_tasks)]
+    parts = ["# Adaptation to held-out tasks", INTRODUCTION.format(num_tasks), summary(rows)]
     for family in dict.fromkeys(row["family"] for row in rows):
         mine = [row for row in rows if row["family"] == family]
         what = mine[0]["metric"]
-        unit = {"success": "success [%]", "score": "score", "returns": "return"}[what]
-        lines = [f"## `{family}`: {unit}", "", "| " + " | ".join(head) + " |"]
+        lines = [f"## `{family}`: {UNITS[what]}", "", "| " + " | ".join(head) + " |"]
         lines.append("|" + " --- |" * len(head))
         lines += ["| " + " | ".join(_cells(row, num_tasks)) + " |" for row in mine]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """One line a family: the metric after five updates, and with the task in view."""
+    lines = ["| after five updates | " + " | ".join(f"`{m}`" for m in SUMMARY) + " | ceiling |"]
+    lines.append("|" + " --- |" * (len(SUMMARY) + 2))
+    for family in dict.fromkeys(row["family"] for row in rows):
+        mine = {row["method"]: row for row in rows if row["family"] == family}
+        what = mine["ceiling"]["metric"]
+        cells = [_number(mine[m][what][AFTER]["mean"], what) if m in mine else "" for m in SUMMARY]
+        cells.append(_number(mine["ceiling"][what][0]["mean"], what))
+        lines.append(f"| `{family}`, {UNITS[what]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def _cells(row: dict[str, Any], num_tasks: int) -> list[str]:
@@ -110,7 +134,7 @@ def _cells(row: dict[str, Any], num_tasks: int) -> list[str]:
     cells = [name, str(row["num_seeds"]), *after]
     if len(found) == 1:
         return [*cells, "", "", "", ""]
-    iqm = _number(found[5]["iqm"], what) if len(found) > 5 else ""
+    iqm = _number(found[AFTER]["iqm"], what) if len(found) > AFTER else ""
     untrained = row["method"].startswith("scratch")
     steps = "" if untrained else f"{row['training_steps']:,.0f}"
     minutes = "" if untrained else f"{row['training_seconds'] / 60:.0f}"
