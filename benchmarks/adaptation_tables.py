@@ -1,0 +1,153 @@
+"""The tables and curves of adaptation: from cells to rows, and from rows to text and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from grid import results_by_name
+from recipes import PUBLISHED, metric
+
+from metarl.report import Curve, curves_png
+from metarl.statistics import estimate
+
+SHOWN = (0, 1, 2, 3, 5, 10)
+AFTER = 5  # updates, in the summary
+SUMMARY = (
+    *("scratch", "fine-tune", "untrained-inner-loop", "maml", "rl2", "pearl"),
+    *("scratch-dagger", "fine-tune-dagger"),
+)
+UNITS = {"success": "success [%]", "score": "score", "returns": "return"}
+INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in `adaptation/`. \
+Mean over training seeds and {} held-out tasks [95% bootstrap interval], after exactly so many \
+updates of 10 episodes; IQM: mean of the middle half. `blind` and `ceiling` are the pretrained \
+policy without updates, the task hidden and in view. Rows that end in `-dagger` are taught by the \
+family's expert, all others by reward. Training is what came before the held-out tasks."""
+
+
+def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and IQM over seeds and tasks, after each update."""
+    rng, what = np.random.default_rng(0), metric(family)
+    rows: list[dict[str, Any]] = []
+    for name, results in results_by_name(cells).items():
+        count = min(len(r.success) for r in results)
+        scores = np.stack([getattr(r, what)[:count] for r in results])  # (S, U+1, K)
+        cost = [t for c in cells if name in c["results"] for t in c["training"].values()]
+        rows.append(
+            {
+                "family": family,
+                "method": name,
+                "metric": what,
+                what: [asdict(estimate(scores[:, u], rng)) for u in range(count)],
+                "num_seeds": len(results),
+                "steps": results[0].steps,
+                "seconds": float(np.mean([r.seconds for r in results])),
+                "training_steps": sum(c["steps"] for c in cost) / len(results),
+                "training_seconds": sum(c["seconds"] for c in cost) / len(results),
+            }
+        )
+    for level in ("blind", "ceiling"):
+        found = [c["levels"][level][what] for c in cells if "levels" in c]
+        if found:
+            row = {"family": family, "method": level, "metric": what, "num_seeds": len(found)}
+            rows.append({**row, what: [asdict(estimate(np.array(found), rng))]})
+    return rows
+
+
+def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
+    """One table a family: the metric after so many updates, and what it cost."""
+    head = (
+        "method",
+        "seeds",
+        *(f"after {u}" for u in SHOWN),
+        f"IQM after {AFTER}",
+        "training [steps]",
+    )
+    head += ("training [min]", "adapting [s a task]")
+    parts = ["# Adaptation to held-out tasks", INTRODUCTION.format(num_tasks), summary(rows)]
+    for family in dict.fromkeys(row["family"] for row in rows):
+        mine = [row for row in rows if row["family"] == family]
+        what = mine[0]["metric"]
+        lines = [f"## `{family}`: {UNITS[what]}", "", "| " + " | ".join(head) + " |"]
+        lines.append("|" + " --- |" * len(head))
+        lines += ["| " + " | ".join(_cells(row, num_tasks)) + " |" for row in mine]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """One line a family: the metric after five updates, and with the task in view."""
+    lines = ["| after five updates | " + " | ".join(f"`{m}`" for m in SUMMARY) + " | ceiling |"]
+    lines.append("|" + " --- |" * (len(SUMMARY) + 2))
+    for family in dict.fromkeys(row["family"] for row in rows):
+        mine = {row["method"]: row for row in rows if row["family"] == family}
+        what = metric(family)
+        found = [(mine[m][what], AFTER) if m in mine else ([], AFTER) for m in SUMMARY]
+        found.append((mine["ceiling"][what] if "ceiling" in mine else [], 0))
+        cells = [_number(x[u]["mean"], what) if u < len(x) else "" for x, u in found]
+        lines.append(f"| `{family}`, {UNITS[what]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any], num_tasks: int) -> list[str]:
+    found, what = row[row["metric"]], row["metric"]
+    after = [_text(found[u], what) if u < len(found) else "" for u in SHOWN]
+    name = f"`{row['method']}`" if len(found) > 1 else row["method"]
+    cells = [name, str(row["num_seeds"]), *after]
+    if len(found) == 1:
+        return [*cells, "", "", "", ""]
+    iqm = _number(found[AFTER]["iqm"], what) if len(found) > AFTER else ""
+    untrained = row["method"].startswith("scratch")
+    steps = "" if untrained else f"{row['training_steps']:,.0f}"
+    minutes = "" if untrained else f"{row['training_seconds'] / 60:.0f}"
+    return [*cells, iqm, steps, minutes, f"{row['seconds'] / num_tasks:.1f}"]
+
+
+def _text(found: dict[str, float], what: str) -> str:
+    mean, low, high = (_number(found[k], what) for k in ("mean", "mean_low", "mean_high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def _number(x: float, what: str) -> str:
+    scale, digits = {"success": (100, 0), "score": (1, 2), "returns": (1, 1)}[what]
+    text = f"{scale * x:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0.0 else text
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print the metric after 0, 1, 2, 3, 5 and 10 updates."""
+    for row in rows:
+        found, what = row[row["metric"]], row["metric"]
+        cells = "  ".join(
+            f"{u}: {_text(found[u], what)} iqm {_number(found[u]['iqm'], what)}"
+            for u in SHOWN
+            if u < len(found)
+        )
+        seeds = f"{row['num_seeds']} seed" + "s" * (row["num_seeds"] > 1)
+        print(f"{row['family']:<26}{row['method']:<22}{seeds:<9}{cells}")
+
+
+def curves(family: str, rows: list[dict[str, Any]]) -> bytes:
+    """Draw a family's curves, as PNG."""
+    what, lines = metric(family), []
+    for row in rows:
+        if len(row[what]) == 1:
+            continue
+        mean, low, high = (
+            np.array([e[k] for e in row[what]]) for k in ("mean", "mean_low", "mean_high")
+        )
+        lines.append(Curve(row["method"], np.arange(len(mean)), mean, low, high))
+    if family in PUBLISHED:
+        found = np.array(PUBLISHED[family])
+        unknown = np.full(len(found), np.nan)
+        lines.append(Curve("MAML (2017)", np.arange(len(found)), found, unknown, unknown))
+    seeds = {row["num_seeds"] for row in rows}
+    many = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else f"{max(seeds)}"
+    return curves_png(
+        lines,
+        title=f"{family}: held-out tasks, {many} seeds",
+        xlabel="updates of 10 episodes",
+        ylabel=what,
+        ylim=None if what == "returns" else (0, 1),
+    )
