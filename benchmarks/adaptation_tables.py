@@ -143,10 +143,11 @@ def curves(family: str, rows: list[dict[str, Any]]) -> bytes:
         unknown = np.full(len(found), np.nan)
         lines.append(Curve("MAML (2017)", np.arange(len(found)), found, unknown, unknown))
     seeds = {row["num_seeds"] for row in rows}
-    many = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else f"{max(seeds)}"
+    many = f"{min(seeds)} to {max(seeds)} seeds" if len(seeds) > 1 else f"{max(seeds)} seed"
+    many += "s" * (len(seeds) == 1 and max(seeds) > 1)
     return curves_png(
         lines,
-        title=f"{family}: held-out tasks, {many} seeds",
+        title=f"{family}: held-out tasks, {many}",
         xlabel="updates of 10 episodes",
         ylabel=what,
         ylim=None if what == "returns" else (0, 1),
