@@ -80,6 +80,16 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     pearl, maml = ([mean(f, m, 2) for f in ("season", "heat")] for m in ("pearl", "maml"))
     assert f"PEARL solves {pearl[0]} of `kitchen/season` and {pearl[1]} of `kitchen/heat`" in text
     assert f"MAML {maml[0]} and {maml[1]}." in text
+    tuned, fresh = (
+        [mean("skills", f"{m}-dagger", u) for u in (2, 5)] for m in ("fine-tune", "scratch")
+    )
+    assert f"solves {tuned[0]} after two updates and {tuned[1]} after five" in text
+    assert f"a fresh network {fresh[0]} and {fresh[1]}" in text
+    by_reward = [mean("dishes", "untrained-inner-loop", u) for u in (0, 5)]
+    assert f"scores {by_reward[0]}, after five updates by reward {by_reward[1]}" in text
+    by_expert = mean("dishes", "fine-tune-dagger", 1)
+    fine_tuned = mean("dishes", "fine-tune", 5)
+    assert f"fine-tuning {fine_tuned}), after one update by the expert {by_expert}" in text
 
 
 def test_what_is_said_of_the_experts_was_measured():
