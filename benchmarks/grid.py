@@ -66,7 +66,7 @@ class Grid:
         done["wall_s"] = time.perf_counter() - start
         path.write_text(json.dumps(done, indent=1) + "\n")
         print(f"wrote {path} after {done['wall_s']:.0f} s", flush=True)
-        if self.ship is not None:
+        if self.ship is not None and method != TAUGHT:  # its network is the baselines' one
             ship(done, self.ship)
         return done
 

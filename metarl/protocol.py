@@ -52,7 +52,7 @@ class Protocol:
         """Change how a policy learns that no method trained to adapt.
 
         Args:
-            method: One of `metarl.evaluate.LEARNERS`, or a method, which takes no settings: it
+            method: One of `metarl.transfer.LEARNERS`, or a method, which takes no settings: it
                 adapts as it was trained to.
             settings: Fields of `FineTuning`, `Imitation` or `MamlConfig`, whichever it learns by.
         Raises:
