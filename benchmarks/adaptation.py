@@ -18,9 +18,7 @@ import tyro
 from adaptation_tables import curves, markdown, show, table
 from grid import LEVELS, Grid
 from machine import RESULTS, write_result
-from recipes import PRETRAINING, methods
-
-SEEDS = (0, 1, 2)  # training seeds of the tables
+from recipes import PRETRAINING, methods, seeds
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,8 @@ class Config:
     """The families."""
     methods: tuple[str, ...] = ()
     """Methods, `baselines` or `taught` (by the expert); none: all that a family is to meet."""
-    seeds: tuple[int, ...] = SEEDS
-    """Training seeds."""
+    seeds: tuple[int, ...] = ()
+    """Training seeds; none: all of a family's tables."""
     num_tasks: int = 20
     """Held-out tasks."""
     updates: int = 10
@@ -54,11 +52,11 @@ def main(config: Config) -> None:
     grid = Grid(config.folder, config.runs, config.num_tasks, config.updates, config.ship)
     for family in () if config.finished else config.families:
         for method in config.methods or (LEVELS, *methods(family)):
-            for seed in config.seeds:
+            for seed in config.seeds or seeds(family):
                 grid.cell(family, method, seed)
     rows = []
     for family in PRETRAINING:
-        wanted = [(m, seed) for m in (LEVELS, *methods(family)) for seed in SEEDS]
+        wanted = [(m, seed) for m in (LEVELS, *methods(family)) for seed in seeds(family)]
         there = [one for one in wanted if grid.path(family, *one).exists()]
         if not there:
             continue

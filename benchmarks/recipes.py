@@ -128,6 +128,11 @@ def methods(family: str) -> tuple[str, ...]:
     return (*DEPTH, TAUGHT) if family in HARD else DEPTH
 
 
+def seeds(family: str) -> range:
+    """Training seeds of a family's tables."""
+    return range(5 if family == BREADTH else 3)
+
+
 # What a family's table is about, where it is not success.
 METRIC = {"kitchen/dishes": "score"}
 

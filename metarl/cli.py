@@ -155,7 +155,8 @@ class Adapt:
     split: SplitName = "test"
     """where the tasks come from"""
     film: Path | None = None
-    """an MP4 of the first task before and after adaptation, side by side"""
+    """an MP4 of the first task before and after adaptation, side by side; of long episodes a time
+    lapse"""
 
     def run(self) -> int:
         """Run the command."""

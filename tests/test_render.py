@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 from toy import Reach
 
+from metarl.checkpoint import Checkpoint
 from metarl.errors import ConfigError, RenderError, ShapeError, UnknownNameError
+from metarl.evaluate import evaluate_adaptation
+from metarl.protocol import Protocol
+from metarl.report.adaptation_film import FRAMES, film_adaptation, lapse
+from metarl.rl.ppo import PpoConfig, PpoTrainer
 from metarl.sim import gl
 from metarl.sim.captions import burn, side_by_side, side_by_side_frames
 from metarl.sim.film import episode_frames, film_episode, film_renderer
@@ -223,6 +228,20 @@ def test_two_episodes_side_by_side(reach):
     frames = list(side_by_side_frames(left[:10], right, ("after", "before")))
     assert len(frames) == reach.horizon + 1
     assert frames[0].shape == (64, 96 + 4 + 96, 3)
+
+
+def test_films_of_adaptation_show_long_episodes_in_time_lapse(tmp_path):
+    class Long(Reach):
+        horizon = 2 * FRAMES + 1
+
+    family, keep = Long(), []
+    start = Checkpoint(*PpoTrainer(family, PpoConfig(num_worlds=2, hidden=(8,))).checkpoint())
+    protocol = Protocol(num_tasks=2, episodes=2, updates=1, eval_episodes=1)
+    evaluate_adaptation(family, "fine-tune", start, protocol, keep=keep)
+    path = film_adaptation(family, "fine-tune", start, protocol, keep, tmp_path / "film.mp4")
+    assert lapse(family) == 3
+    shown = 1 + family.horizon // 3 + round(HOLD_S / family.control_dt_s)
+    assert len(iio.imread(path)) == shown
 
 
 # Captions -------------------------------------------------------------------------------

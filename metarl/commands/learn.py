@@ -113,7 +113,9 @@ def adapt(
         result = evaluate_adaptation(made, method, found, protocol, progress=progress, keep=keep)
     say(str(result))
     if film is not None:
-        from metarl.report.adaptation_film import film_adaptation
+        from metarl.report.adaptation_film import film_adaptation, lapse
 
-        say(f"wrote {film_adaptation(made, method, found, protocol, keep, film)}")
+        times = lapse(made)
+        pace = f", {times} times as fast as life" if times > 1 else ""
+        say(f"wrote {film_adaptation(made, method, found, protocol, keep, film)}{pace}")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from metarl.sim.worlds import Worlds
 from metarl.types import take
 
 WIDTH, HEIGHT = 400, 304
+FRAMES = 100  # of a side, at most; longer episodes are shown in time lapse
+
+
+def lapse(family: TaskFamily[Any]) -> int:
+    """How many times as fast as life a film of a whole episode is, unless told otherwise."""
+    return math.ceil(family.horizon / FRAMES)
 
 
 def film_adaptation(
@@ -31,7 +38,7 @@ def film_adaptation(
     path: Path,
     *,
     task: int = 0,
-    every: int = 1,
+    every: int | None = None,
 ) -> Path:
     """Film a task before the first and after the last update; the last frame becomes a PNG.
 
@@ -43,13 +50,14 @@ def film_adaptation(
         states: The adaptation's state after each update, as `evaluate_adaptation` keeps them.
         path: The MP4 to write.
         task: Which of the protocol's tasks.
-        every: Only each so manyth control step has a frame: so many times as fast as life.
+        every: Only each so manyth control step has a frame: so many times as fast as life. None:
+            as `lapse` says.
     Raises:
         RenderError: If nothing can be drawn or written.
     """
     adaptation = start_adaptation(family, method, checkpoint, protocol)
     one = take(held_out_tasks(family, protocol), slice(task, task + 1))
-    sides = []
+    sides, every = [], lapse(family) if every is None else every
     updates = len(states) - 1
     after = f"after {updates} update{'s' * (updates != 1)}"
     for label, state in (("before", states[0]), (after, states[-1])):
