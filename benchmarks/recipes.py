@@ -53,6 +53,7 @@ PRETRAINING = {
     "kitchen/dishes": Recipe("dagger", 100, _LONG, start="kitchen/skills"),
     "classic/point-navigation": REFERENCES["classic/point-navigation"],
     "classic/cheetah-velocity": REFERENCES["classic/cheetah-velocity"],
+    "classic/cheetah-direction": REFERENCES["classic/cheetah-direction"],
 }
 
 # Iterations on a family of short episodes: four to seven minutes on one core.
@@ -68,7 +69,11 @@ ITERATIONS = {
     "meta-critic": 35,
 }
 # Where a family's iterations take longer.
-FEWER = {("kitchen/skills", "maml"): 30}
+FEWER = {
+    ("kitchen/skills", "maml"): 30,
+    ("classic/cheetah-velocity", "maml"): 40,
+    ("classic/cheetah-direction", "maml"): 40,
+}
 
 # In breadth every method meets one family, the one that separates them best; in depth the best meet
 # all.
@@ -98,6 +103,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "outer_rate": 3e-4,
     },
     ("classic/point-navigation", "maml"): {"context_decay": 0.45},
+    ("classic/cheetah-velocity", "maml"): {"context_decay": 0.45},
     ("kitchen/dishes", "maml"): dict(DISH_INNER_LOOP),
 }
 
