@@ -28,9 +28,10 @@ ENVS = Path(__file__).parents[1] / "envs"
 # What a run goes on from comes before it.
 ORDER = (
     "season-ppo", "season-maml", "season-pearl", "heat-ppo", "heat-maml", "heat-pearl",
-    "add-dagger", "add-maml",
+    "add-dagger", "add-maml", "add-pearl",
     "skills-dagger", "dishes-dagger",
-    "point-navigation-ppo", "cheetah-direction-ppo", "cheetah-velocity-ppo", "ant-goal-ppo",
+    "point-navigation-ppo", "point-navigation-pearl", "cheetah-direction-ppo",
+    "cheetah-velocity-ppo", "cheetah-velocity-maml", "ant-goal-ppo",
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """The standard families: Gymnasium's physics, the papers' tasks and rewards."""
 
+import dataclasses
+
 import gymnasium
 import mujoco
 import numpy as np
@@ -233,6 +235,23 @@ def test_the_goal_is_shown_to_films_alone(name):
             mujoco.mj_forward(model, data)
             frames.append(renderer.frame(model, data).astype(int))
     assert np.abs(frames[0] - frames[1]).max() > 30
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("cheetah-velocity", "1.5 m/s"), ("cheetah-direction", "backward")]
+)
+def test_films_say_what_is_wanted_and_how_fast_it_runs(name, wanted):
+    worlds = worlds_of(name)
+    field = "speed_m_s" if name == "cheetah-velocity" else "direction"
+    value = 1.5 if name == "cheetah-velocity" else -1.0
+    worlds.assign(dataclasses.replace(worlds.task, **{field: np.full(N, value)}))
+    worlds.reset()
+    for action in actions(worlds, 20):
+        worlds.step(action)
+    scene, i = worlds.place(1)
+    steady = scene.userdata[i, 2]
+    assert abs(steady) > 0.05
+    assert worlds.caption(1) == f"wanted {wanted}, runs {steady:.1f} m/s"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -232,7 +232,7 @@ def test_two_episodes_side_by_side(reach):
 
 def test_films_of_adaptation_show_long_episodes_in_time_lapse(tmp_path):
     class Long(Reach):
-        horizon = 2 * FRAMES + 1
+        horizon = 2 * FRAMES + 2  # in threes, the end included
 
     family, keep = Long(), []
     start = Checkpoint(*PpoTrainer(family, PpoConfig(num_worlds=2, hidden=(8,))).checkpoint())

@@ -69,3 +69,11 @@ class CheetahDirection(CheetahFamily[DirectionTask]):
         The papers report returns alone; this threshold is ours.
         """
         return task.direction * worlds.userdata[:, STEADY] > RUNS_M_S
+
+    def caption(self, worlds: Scene, task: DirectionTask) -> list[str]:
+        """The wanted direction, and the speed forward over about the last half second."""
+        pairs = zip(task.direction, worlds.userdata[:, STEADY])
+        return [
+            f"wanted {'forward' if way > 0 else 'backward'}, runs {speed:.1f} m/s"
+            for way, speed in pairs
+        ]

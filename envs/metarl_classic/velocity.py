@@ -61,3 +61,8 @@ class CheetahVelocity(CheetahFamily[VelocityTask]):
         """
         error = np.abs(worlds.userdata[:, STEADY] - task.speed_m_s)
         return error < 0.2 * task.speed_m_s
+
+    def caption(self, worlds: Scene, task: VelocityTask) -> list[str]:
+        """The wanted speed, and the speed over about the last half second."""
+        pairs = zip(task.speed_m_s, worlds.userdata[:, STEADY])
+        return [f"wanted {wanted:.1f} m/s, runs {speed:.1f} m/s" for wanted, speed in pairs]

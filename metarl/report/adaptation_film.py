@@ -21,7 +21,7 @@ from metarl.sim.worlds import Worlds
 from metarl.types import take
 
 WIDTH, HEIGHT = 400, 304
-FRAMES = 100  # of a side, at most; longer episodes are shown in time lapse
+FRAMES = 200  # of a side, at most; longer episodes are shown in time lapse
 
 
 def lapse(family: TaskFamily[Any]) -> int:
