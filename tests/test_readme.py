@@ -80,6 +80,19 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     pearl, maml = ([mean(f, m, 2) for f in ("season", "heat")] for m in ("pearl", "maml"))
     assert f"PEARL solves {pearl[0]} of `kitchen/season` and {pearl[1]} of `kitchen/heat`" in text
     assert f"MAML {maml[0]} and {maml[1]}." in text
+    assert f"PEARL solves {mean('add', 'pearl', 1)} after one." in text
+    for name, said in {
+        "maml": "MAML",
+        "rl2": "RL2",
+        "untrained-inner-loop": "no meta-training",
+    }.items():
+        two, five = (mean("season", name, u).removesuffix("%") for u in (2, 5))
+        assert f"{said} {two} and {five}" in text
+    velocity = {r["method"]: r["returns"] for r in rows if r["family"].endswith("velocity")}
+    blind, one, five = (f"{velocity['untrained-inner-loop'][u]['mean']:.0f}" for u in (0, 1, 5))
+    assert f"goes from {blind} to {one} with one update and to {five} with five" in text
+    zero, one, five = (f"{velocity['maml'][u]['mean']:.0f}" for u in (0, 1, 5))
+    assert f"MAML from {zero} to {one} and {five}, fine-tuning to" in text
     tuned, fresh = (
         [mean("skills", f"{m}-dagger", u) for u in (2, 5)] for m in ("fine-tune", "scratch")
     )
