@@ -30,8 +30,9 @@ ORDER = (
     "season-ppo", "season-maml", "season-pearl", "heat-ppo", "heat-maml", "heat-pearl",
     "add-dagger", "add-maml", "add-pearl",
     "skills-dagger", "dishes-dagger",
-    "point-navigation-ppo", "point-navigation-pearl", "cheetah-direction-ppo",
-    "cheetah-velocity-ppo", "cheetah-velocity-maml", "ant-goal-ppo",
+    "point-navigation-ppo", "point-navigation-pearl",
+    "cheetah-direction-ppo", "cheetah-direction-maml", "cheetah-velocity-ppo",
+    "cheetah-velocity-maml", "ant-goal-ppo",
 )  # fmt: skip
 
 

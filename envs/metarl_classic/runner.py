@@ -24,13 +24,15 @@ def gymnasium_model(name: str) -> mujoco.MjSpec:
     Args:
         name: The file's name among Gymnasium's assets, for example ``"ant.xml"``.
     Returns:
-        Its specification, with a paler floor and sky.
+        Its specification, with a paler floor and sky; the floor, endless to touch, looks so too.
     """
     path = files("gymnasium") / "envs" / "mujoco" / "assets" / name
     spec = mujoco.MjSpec.from_string(path.read_text())
     floor = spec.texture("texplane")
     floor.rgb1, floor.rgb2 = [0.62, 0.67, 0.72], [0.76, 0.80, 0.84]
-    spec.material("MatPlane").reflectance = 0.1
+    plane = spec.material("MatPlane")
+    plane.reflectance, plane.texuniform, plane.texrepeat = 0.1, True, [0.75, 0.75]  # a metre
+    spec.geom("floor").size[:2] = 0.0  # a fast cheetah runs off the 40 m that would be drawn
     for texture in spec.textures:
         if texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
             texture.rgb1, texture.rgb2 = [0.9, 0.95, 1.0], [0.6, 0.7, 0.8]
