@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, wait
 from typing import Any
@@ -89,8 +90,8 @@ class Group:
 
 
 def _capacity(n: int, num_worlds: int) -> int:
-    """Rows for n worlds: a power of two, so that a batch grows a few times at most."""
-    return min(num_worlds, 1 << (n - 1).bit_length())
+    """Rows for n worlds and those that chance may add: six deviations, for n itself is chance."""
+    return min(num_worlds, n + math.ceil(6.0 * math.sqrt(n)))
 
 
 def _seats(there: np.ndarray, ids: np.ndarray) -> np.ndarray:
