@@ -31,7 +31,7 @@ def gymnasium_model(name: str) -> mujoco.MjSpec:
     floor = spec.texture("texplane")
     floor.rgb1, floor.rgb2 = [0.62, 0.67, 0.72], [0.76, 0.80, 0.84]
     plane = spec.material("MatPlane")
-    plane.reflectance, plane.texuniform, plane.texrepeat = 0.1, True, [0.75, 0.75]  # a metre
+    plane.reflectance, plane.texuniform, plane.texrepeat = 0.1, True, [0.75, 0.75]  # times a metre
     spec.geom("floor").size[:2] = 0.0  # a fast cheetah runs off the 40 m that would be drawn
     for texture in spec.textures:
         if texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
