@@ -41,6 +41,8 @@ class Config:
     """Where finished cells are kept."""
     runs: Path = Path("runs/adaptation")
     """Where the runs are kept."""
+    pretrained: Path = RESULTS / "pretrained"
+    """Where the policies that methods start from are kept."""
     ship: Path | None = None
     """Copy the networks of the cells that are run into this folder."""
     name: str = "adaptation"
@@ -49,7 +51,9 @@ class Config:
 
 def main(config: Config) -> None:
     """Run what is missing, then write tables, curves and JSON of every cell that is there."""
-    grid = Grid(config.folder, config.runs, config.num_tasks, config.updates, config.ship)
+    grid = Grid(
+        config.folder, config.runs, config.pretrained, config.num_tasks, config.updates, config.ship
+    )  # fmt: skip
     for family in () if config.finished else config.families:
         for method in config.methods or (LEVELS, *methods(family)):
             for seed in config.seeds or seeds(family):

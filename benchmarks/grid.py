@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from metarl.training import train
 from metarl.transfer import BASELINES
 
 LEVELS = "baselines"  # the cell of everything that needs the pretrained policy alone
+ENVS = Path(__file__).parents[1] / "envs"
 KEPT = (
     "policy.",
     "rates.",
@@ -40,6 +42,7 @@ class Grid:
     Args:
         folder: Of finished cells.
         runs: Of training runs.
+        pretrained: Of the policies that methods start from: small, kept with the cells.
         num_tasks: K held-out tasks.
         updates: U.
         ship: Copy the networks of the cells that are run into this folder; None: nowhere.
@@ -47,6 +50,7 @@ class Grid:
 
     folder: Path
     runs: Path
+    pretrained: Path
     num_tasks: int = 20
     updates: int = 10
     ship: Path | None = None
@@ -83,19 +87,28 @@ class Grid:
     def _train(self, family: str, how: Recipe, seed: int, start: Path | None = None) -> Path:
         return train(
             family, how.method, seed=seed, iterations=how.iterations, start=start, resume=True,
-            out=self.runs / f"{slug(family)}-{how.method}-s{seed}", **how.settings,
+            out=self.runs / _run(family, how, seed), **how.settings,
         )  # fmt: skip
 
-    def _pretrained(self, family: str, seed: int) -> list[Path]:
-        """Train the policy that every method starts from, or find it; last, behind its starts."""
+    def _pretrained(self, family: str, seed: int) -> dict[str, Path]:
+        """Find the policy that every method starts from, or train it; last, behind its starts."""
         how = PRETRAINING[family]
-        before = [] if how.start is None else self._pretrained(how.start, seed)
-        return [*before, self._train(family, how, seed, before[-1] if before else None)]
+        before = {} if how.start is None else self._pretrained(how.start, seed)
+        name, words = _run(family, how, seed), _pretraining(family, seed)
+        kept = self.pretrained / f"{name}.safetensors"
+        for path in (kept, *ENVS.glob(f"*/checkpoints/{_short(family)}-{how.method}.safetensors")):
+            # One that another seed or recipe made is not this one.
+            if path.exists() and read_checkpoint(path).meta["command"] == words:
+                return before | {name: path}
+        made = self._train(family, how, seed, [*before.values()][-1] if before else None)
+        keep(made, kept, {"command": words, "made-by": provenance()})
+        return before | {name: kept}
 
     def _own(self, family: str, method: str, seed: int) -> dict[str, Any]:
         """What a method reaches that goes on from the pretrained policy."""
         pretrained = self._pretrained(family, seed)
-        trained = self._train(family, recipe(family, method), seed, start=pretrained[-1])
+        start = [*pretrained.values()][-1]
+        trained = self._train(family, recipe(family, method), seed, start=start)
         protocol = self.protocol(family)
         result = evaluate_adaptation(
             make_family(family), method, read_checkpoint(trained), protocol
@@ -103,15 +116,19 @@ class Grid:
         print(f"{slug(family)}-s{seed} {result}", flush=True)
         return {
             "protocol": asdict(protocol),
-            "training": {p.parts[-3]: cost(p) for p in (*pretrained, trained)},
+            "training": {
+                **{name: cost(path) for name, path in pretrained.items()},
+                _run(family, recipe(family, method), seed): cost(trained),
+            },
             "results": {method: result.to_json()},
-            "checkpoints": {method: str(trained)},
+            "checkpoints": {method: os.path.relpath(trained)},
         }
 
     def _pretrained_alone(self, family: str, method: str, seed: int) -> dict[str, Any]:
         """What the pretrained policy reaches that no method taught to adapt."""
         pretrained = self._pretrained(family, seed)
-        found, task_family = read_checkpoint(pretrained[-1]), make_family(family)
+        start = [*pretrained.values()][-1]
+        found, task_family = read_checkpoint(start), make_family(family)
         protocol = self.protocol(family)
         results = {}
         for name in BASELINES if method == LEVELS else IMITATION:
@@ -124,10 +141,10 @@ class Grid:
             levels[name] = {k: v.tolist() for k, v in outcome._asdict().items()}
         return {
             "protocol": asdict(protocol),
-            "training": {p.parts[-3]: cost(p) for p in pretrained},
+            "training": {name: cost(path) for name, path in pretrained.items()},
             "results": results,
             **({"levels": levels} if levels else {}),
-            "checkpoints": {PRETRAINING[family].method: str(pretrained[-1])},
+            "checkpoints": {PRETRAINING[family].method: os.path.relpath(start)},
         }
 
 
@@ -139,16 +156,18 @@ def cost(path: Path) -> dict[str, Any]:
 
 def ship(cell: dict[str, Any], folder: Path) -> None:
     """Keep a cell's networks, small, with the command and the result that made them."""
-    family, seed, short = cell["family"], cell["seed"], cell["family"].split("/")[-1]
+    family, seed = cell["family"], cell["seed"]
+    short = _short(family)
     first = PRETRAINING[family].method
     for method, source in cell["checkpoints"].items():
-        how = PRETRAINING[family] if method == first else recipe(family, method)
-        start = f"runs/{short}-{first}"
         if method == first:
-            start = how.start and f"runs/{how.start.split('/')[-1]}-{PRETRAINING[how.start].method}"
+            words = _pretraining(family, seed)
+        else:
+            how = recipe(family, method)
+            words = command(family, how, seed, f"runs/{short}-{method}", f"runs/{short}-{first}")
         result = cell["results"].get(method) or cell["results"]["fine-tune"]
         said = {
-            "command": command(family, how, seed, f"runs/{short}-{method}", start),
+            "command": words,
             "made-by": cell["made-by"],
             "success-after-each-update": np.mean(result["success"], axis=1).tolist(),
         }
@@ -164,6 +183,23 @@ def command(family: str, how: Recipe, seed: int, out: str, start: str | None = N
     if how.settings:
         words += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in how.settings.items())
     return words
+
+
+def _run(family: str, how: Recipe, seed: int) -> str:
+    """Name of a run's folder."""
+    return f"{slug(family)}-{how.method}-s{seed}"
+
+
+def _short(family: str) -> str:
+    """Its name within its package."""
+    return family.split("/")[-1]
+
+
+def _pretraining(family: str, seed: int) -> str:
+    """The command that trains the policy that every method starts from."""
+    how = PRETRAINING[family]
+    start = how.start and f"runs/{_short(how.start)}-{PRETRAINING[how.start].method}"
+    return command(family, how, seed, f"runs/{_short(family)}-{how.method}", start)
 
 
 def keep(source: Path, target: Path, said: dict[str, Any]) -> None:
