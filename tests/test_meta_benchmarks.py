@@ -1,7 +1,9 @@
 """The benchmarks of meta-updates and meta-iterations, as a user runs them."""
 
+import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +50,40 @@ def test_the_adaptation_tables_are_made_from_the_cells(tmp_path):
     kept = BENCHMARKS / "results"
     assert made["rows"] == json.loads((kept / "adaptation.json").read_text())["rows"]
     assert (tmp_path / "adaptation.md").read_text() == (kept / "adaptation.md").read_text()
+
+
+def test_a_pretrained_policy_is_kept_and_trained_again_for_another_recipe(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    grid, recipes = importlib.import_module("grid"), importlib.import_module("recipes")
+    family, small = "classic/point-navigation", {"num_worlds": 2, "minibatch": 8}
+    cells = grid.Grid(tmp_path / "cells", tmp_path / "runs", tmp_path / "pretrained")
+
+    def pretrained(**settings):
+        recipe = recipes.Recipe("ppo", 1, small | settings)
+        monkeypatch.setitem(recipes.PRETRAINING, family, recipe)
+        [(name, path)] = cells._pretrained(family, 0).items()
+        assert name == "classic-point-navigation-ppo-s0"
+        return path, grid.read_checkpoint(path)
+
+    path, first = pretrained()
+    assert path == tmp_path / "pretrained" / "classic-point-navigation-ppo-s0.safetensors"
+    assert first.meta["command"].endswith("--set num_worlds=2 minibatch=8")
+    run = next((tmp_path / "runs").glob("*"))
+    trained = grid.read_checkpoint(run)
+    assert all(tensor.equal(trained.tensors[name]) for name, tensor in first.tensors.items())
+    shutil.rmtree(run)
+    _, again = pretrained()
+    assert not run.exists()
+    assert again.meta == first.meta
+    _, other = pretrained(gamma=0.5)
+    assert run.exists()
+    assert not other.tensors["critic.head.weight"].equal(first.tensors["critic.head.weight"])
+
+
+def test_a_shipped_policy_by_the_same_command_is_not_trained_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    grid = importlib.import_module("grid")
+    cells = grid.Grid(tmp_path / "cells", tmp_path / "runs", tmp_path / "pretrained")
+    found = cells._pretrained("kitchen/dishes", 0)
+    assert [path.stem for path in found.values()] == ["skills-dagger", "dishes-dagger"]
+    assert list(tmp_path.iterdir()) == []
