@@ -71,6 +71,7 @@ ITERATIONS = {
 # Where a family's iterations take longer.
 FEWER = {
     ("kitchen/skills", "maml"): 30,
+    ("kitchen/dishes", "maml"): 8,
     ("classic/cheetah-velocity", "maml"): 40,
     ("classic/cheetah-direction", "maml"): 20,
 }
@@ -83,6 +84,7 @@ DEPTH = ("maml", "rl2", "pearl")
 TAUGHT = "taught"
 IMITATION = ("scratch-dagger", "fine-tune-dagger", "frozen-trunk-dagger")
 HARD = ("kitchen/skills", "kitchen/dishes")
+DEPTH_OF_HARD = ("maml", "rl2")  # PEARL's encoder learned neither (log in README.md)
 
 # Where a family asks for other settings than a method's own.
 # Published with one inner update, and of second order: five of those are slow.
@@ -105,7 +107,12 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("kitchen/skills", "maml"): {"outer_gamma": 0.98, "outer_rate": 3e-4},
     ("classic/point-navigation", "maml"): {"context_decay": 0.45},
     ("classic/cheetah-velocity", "maml"): {"context_decay": 0.45},
-    ("kitchen/dishes", "maml"): dict(DISH_INNER_LOOP),
+    ("kitchen/dishes", "maml"): {
+        **DISH_INNER_LOOP,
+        "num_tasks": 6,
+        "outer_rate": 1e-4,
+        "outer_epochs": 5,
+    },
 }
 
 # Where a family asks for another protocol: fine-tuning's settings that won on its train tasks, and
@@ -132,7 +139,7 @@ def methods(family: str) -> tuple[str, ...]:
     """Which methods meet a family."""
     if family == BREADTH:
         return tuple(ITERATIONS)
-    return (*DEPTH, TAUGHT) if family in HARD else DEPTH
+    return (*DEPTH_OF_HARD, TAUGHT) if family in HARD else DEPTH
 
 
 def seeds(family: str) -> range:
