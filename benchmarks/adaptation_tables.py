@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from grid import results_by_name
-from recipes import PUBLISHED, metric
+from recipes import ONCE, PUBLISHED, metric
 
 from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
@@ -68,8 +68,7 @@ def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
     parts = ["# Adaptation to held-out tasks", INTRODUCTION.format(num_tasks), summary(rows)]
     for family in dict.fromkeys(row["family"] for row in rows):
         mine = [row for row in rows if row["family"] == family]
-        what = mine[0]["metric"]
-        lines = [f"## `{family}`: {UNITS[what]}", "", "| " + " | ".join(head) + " |"]
+        lines = [f"## {_title(family, ': ')}", "", "| " + " | ".join(head) + " |"]
         lines.append("|" + " --- |" * len(head))
         lines += ["| " + " | ".join(_cells(row, num_tasks)) + " |" for row in mine]
         parts.append("\n".join(lines))
@@ -86,8 +85,14 @@ def summary(rows: list[dict[str, Any]]) -> str:
         found = [(mine[m][what], AFTER) if m in mine else ([], AFTER) for m in SUMMARY]
         found.append((mine["ceiling"][what] if "ceiling" in mine else [], 0))
         cells = [_number(x[u]["mean"], what) if u < len(x) else "" for x, u in found]
-        lines.append(f"| `{family}`, {UNITS[what]} | " + " | ".join(cells) + " |")
+        lines.append(f"| {_title(family, ', ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _title(family: str, between: str) -> str:
+    """A family and what its numbers are."""
+    once = " (once, one seed)" if family in ONCE else ""
+    return f"`{family}`{once}{between}{UNITS[metric(family)]}"
 
 
 def _cells(row: dict[str, Any], num_tasks: int) -> list[str]:
