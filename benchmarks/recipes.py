@@ -58,7 +58,7 @@ PRETRAINING = {
     "kitchen/serve": Recipe("dagger", 30, _MANY),
     "kitchen/pour": Recipe("dagger", 30, _MANY),
     "kitchen/flip": Recipe("dagger", 30, _MANY),
-    "kitchen/stir": Recipe("dagger", 25),
+    "kitchen/stir": Recipe("ppo", 70),
     "classic/ant-goal": REFERENCES["classic/ant-goal"],
 }
 
