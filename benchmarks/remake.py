@@ -31,8 +31,8 @@ ORDER = (
     "add-dagger", "add-maml", "add-pearl",
     "skills-dagger", "dishes-dagger",
     "point-navigation-ppo", "point-navigation-pearl",
-    "cheetah-direction-ppo", "cheetah-direction-maml", "cheetah-velocity-ppo",
-    "cheetah-velocity-maml", "ant-goal-ppo",
+    "cheetah-direction-ppo", "cheetah-direction-maml", "cheetah-direction-pearl",
+    "cheetah-velocity-ppo", "cheetah-velocity-maml", "cheetah-velocity-pearl", "ant-goal-ppo",
 )  # fmt: skip
 
 

@@ -93,9 +93,14 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"goes from {blind} to {one} with one update and to {five} with five" in text
     zero, one, five = (f"{velocity['maml'][u]['mean']:.0f}" for u in (0, 1, 5))
     assert f"MAML from {zero} to {one} and {five}, fine-tuning to" in text
+    one, top = velocity["pearl"][1]["mean"], velocity["ceiling"][0]["mean"]
+    said = f"to {one:.0f} with one update (the ceiling is {top:.0f})"
+    assert f"PEARL goes from {velocity['pearl'][0]['mean']:.0f} {said}" in text
     way = {r["method"]: r["returns"] for r in rows if r["family"].endswith("direction")}
     zero, one = (f"{way['maml'][u]['mean']:.0f}" for u in (0, 1))
     assert f"MAML knows the way after one update: from {zero} to {one}," in text
+    zero, one = (f"{way['pearl'][u]['mean']:.0f}" for u in (0, 1))
+    assert f"PEARL from {zero} to {one}, the untrained inner loop" in text
     tuned, fresh = (
         [mean("skills", f"{m}-dagger", u) for u in (2, 5)] for m in ("fine-tune", "scratch")
     )
