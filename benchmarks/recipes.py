@@ -78,6 +78,7 @@ ITERATIONS = {
 FEWER = {
     ("kitchen/skills", "maml"): 30,
     ("kitchen/dishes", "maml"): 8,
+    ("kitchen/dishes", "rl2"): 20,
     ("classic/cheetah-velocity", "maml"): 40,
     ("classic/cheetah-direction", "maml"): 20,
     **{(f"kitchen/{name}", "maml"): 30 for name in ("cover", "serve", "pour", "flip", "stir")},
@@ -126,6 +127,13 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "num_tasks": 6,
         "outer_rate": 1e-4,
         "outer_epochs": 5,
+    },
+    ("kitchen/dishes", "rl2"): {
+        "num_tasks": 48,
+        "trial": 2,
+        "log_std": -2.5,
+        "gamma": 0.99,
+        "lam": 0.95,
     },
 }
 
