@@ -12,6 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from metarl.rounding import AVX512, VARIABLE
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -28,7 +32,21 @@ def provenance() -> dict[str, Any]:
         else os.cpu_count(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
+        "numpy_simd": _simd(),
     }
+
+
+def same_bits() -> None:
+    """Start this script again, if NumPy was loaded before it could be asked for `metarl`'s bits."""
+    if VARIABLE not in os.environ:
+        os.environ[VARIABLE] = AVX512
+        os.execv(sys.executable, sys.orig_argv)
+
+
+def _simd() -> list[str]:
+    """What of this processor NumPy's routines make use of."""
+    config: Any = np.show_config  # its types know no modes
+    return config(mode="dicts")["SIMD Extensions"]["found"]
 
 
 def _cpu() -> str:

@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from metarl.errors import MetaRLError, unknown
+from metarl.rounding import same_bits
 
 FamilyName = Annotated[Positional[str], arg(metavar="FAMILY")]
 SplitName = Literal["train", "test", "far"]
@@ -217,6 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 (a check failed), 2 (a mistake of the user), 130 (interrupted).
     """
+    same_bits()
     given = sys.argv[1:] if arguments is None else arguments
     try:
         return _run(given)

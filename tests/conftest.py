@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-import torch
-import toy
+from metarl.rounding import same_bits
+
+same_bits()  # before anything loads NumPy: tests compare this process with others, to the bit
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+import toy  # noqa: E402
 
 torch.set_num_threads(1)
 
