@@ -31,6 +31,12 @@ class Recipe:
     start: str | None = None
 
 
+# In breadth every method meets one family, the one that separates them best; in depth the best meet
+# others; these they meet once, with one seed.
+BREADTH = "kitchen/season"
+IMITATED = ("kitchen/cover", "kitchen/serve", "kitchen/pour", "kitchen/flip")
+ONCE = (*IMITATED, "kitchen/stir", "classic/ant-goal")
+
 # The published standards have no scripted expert; their references are trained.
 _SMALL = {"num_worlds": 64, "minibatch": 1280, "gamma": 0.99}
 _ANT = {"num_worlds": 64, "minibatch": 512, "epochs": 10, "gamma": 0.95, "reward_scale": 0.1}
@@ -54,10 +60,7 @@ PRETRAINING = {
     "classic/point-navigation": REFERENCES["classic/point-navigation"],
     "classic/cheetah-velocity": REFERENCES["classic/cheetah-velocity"],
     "classic/cheetah-direction": REFERENCES["classic/cheetah-direction"],
-    "kitchen/cover": Recipe("dagger", 30, _MANY),
-    "kitchen/serve": Recipe("dagger", 30, _MANY),
-    "kitchen/pour": Recipe("dagger", 30, _MANY),
-    "kitchen/flip": Recipe("dagger", 30, _MANY),
+    **{family: Recipe("dagger", 30, _MANY) for family in IMITATED},
     "kitchen/stir": Recipe("ppo", 70),
     "classic/ant-goal": REFERENCES["classic/ant-goal"],
 }
@@ -81,19 +84,12 @@ FEWER = {
     ("kitchen/dishes", "rl2"): 20,
     ("classic/cheetah-velocity", "maml"): 40,
     ("classic/cheetah-direction", "maml"): 20,
-    **{(f"kitchen/{name}", "maml"): 30 for name in ("cover", "serve", "pour", "flip", "stir")},
+    **{(family, "maml"): 30 for family in (*IMITATED, "kitchen/stir")},
     ("classic/ant-goal", "maml"): 6,
     ("classic/ant-goal", "rl2"): 20,
     ("classic/ant-goal", "pearl"): 6,
 }
 
-# In breadth every method meets one family, the one that separates them best; in depth the best meet
-# others; these they meet once, with one seed.
-BREADTH = "kitchen/season"
-ONCE = (
-    *("kitchen/cover", "kitchen/serve", "kitchen/pour", "kitchen/flip", "kitchen/stir"),
-    "classic/ant-goal",
-)
 DEPTH = ("maml", "rl2", "pearl")
 # Where reward is not enough: the family's expert teaches, the same episodes and tasks for all.
 TAUGHT = "taught"
@@ -117,7 +113,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("kitchen/season", "maml-trpo"): {"first_order": True, "inner_updates": 5},
     ("kitchen/heat", "maml"): {"weigh_tasks": True},
     ("kitchen/add", "maml"): _LATE,
-    **{(family, "maml"): _LATE for family in ONCE[:4]},  # imitated too; nothing was tried for them
+    **{(family, "maml"): _LATE for family in IMITATED},  # nothing else was tried for them
     # Skills too are learned better by one that looks further ahead.
     ("kitchen/skills", "maml"): {"outer_gamma": 0.98, "outer_rate": 3e-4},
     ("classic/point-navigation", "maml"): {"context_decay": 0.45},
