@@ -17,7 +17,7 @@ from pathlib import Path
 import tyro
 from adaptation_tables import curves, markdown, show, table
 from grid import LEVELS, Grid
-from machine import RESULTS, same_bits, write_result
+from machine import RESULTS, restart_for_same_bits, write_result
 from recipes import PRETRAINING, methods, seeds
 
 
@@ -75,5 +75,5 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    same_bits()
+    restart_for_same_bits()
     main(tyro.cli(Config))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from metarl.rounding import AVX512, VARIABLE
+from metarl.rounding import AVX512, VARIABLE, same_bits
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -36,9 +36,9 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def same_bits() -> None:
-    """Start this script again, if NumPy was loaded before it could be asked for `metarl`'s bits."""
-    if VARIABLE not in os.environ:
+def restart_for_same_bits() -> None:
+    """Start this script again if it loaded NumPy before that could be asked for the same bits."""
+    if not same_bits():
         os.environ[VARIABLE] = AVX512
         os.execv(sys.executable, sys.orig_argv)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tyro
 from grid import command, cost, keep
-from machine import among_saved, provenance, same_bits, write_result
+from machine import among_saved, provenance, restart_for_same_bits, write_result
 from recipes import REFERENCES
 
 from metarl.adaptation import act_with
@@ -110,5 +110,5 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    same_bits()
+    restart_for_same_bits()
     main(tyro.cli(Config))
