@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from adaptation_tables import curves, markdown, show, table
-from grid import LEVELS, Grid
+from adaptation_tables import curves, markdown, show, tables
+from grid import Grid
 from machine import RESULTS, restart_for_same_bits, write_result
-from recipes import PRETRAINING, methods, seeds
+from recipes import MANY_EPISODES, PRETRAINING, methods, seeds
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Config:
     families: tuple[str, ...] = tuple(PRETRAINING)
     """The families."""
     methods: tuple[str, ...] = ()
-    """Methods, `baselines` or `taught` (by the expert); none: all that a family is to meet."""
+    """Methods, or `baselines`, `searched`, `taught` (by the expert), `many` or `many-searched`
+    (episodes); none: all that a family is to meet."""
     seeds: tuple[int, ...] = ()
     """Training seeds; none: all of a family's tables."""
     num_tasks: int = 20
@@ -55,21 +56,22 @@ def main(config: Config) -> None:
         config.folder, config.runs, config.pretrained, config.num_tasks, config.updates, config.ship
     )  # fmt: skip
     for family in () if config.finished else config.families:
-        for method in config.methods or (LEVELS, *methods(family)):
+        for method in config.methods or methods(family):
             for seed in config.seeds or seeds(family):
                 grid.cell(family, method, seed)
     rows = []
     for family in PRETRAINING:
-        wanted = [(m, seed) for m in (LEVELS, *methods(family)) for seed in seeds(family)]
+        wanted = [(m, seed) for m in methods(family) for seed in seeds(family)]
         there = [one for one in wanted if grid.path(family, *one).exists()]
         if not there:
             continue
-        mine = table(family, [grid.cell(family, *one) for one in there])
-        if family in config.families:
-            show(mine)
-        picture = RESULTS / f"{config.name}-{family.split('/')[-1]}.png"
-        picture.write_bytes(curves(family, mine))
-        rows += mine
+        for episodes, mine in tables(family, [grid.cell(family, *one) for one in there]).items():
+            if family in config.families:
+                show(mine)
+            picture = f"{config.name}-{family.split('/')[-1]}"
+            picture += f"-{episodes}-episodes" * (episodes in MANY_EPISODES.values())
+            (RESULTS / f"{picture}.png").write_bytes(curves(family, mine))
+            rows += mine
     (RESULTS / f"{config.name}.md").write_text(markdown(rows, config.num_tasks))
     print(f"wrote {write_result(config.name, {'rows': rows})}")
 

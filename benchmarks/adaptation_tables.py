@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from grid import results_by_name
-from recipes import ONCE, PUBLISHED, metric
+from recipes import MANY_EPISODES, ONCE, PUBLISHED, metric
 
 from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
@@ -16,17 +16,26 @@ SHOWN = (0, 1, 2, 3, 5, 10)
 AFTER = 5  # updates, in the summary
 SUMMARY = (
     *("scratch", "fine-tune", "untrained-inner-loop", "maml", "rl2", "pearl"),
+    "strategy-optimization",
     *("scratch-dagger", "fine-tune-dagger"),
 )
 UNITS = {"success": "success [%]", "score": "score", "returns": "return"}
 INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in `adaptation/`. \
 Mean over training seeds and {} held-out tasks [95% bootstrap interval], after exactly so many \
-updates of 10 episodes; IQM: mean of the middle half. `blind` and `ceiling` are the pretrained \
+updates of 10 episodes, where no other number is given; IQM: mean of the middle half. `blind` and `ceiling` are the pretrained \
 policy without updates, the task hidden and in view. Rows that end in `-dagger` are taught by the \
 family's expert, all others by reward. Training is what came before the held-out tasks."""
 
 
-def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def tables(family: str, cells: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    """Make a table of the cells of each number of episodes an update."""
+    numbers = dict.fromkeys(c["protocol"]["episodes"] for c in cells)
+    return {
+        n: _table(family, n, [c for c in cells if c["protocol"]["episodes"] == n]) for n in numbers
+    }
+
+
+def _table(family: str, episodes: int, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and IQM over seeds and tasks, after each update."""
     rng, what = np.random.default_rng(0), metric(family)
     rows: list[dict[str, Any]] = []
@@ -37,6 +46,7 @@ def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "family": family,
+                "episodes": episodes,
                 "method": name,
                 "metric": what,
                 what: [asdict(estimate(scores[:, u], rng)) for u in range(count)],
@@ -50,7 +60,8 @@ def table(family: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for level in ("blind", "ceiling"):
         found = [c["levels"][level][what] for c in cells if "levels" in c]
         if found:
-            row = {"family": family, "method": level, "metric": what, "num_seeds": len(found)}
+            row = {"family": family, "episodes": episodes, "method": level, "metric": what}
+            row["num_seeds"] = len(found)
             rows.append({**row, what: [asdict(estimate(np.array(found), rng))]})
     return rows
 
@@ -66,9 +77,8 @@ def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
     )
     head += ("training [min]", "adapting [s a task]")
     parts = ["# Adaptation to held-out tasks", INTRODUCTION.format(num_tasks), summary(rows)]
-    for family in dict.fromkeys(row["family"] for row in rows):
-        mine = [row for row in rows if row["family"] == family]
-        lines = [f"## {_title(family, ': ')}", "", "| " + " | ".join(head) + " |"]
+    for mine in _by_table(rows):
+        lines = [f"## {_title(mine[0], ': ')}", "", "| " + " | ".join(head) + " |"]
         lines.append("|" + " --- |" * len(head))
         lines += ["| " + " | ".join(_cells(row, num_tasks)) + " |" for row in mine]
         parts.append("\n".join(lines))
@@ -79,20 +89,27 @@ def summary(rows: list[dict[str, Any]]) -> str:
     """One line a family: the metric after five updates, and with the task in view."""
     lines = ["| after five updates | " + " | ".join(f"`{m}`" for m in SUMMARY) + " | ceiling |"]
     lines.append("|" + " --- |" * (len(SUMMARY) + 2))
-    for family in dict.fromkeys(row["family"] for row in rows):
-        mine = {row["method"]: row for row in rows if row["family"] == family}
-        what = metric(family)
+    for one in _by_table(rows):
+        mine, what = {row["method"]: row for row in one}, one[0]["metric"]
         found = [(mine[m][what], AFTER) if m in mine else ([], AFTER) for m in SUMMARY]
         found.append((mine["ceiling"][what] if "ceiling" in mine else [], 0))
         cells = [_number(x[u]["mean"], what) if u < len(x) else "" for x, u in found]
-        lines.append(f"| {_title(family, ', ')} | " + " | ".join(cells) + " |")
+        lines.append(f"| {_title(one[0], ', ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _title(family: str, between: str) -> str:
-    """A family and what its numbers are."""
+def _by_table(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows of one family and one number of episodes an update."""
+    keys = dict.fromkeys((row["family"], row["episodes"]) for row in rows)
+    return [[row for row in rows if (row["family"], row["episodes"]) == key] for key in keys]
+
+
+def _title(row: dict[str, Any], between: str) -> str:
+    """A family, how it was met, and what its numbers are."""
+    family, episodes = row["family"], row["episodes"]
     once = " (once, one seed)" if family in ONCE else ""
-    return f"`{family}`{once}{between}{UNITS[metric(family)]}"
+    many = f", {episodes} episodes an update" * (episodes in MANY_EPISODES.values())
+    return f"`{family}`{once}{many}{between}{UNITS[row['metric']]}"
 
 
 def _cells(row: dict[str, Any], num_tasks: int) -> list[str]:
@@ -153,7 +170,7 @@ def curves(family: str, rows: list[dict[str, Any]]) -> bytes:
     return curves_png(
         lines,
         title=f"{family}: held-out tasks, {many}",
-        xlabel="updates of 10 episodes",
+        xlabel=f"updates of {rows[0]['episodes']} episodes",
         ylabel=what,
         ylim=None if what == "returns" else (0, 1),
     )

@@ -12,7 +12,19 @@ from typing import Any
 
 import numpy as np
 from machine import provenance
-from recipes import IMITATION, PRETRAINING, PROTOCOLS, SETTINGS, TAUGHT, Recipe, recipe
+from recipes import (
+    ALONE,
+    LEVELS,
+    MANY,
+    MANY_EPISODES,
+    MANY_SEARCH,
+    MANY_SEARCHED,
+    PRETRAINING,
+    PROTOCOLS,
+    SETTINGS,
+    Recipe,
+    recipe,
+)
 
 from metarl.checkpoint import save_checkpoint
 from metarl.evaluate import evaluate_adaptation, measure_ceiling
@@ -22,9 +34,7 @@ from metarl.protocol import Protocol
 from metarl.registry import make_family, slug
 from metarl.results import AdaptationResult
 from metarl.training import train
-from metarl.transfer import BASELINES
 
-LEVELS = "baselines"  # the cell of everything that needs the pretrained policy alone
 ENVS = Path(__file__).parents[1] / "envs"
 KEPT = (
     "policy.",
@@ -62,7 +72,7 @@ class Grid:
             return json.loads(path.read_text())
         self.folder.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        if method in (LEVELS, TAUGHT):
+        if method in ALONE:
             done = self._pretrained_alone(family, method, seed)
         else:
             done = self._own(family, method, seed)
@@ -70,7 +80,7 @@ class Grid:
         done["wall_s"] = time.perf_counter() - start
         path.write_text(json.dumps(done, indent=1) + "\n")
         print(f"wrote {path} after {done['wall_s']:.0f} s", flush=True)
-        if self.ship is not None and method != TAUGHT:  # its network is the baselines' one
+        if self.ship is not None and (method == LEVELS or method not in ALONE):
             ship(done, self.ship)
         return done
 
@@ -78,10 +88,12 @@ class Grid:
         """Where a cell is kept."""
         return self.folder / f"{slug(family)}-{method}-s{seed}.json"
 
-    def protocol(self, family: str) -> Protocol:
+    def protocol(self, family: str, method: str) -> Protocol:
         """How adaptation is measured on a family."""
         untrained = MamlConfig(**SETTINGS.get((family, "maml"), {}))
-        own = PROTOCOLS.get(family, {})
+        own = dict(PROTOCOLS.get(family, {}))
+        if method in (MANY, MANY_SEARCHED):
+            own |= {"episodes": MANY_EPISODES[family], "search": MANY_SEARCH}
         return Protocol(num_tasks=self.num_tasks, updates=self.updates, untrained=untrained, **own)
 
     def _train(self, family: str, how: Recipe, seed: int, start: Path | None = None) -> Path:
@@ -109,7 +121,7 @@ class Grid:
         pretrained = self._pretrained(family, seed)
         start = [*pretrained.values()][-1]
         trained = self._train(family, recipe(family, method), seed, start=start)
-        protocol = self.protocol(family)
+        protocol = self.protocol(family, method)
         result = evaluate_adaptation(
             make_family(family), method, read_checkpoint(trained), protocol
         )
@@ -129,9 +141,9 @@ class Grid:
         pretrained = self._pretrained(family, seed)
         start = [*pretrained.values()][-1]
         found, task_family = read_checkpoint(start), make_family(family)
-        protocol = self.protocol(family)
+        protocol = self.protocol(family, method)
         results = {}
-        for name in BASELINES if method == LEVELS else IMITATION:
+        for name in ALONE[method]:
             result = evaluate_adaptation(task_family, name, found, protocol)
             print(f"{slug(family)}-s{seed} {result}", flush=True)
             results[name] = result.to_json()

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
+from metarl.transfer import SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.imitation import Imitation
+from metarl.transfer.strategy_optimization import StrategyOptimization
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,21 @@ FEWER = {
 }
 
 DEPTH = ("maml", "rl2", "pearl")
-# Where reward is not enough: the family's expert teaches, the same episodes and tasks for all.
-TAUGHT = "taught"
-IMITATION = ("scratch-dagger", "fine-tune-dagger", "frozen-trunk-dagger")
+# Cells of what needs the pretrained policy alone. Where reward is not enough, the family's expert
+# teaches; where ten episodes are not, there are many.
+LEVELS, SEARCHED, TAUGHT = "baselines", "searched", "taught"
+MANY, MANY_SEARCHED = "many", "many-searched"
+ALONE = {
+    LEVELS: (*STRATEGIES, UNTRAINED),
+    SEARCHED: (SEARCH,),
+    TAUGHT: ("scratch-dagger", "fine-tune-dagger", "frozen-trunk-dagger"),
+    MANY: ("scratch", "fine-tune", UNTRAINED),
+    MANY_SEARCHED: (SEARCH,),
+}
+# 80 of 60 control steps: 4,800 steps an update, as ML10's 10 of 500. From so many a search learns how
+# far to look.
+MANY_EPISODES = {"kitchen/skills": 80}
+MANY_SEARCH = StrategyOptimization(decay=None)
 HARD = ("kitchen/skills", "kitchen/dishes")
 DEPTH_OF_HARD = ("maml", "rl2")  # PEARL's encoder learned neither (log in README.md)
 
@@ -154,10 +168,11 @@ PUBLISHED = {
 
 
 def methods(family: str) -> tuple[str, ...]:
-    """Which methods meet a family."""
+    """Which cells a family has: those of `ALONE`, and the methods."""
     if family == BREADTH:
-        return tuple(ITERATIONS)
-    return (*DEPTH_OF_HARD, TAUGHT) if family in HARD else DEPTH
+        return (LEVELS, SEARCHED, *ITERATIONS)
+    many = (MANY, MANY_SEARCHED) * (family in MANY_EPISODES)
+    return (LEVELS, SEARCHED, *((*DEPTH_OF_HARD, TAUGHT) if family in HARD else DEPTH), *many)
 
 
 def seeds(family: str) -> range:

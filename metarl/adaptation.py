@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metarl.nn.functional import Params, expand, is_batched
+from metarl.errors import ConfigError
+from metarl.nn.functional import Params, expand, is_batched, parameters_of
 from metarl.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
-from metarl.types import Act
+from metarl.types import Act, Spec
 
 State = dict[str, Tensor]
 
@@ -115,6 +116,77 @@ class ByParameters(Adaptation):
 
     def act_in(self, worlds: Worlds, task: int, state: State) -> Act:
         return act_with(self.policy, {name: p[task] for name, p in state.items()})
+
+
+class ByContext(Adaptation):
+    """Adaptation whose policy keeps its parameters and acts as if it knew what is hidden.
+
+    Its state has at least ``mean``: the H hidden numbers of each task that it goes by, (K, H), in
+    units of the task block.
+
+    Attributes:
+        bound: Largest size of a number that it acts by; a field's declared range ends at 1.
+    """
+
+    bound: float
+
+    @abstractmethod
+    def state(self) -> State: ...
+
+    def judge(self, worlds: Worlds) -> Trajectories:
+        each = worlds.num_worlds // self.num_tasks
+        return self._act_as_if(
+            worlds, self.state()["mean"].repeat_interleave(each, 0), deterministic=True
+        )
+
+    def act_in(self, worlds: Worlds, task: int, state: State) -> Act:
+        act = act_with(self.policy, parameters_of(self.policy))
+        offset = self._offset(worlds, state["mean"][task]).cpu().numpy()
+        block = worlds.spec.slice("task")
+
+        def act_as_if(obs: np.ndarray) -> np.ndarray:
+            believed = obs.copy()
+            believed[:, block] += offset
+            return act(believed)
+
+        return act_as_if
+
+    def _act_as_if(
+        self, worlds: Worlds, hidden: Tensor, *, deterministic: bool = False
+    ) -> Trajectories:
+        """Run an episode in every world, each as if H numbers were so, (N, H)."""
+        return collect(
+            worlds, self.policy, parameters_of(self.policy), num_tasks=self.num_tasks,
+            generator=self.generator, deterministic=deterministic,
+            offset=self._offset(worlds, hidden),
+        )  # fmt: skip
+
+    def _offset(self, worlds: Worlds, hidden: Tensor) -> Tensor:
+        return as_offset(hidden.clamp(-self.bound, self.bound), worlds.spec)
+
+
+def as_offset(hidden: Tensor, spec: Spec) -> Tensor:
+    """Place H hidden numbers into their columns of the task block, (..., H) -> (..., C)."""
+    columns = [i for i, is_hidden in enumerate(spec.hidden) if is_hidden]
+    block = torch.zeros(*hidden.shape[:-1], spec.task_dim, device=hidden.device)
+    for column, values in zip(columns, hidden.float().unbind(-1), strict=True):
+        block[..., column] = values
+    return block
+
+
+def require_hidden(worlds: Worlds) -> None:
+    """Check that something is hidden.
+
+    Raises:
+        ConfigError: If the family's tasks hide nothing.
+    """
+    spec = worlds.spec
+    if not any(spec.hidden):
+        raise ConfigError(
+            f"{worlds.family.id} hides nothing of its tasks (fields:"
+            f" {', '.join(name for name, *_ in spec.task_fields) or 'none'}); there is nothing"
+            " to infer"
+        )
 
 
 def act_with(policy: nn.Module, params: Mapping[str, Tensor]) -> Act:

@@ -23,9 +23,19 @@ from metarl.protocol import Protocol, held_out_tasks
 from metarl.results import AdaptationResult, Outcome, outcome_of
 from metarl.rollout import collect
 from metarl.sim.worlds import Worlds
-from metarl.transfer import BASELINES, DAGGER, LEARNERS, STRATEGIES, UNTRAINED, learned, prepare
+from metarl.transfer import (
+    BASELINES,
+    DAGGER,
+    LEARNERS,
+    SEARCH,
+    STRATEGIES,
+    UNTRAINED,
+    learned,
+    prepare,
+)
 from metarl.transfer.fine_tuning import fine_tune
 from metarl.transfer.imitation import imitate
+from metarl.transfer.strategy_optimization import BySearch
 from metarl.types import repeat
 
 Progress = Callable[[int, int], None]
@@ -114,7 +124,8 @@ def start_adaptation(
     Raises:
         UnknownNameError: If there is no such method.
         CheckpointError: If another method trained the checkpoint, or it is for another interface.
-        ConfigError: If the family has no expert, and one is to teach.
+        ConfigError: If the family has no expert, and one is to teach, or hides nothing of its tasks,
+            and that is to be inferred.
     """
     adapt = None
     if method not in LEARNERS:
@@ -148,6 +159,10 @@ def start_adaptation(
     policy = load_policy_for(checkpoint, worlds)
     if method == UNTRAINED:
         return _by_untrained_inner_loop(worlds, policy, protocol, generator)
+    if method == SEARCH:
+        return BySearch(
+            worlds, policy, protocol.search, num_tasks=protocol.num_tasks, generator=generator
+        )
     return _by_strategy(worlds, policy, method, protocol, generator, _fresh(checkpoint, protocol))
 
 

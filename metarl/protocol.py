@@ -11,9 +11,10 @@ from metarl.errors import ConfigError, require
 from metarl.family import TaskFamily
 from metarl.meta.config import MamlConfig
 from metarl.streams import Streams
-from metarl.transfer import DAGGER, STRATEGIES, UNTRAINED
+from metarl.transfer import DAGGER, SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.fine_tuning import FineTuning
 from metarl.transfer.imitation import Imitation
+from metarl.transfer.strategy_optimization import StrategyOptimization
 from metarl.types import Split
 
 
@@ -30,6 +31,7 @@ class Protocol:
         split: Where the tasks come from.
         fine_tuning: How strategies learn from reward.
         imitation: How strategies learn from the expert.
+        search: How ``strategy-optimization`` looks for the hidden task.
         untrained: The inner loop of ``untrained-inner-loop``, as it is before any meta-training.
     """
 
@@ -41,6 +43,7 @@ class Protocol:
     split: Split = "test"
     fine_tuning: FineTuning = FineTuning()
     imitation: Imitation = Imitation()
+    search: StrategyOptimization = StrategyOptimization()
     untrained: MamlConfig = MamlConfig()
 
     def __post_init__(self) -> None:
@@ -54,7 +57,8 @@ class Protocol:
         Args:
             method: One of `metarl.transfer.LEARNERS`, or a method, which takes no settings: it
                 adapts as it was trained to.
-            settings: Fields of `FineTuning`, `Imitation` or `MamlConfig`, whichever it learns by.
+            settings: Fields of `FineTuning`, `Imitation`, `StrategyOptimization` or `MamlConfig`,
+                whichever it learns by.
         Raises:
             ConfigError: If one is unknown, of another type, or out of range.
         """
@@ -72,6 +76,7 @@ class Protocol:
 _LEARNS_BY = {
     **dict.fromkeys(STRATEGIES, "fine_tuning"),
     **dict.fromkeys(DAGGER, "imitation"),
+    SEARCH: "search",
     UNTRAINED: "untrained",
 }
 

@@ -58,7 +58,8 @@ def test_every_command_of_the_readme_exists():
 
 def test_the_numbers_in_the_text_are_the_measured_ones():
     results = ROOT / "benchmarks/results"
-    rows = json.loads((results / "adaptation.json").read_text())["rows"]
+    every = json.loads((results / "adaptation.json").read_text())["rows"]
+    rows = [row for row in every if row["episodes"] == 10]
     readme = (ROOT / "README.md").read_text()
     summary = re.search(
         r"\| after five updates .*?\n\n", (results / "adaptation.md").read_text(), re.S
@@ -84,6 +85,7 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     for name, said in {
         "maml": "MAML",
         "rl2": "RL2",
+        "strategy-optimization": "strategy optimization",
         "untrained-inner-loop": "no meta-training",
     }.items():
         two, five = (mean("season", name, u).removesuffix("%") for u in (2, 5))
@@ -101,6 +103,21 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"MAML knows the way after one update: from {zero} to {one}," in text
     zero, one = (f"{way['pearl'][u]['mean']:.0f}" for u in (0, 1))
     assert f"PEARL from {zero} to {one}, the untrained inner loop" in text
+    searched = velocity["strategy-optimization"]
+    zero, two = (f"{searched[u]['mean']:.0f}" for u in (0, 2))
+    heat = mean("heat", "strategy-optimization", 2)
+    said = (
+        f"it solves {heat} after two updates, on half-cheetah velocity it goes from {zero} to {two}"
+    )
+    assert said in text
+    rewarded = ("untrained-inner-loop", "maml", "rl2", "strategy-optimization", "fine-tune")
+    most = max((mean("skills", m, 5) for m in rewarded), key=lambda x: int(x[:-1]))
+    assert f"are not learned from fifty episodes of reward: {most} at most" in text
+    many = {r["method"]: r["success"] for r in every if r["episodes"] == 80}
+    five, ten = (f"{100 * many['strategy-optimization'][u]['mean']:.0f}%" for u in (5, 10))
+    tuned = f"{100 * many['fine-tune'][5]['mean']:.0f}%"
+    assert f"strategy optimization solves {five} after five and {ten} after ten" in text
+    assert f"fine-tuning {tuned}, a fresh network nothing" in text
     tuned, fresh = (
         [mean("skills", f"{m}-dagger", u) for u in (2, 5)] for m in ("fine-tune", "scratch")
     )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from metarl.adaptation import Adaptation, State, act_with
+from metarl.adaptation import ByContext, State, require_hidden
 from metarl.checkpoint import Checkpoint
-from metarl.errors import CheckpointError, ConfigError
+from metarl.errors import CheckpointError
 from metarl.meta.pearl_config import PearlConfig
-from metarl.meta.pearl_context import Context, as_offset, context_width, describe
+from metarl.meta.pearl_context import Context, context_width, describe
 from metarl.nn.encoder import Belief, FactorEncoder, Gaussian
-from metarl.nn.functional import parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.policies import load_policy_for
-from metarl.rollout import Trajectories, collect
+from metarl.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 from metarl.trained import part
-from metarl.types import Act
 
 
 def start_encoder(worlds: Worlds, config: PearlConfig, generator: torch.Generator) -> FactorEncoder:
@@ -27,20 +23,15 @@ def start_encoder(worlds: Worlds, config: PearlConfig, generator: torch.Generato
     Raises:
         ConfigError: If the family's tasks hide nothing.
     """
+    require_hidden(worlds)
     spec = worlds.spec
-    if not any(spec.hidden):
-        raise ConfigError(
-            f"{worlds.family.id} hides nothing of its tasks (fields:"
-            f" {', '.join(name for name, *_ in spec.task_fields) or 'none'}); there is nothing"
-            " to infer"
-        )
     return FactorEncoder(
         context_width(spec), sum(spec.hidden), generator,
         hidden=config.encoder_hidden, prior_std=config.prior_std, evidence=config.evidence,
     )  # fmt: skip
 
 
-class PearlAdaptation(Adaptation):
+class PearlAdaptation(ByContext):
     """A policy whose belief about each task is all that changes; no gradient is taken.
 
     Args:
@@ -55,6 +46,8 @@ class PearlAdaptation(Adaptation):
     Source: Rakelly et al. 2019, arXiv:1903.08254, algorithm 2 and section 4.2: every episode
         tries one draw from the belief.
     """
+
+    bound = 1.0  # what is believed is so, hence within the declared ranges
 
     def __init__(
         self,
@@ -80,7 +73,7 @@ class PearlAdaptation(Adaptation):
         """Run B episodes of each task, each with a guess of its own drawn from the belief."""
         each = self.worlds.num_worlds // self.num_tasks
         guesses = self.gaussian.sample(each, self.generator).flatten(0, 1)
-        return self._collect(self.worlds, guesses)
+        return self._act_as_if(self.worlds, guesses)
 
     @torch.no_grad()
     def explore(self) -> tuple[Trajectories, Context]:
@@ -97,33 +90,6 @@ class PearlAdaptation(Adaptation):
         """The belief: mean (K, H) and covariance (K, H, H), in units of the task block."""
         now = self.gaussian
         return {"mean": now.mean.clone(), "covariance": now.covariance.clone()}
-
-    def judge(self, worlds: Worlds) -> Trajectories:
-        each = worlds.num_worlds // self.num_tasks
-        return self._collect(
-            worlds, self.gaussian.mean.repeat_interleave(each, 0), deterministic=True
-        )
-
-    def act_in(self, worlds: Worlds, task: int, state: State) -> Act:
-        act = act_with(self.policy, parameters_of(self.policy))
-        offset = as_offset(state["mean"][task], worlds.spec).cpu().numpy()
-        block = worlds.spec.slice("task")
-
-        def act_as_if(obs: np.ndarray) -> np.ndarray:
-            believed = obs.copy()
-            believed[:, block] += offset
-            return act(believed)
-
-        return act_as_if
-
-    def _collect(
-        self, worlds: Worlds, hidden: Tensor, *, deterministic: bool = False
-    ) -> Trajectories:
-        return collect(
-            worlds, self.policy, parameters_of(self.policy), num_tasks=self.num_tasks,
-            generator=self.generator, deterministic=deterministic,
-            offset=as_offset(hidden, worlds.spec),
-        )  # fmt: skip
 
 
 def by_inference(

@@ -141,15 +141,3 @@ def hidden_of(tasks: Any, family: TaskFamily[Any], spec: Spec) -> Tensor:
     stack.show(tasks, True)
     block = torch.from_numpy(stack.blank()[:, spec.slice("task")])
     return block[:, list(spec.hidden)]
-
-
-def as_offset(hidden: Tensor, spec: Spec) -> Tensor:
-    """Place H hidden numbers into their columns of the task block, (..., H) -> (..., C).
-
-    They are kept within the fields' declared ranges, [-1, 1] in units of the block.
-    """
-    columns = [i for i, is_hidden in enumerate(spec.hidden) if is_hidden]
-    block = torch.zeros(*hidden.shape[:-1], spec.task_dim, device=hidden.device)
-    for column, values in zip(columns, hidden.clamp(-1.0, 1.0).float().unbind(-1), strict=True):
-        block[..., column] = values
-    return block

@@ -43,6 +43,7 @@ class Strategy:
 
 
 UNTRAINED = "untrained-inner-loop"  # MAML's inner step from a policy that nobody meta-trained
+SEARCH = "strategy-optimization"  # which task that the policy knows is this one most like?
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
@@ -59,7 +60,7 @@ STRATEGIES: dict[str, Strategy] = {
 # The same, taught by the family's expert instead of by reward.
 DAGGER: dict[str, Strategy] = {f"{name}-dagger": strategy for name, strategy in STRATEGIES.items()}
 # What a policy can do on new tasks that no method trained to adapt: from reward, and in all.
-BASELINES = (*STRATEGIES, UNTRAINED)
+BASELINES = (*STRATEGIES, UNTRAINED, SEARCH)
 LEARNERS = (*BASELINES, *DAGGER)
 
 

@@ -1,0 +1,138 @@
+"""Strategy optimization: a policy that knows many tasks is asked which of them this one is like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metarl.adaptation import ByContext, State, require_hidden
+from metarl.errors import TrainingError, require
+from metarl.nn.policy import GaussianPolicy
+from metarl.sim.worlds import Worlds
+
+_LEAST_STD = 0.05
+
+
+@dataclass(frozen=True)
+class StrategyOptimization:
+    """How guesses of the hidden task are searched for the one by which a policy does best.
+
+    Args:
+        std: Standard deviation of the guesses before the first update, > 0, in units of the task
+            block (a field's range spans 2).
+        decay: Factor on it from one update to the next, in (0, 1]; None: it becomes, number by
+            number, how far the best guesses lay from the last mean. That takes many episodes, and
+            goes further.
+        elites: Share of the remembered guesses that the next ones are drawn around, in (0, 1];
+            always two or more.
+        memory: How many of the latest guesses are remembered, >= 2; always all of the last update.
+    """
+
+    std: float = 0.4
+    decay: float | None = 0.7
+    elites: float = 0.1
+    memory: int = 40
+
+    def __post_init__(self) -> None:
+        require(math.isfinite(self.std) and self.std > 0, "std", self.std, "a finite number > 0")
+        for name in ("decay", "elites"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            require(0 < value <= 1, name, value, "a number > 0 and <= 1")
+        require(self.memory >= 2, "memory", self.memory, "an integer >= 2")
+
+
+class BySearch(ByContext):
+    """A policy whose best guess of each hidden task is all that changes; no gradient is taken.
+
+    Before each update every episode tries a guess of its own, with mean actions; then the guess
+    becomes the mean of those that brought the highest returns (cross-entropy method).
+
+    Args:
+        worlds: As for `Adaptation`.
+        policy: One that was trained with its task in view.
+        how: Of the search.
+        num_tasks: K.
+        generator: Draws the guesses.
+    Raises:
+        ConfigError: If the family's tasks hide nothing.
+    Source: Yu et al. 2019, arXiv:1810.05751, section 3.3; spreads from the last mean as in
+        Hansen 2016, arXiv:1604.00772, section 3.2.
+    Deviation: The cross-entropy method, every hidden number by itself, instead of CMA-ES: a handful
+        of generations is too few for paths and a whole covariance.
+    """
+
+    bound = math.inf  # what serves best need not be so, nor within the declared ranges
+
+    def __init__(
+        self,
+        worlds: Worlds,
+        policy: GaussianPolicy,
+        how: StrategyOptimization,
+        *,
+        num_tasks: int,
+        generator: torch.Generator,
+    ):
+        require_hidden(worlds)
+        super().__init__(worlds, policy, num_tasks=num_tasks, generator=generator)
+        self.how = how
+        self.mean = torch.zeros(num_tasks, sum(worlds.spec.hidden), device=policy.context.device)
+        self.std = torch.full_like(self.mean, how.std)
+        self._tried = self.mean.new_empty(num_tasks, 0, self.mean.shape[1])
+        self._returns = self.mean.new_empty(num_tasks, 0)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """As for `Adaptation`.
+
+        Raises:
+            TrainingError: If a return is not finite; names the tasks.
+        """
+        each = self.worlds.num_worlds // self.num_tasks
+        guesses = around(self.mean, self.std, each, self.generator)
+        episodes = self._act_as_if(self.worlds, guesses.flatten(0, 1), deterministic=True)
+        self.num_steps += episodes.num_steps
+        returns = torch.from_numpy(episodes.returns).to(self.mean).unflatten(0, (-1, each))
+        finite = torch.isfinite(returns).all(1)
+        if not finite.all():
+            bad = (~finite).nonzero()[:, 0].tolist()[:10]
+            raise TrainingError(f"returns are not finite in tasks {bad}; update refused")
+        self._tried = torch.cat([self._tried, guesses], 1)[:, -max(self.how.memory, each) :]
+        self._returns = torch.cat([self._returns, returns], 1)[:, -max(self.how.memory, each) :]
+        elites = best(self._tried, self._returns, self.how.elites)
+        if self.how.decay is None:
+            self.std = (elites - self.mean[:, None]).square().mean(1).sqrt().clamp(min=_LEAST_STD)
+        else:
+            self.std = self.how.decay * self.std
+        self.mean = elites.mean(1)
+
+    def state(self) -> State:
+        """Mean and standard deviation of the next guesses, (K, H) each."""
+        return {"mean": self.mean.clone(), "std": self.std.clone()}
+
+
+def around(mean: Tensor, std: Tensor, num: int, generator: torch.Generator) -> Tensor:
+    """Draw guesses, normal around a mean, (K, H) and (K, H) -> (K, num, H)."""
+    shape = (len(mean), num, mean.shape[1])
+    noise = torch.randn(shape, generator=generator, device=generator.device)
+    return mean[:, None] + std[:, None] * noise.to(mean)
+
+
+def best(guesses: Tensor, returns: Tensor, share: float) -> Tensor:
+    """Choose the guesses that brought the highest returns.
+
+    Args:
+        guesses: Shape (K, M, H).
+        returns: Shape (K, M).
+        share: How many of them count, of M; always two or more, where there are two.
+    Returns:
+        Shape (K, E, H), the best first.
+    """
+    many = returns.shape[1]
+    count = min(max(2, round(share * many)), many)
+    rows = returns.topk(count, 1).indices
+    return guesses.gather(1, rows[..., None].expand(-1, -1, guesses.shape[-1]))
