@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from grid import results_by_name
+from metarl_kitchen.skills import Skills
 from recipes import MANY_EPISODES, ONCE, PUBLISHED, metric
 
+from metarl.protocol import Protocol, held_out_tasks
 from metarl.report import Curve, curves_png
 from metarl.statistics import estimate
 
@@ -38,6 +40,7 @@ def tables(family: str, cells: list[dict[str, Any]]) -> dict[int, list[dict[str,
 def _table(family: str, episodes: int, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and IQM over seeds and tasks, after each update."""
     rng, what = np.random.default_rng(0), metric(family)
+    skills = _skills(cells[0]["protocol"]) if family == "kitchen/skills" else {}
     rows: list[dict[str, Any]] = []
     for name, results in results_by_name(cells).items():
         count = min(len(r.success) for r in results)
@@ -50,6 +53,15 @@ def _table(family: str, episodes: int, cells: list[dict[str, Any]]) -> list[dict
                 "method": name,
                 "metric": what,
                 what: [asdict(estimate(scores[:, u], rng)) for u in range(count)],
+                **(
+                    {
+                        "by-skill": {
+                            s: scores[..., own].mean((0, 2)).tolist() for s, own in skills.items()
+                        }
+                    }
+                    if skills
+                    else {}
+                ),
                 "num_seeds": len(results),
                 "steps": results[0].steps,
                 "seconds": float(np.mean([r.seconds for r in results])),
@@ -64,6 +76,16 @@ def _table(family: str, episodes: int, cells: list[dict[str, Any]]) -> list[dict
             row["num_seeds"] = len(found)
             rows.append({**row, what: [asdict(estimate(np.array(found), rng))]})
     return rows
+
+
+def _skills(protocol: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Which held-out tasks of `kitchen/skills` are of which skill, (K,) bool each."""
+    family = Skills()
+    tasks = held_out_tasks(family, Protocol(num_tasks=protocol["num_tasks"], seed=protocol["seed"]))
+    found = {
+        p.name: (tasks.model >= p.first) & (tasks.model < p.first + p.models) for p in family.parts
+    }
+    return {name: own for name, own in found.items() if own.any()}
 
 
 def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
@@ -82,7 +104,22 @@ def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
         lines.append("|" + " --- |" * len(head))
         lines += ["| " + " | ".join(_cells(row, num_tasks)) + " |" for row in mine]
         parts.append("\n".join(lines))
+        parts += _by_skill([row for row in mine if "by-skill" in row])
     return "\n\n".join(parts) + "\n"
+
+
+def _by_skill(rows: list[dict[str, Any]]) -> list[str]:
+    """One table more, of every skill by itself; none where there is one."""
+    if not rows:
+        return []
+    skills = rows[0]["by-skill"]
+    lines = ["| of these | " + " | ".join(f"{s}, after {u}" for s in skills for u in SHOWN) + " |"]
+    lines.append("|" + " --- |" * (1 + len(skills) * len(SHOWN)))
+    for row in rows:
+        found = [(row["by-skill"][s], u) for s in skills for u in SHOWN]
+        cells = [_number(means[u], row["metric"]) if u < len(means) else "" for means, u in found]
+        lines.append(f"| `{row['method']}` | " + " | ".join(cells) + " |")
+    return ["\n".join(lines)]
 
 
 def summary(rows: list[dict[str, Any]]) -> str:

@@ -116,7 +116,17 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     many = {r["method"]: r["success"] for r in every if r["episodes"] == 80}
     five, ten = (f"{100 * many['strategy-optimization'][u]['mean']:.0f}%" for u in (5, 10))
     tuned = f"{100 * many['fine-tune'][5]['mean']:.0f}%"
-    assert f"strategy optimization solves {five} after five and {ten} after ten" in text
+    (apart,) = (
+        r["by-skill"]
+        for r in every
+        if (r["episodes"], r["method"]) == (80, "strategy-optimization")
+    )
+    pour, flip = (f"{100 * apart[skill][5]:.0f}%" for skill in ("pour", "flip"))
+    assert (
+        f"(pouring {pour}, which seasoning is like; flipping {flip}, which nothing is like)" in text
+    )
+    assert f"strategy optimization solves {five} after five (" in text
+    assert f"and {ten} after ten, in" in text
     assert f"fine-tuning {tuned}, a fresh network nothing" in text
     tuned, fresh = (
         [mean("skills", f"{m}-dagger", u) for u in (2, 5)] for m in ("fine-tune", "scratch")
