@@ -38,11 +38,9 @@ class StrategyOptimization:
 
     def __post_init__(self) -> None:
         require(math.isfinite(self.std) and self.std > 0, "std", self.std, "a finite number > 0")
-        for name in ("decay", "elites"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            require(0 < value <= 1, name, value, "a number > 0 and <= 1")
+        decay, elites = self.decay, self.elites
+        require(decay is None or 0 < decay <= 1, "decay", decay, "a number > 0 and <= 1, or None")
+        require(0 < elites <= 1, "elites", elites, "a number > 0 and <= 1")
         require(self.memory >= 2, "memory", self.memory, "an integer >= 2")
 
 
@@ -60,8 +58,8 @@ class BySearch(ByContext):
         generator: Draws the guesses.
     Raises:
         ConfigError: If the family's tasks hide nothing.
-    Source: Yu et al. 2019, arXiv:1810.05751, section 3.3; spreads from the last mean as in
-        Hansen 2016, arXiv:1604.00772, section 3.2.
+    Source: Yu et al. 2019, arXiv:1810.05751 (the search among a policy's strategies); Hansen 2016,
+        arXiv:1604.00772 (spreads measured from the last mean).
     Deviation: The cross-entropy method, every hidden number by itself, instead of CMA-ES: a handful
         of generations is too few for paths and a whole covariance.
     """
