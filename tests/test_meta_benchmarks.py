@@ -87,3 +87,30 @@ def test_a_shipped_policy_by_the_same_command_is_not_trained_again(tmp_path, mon
     found = cells._pretrained("kitchen/dishes", 0)
     assert [path.stem for path in found.values()] == ["skills-dagger", "dishes-dagger"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cells_with_many_episodes_are_tables_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    grid, recipes = importlib.import_module("grid"), importlib.import_module("recipes")
+    tables = importlib.import_module("adaptation_tables").tables
+    cells = grid.Grid(tmp_path / "cells", tmp_path / "runs", tmp_path / "pretrained")
+    few, many = (cells.protocol("kitchen/skills", m) for m in ("searched", "many-searched"))
+    assert (few.episodes, many.episodes) == (10, 80)
+    assert few.search.decay == 0.7
+    assert many.search.decay is None
+    assert {"many", "many-searched"} <= set(recipes.methods("kitchen/skills"))
+    assert not {"many", "many-searched"} & set(recipes.methods("kitchen/season"))
+    kept = BENCHMARKS / "results" / "adaptation"
+    read = [
+        json.loads((kept / f"kitchen-skills-{name}-s0.json").read_text())
+        for name in ("baselines", "searched", "many", "many-searched")
+    ]
+    made = tables("kitchen/skills", read)
+    assert list(made) == [10, 80]
+    assert [row["method"] for row in made[80]] == list(
+        recipes.ALONE["many"] + recipes.ALONE["many-searched"]
+    )
+    (row,) = (r for r in made[80] if r["method"] == "strategy-optimization")
+    pour, flip = (row["by-skill"][skill][5] for skill in ("pour", "flip"))
+    tasks = read[3]["results"]["strategy-optimization"]["success"][5]
+    assert (11 * pour + 9 * flip) / 20 == pytest.approx(sum(tasks) / 20)
