@@ -18,7 +18,7 @@ import tyro
 from adaptation_tables import curves, markdown, show, tables
 from grid import Grid
 from machine import RESULTS, restart_for_same_bits, write_result
-from recipes import MANY_EPISODES, PRETRAINING, methods, seeds
+from recipes import FEW_EPISODES, PRETRAINING, methods, seeds
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def main(config: Config) -> None:
             if family in config.families:
                 show(mine)
             picture = f"{config.name}-{family.split('/')[-1]}"
-            picture += f"-{episodes}-episodes" * (episodes in MANY_EPISODES.values())
+            picture += f"-{episodes}-episodes" * (episodes != FEW_EPISODES)
             (RESULTS / f"{picture}.png").write_bytes(curves(family, mine))
             rows += mine
     (RESULTS / f"{config.name}.md").write_text(markdown(rows, config.num_tasks))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from grid import results_by_name
 from metarl_kitchen.skills import Skills
-from recipes import MANY_EPISODES, ONCE, PUBLISHED, metric
+from recipes import FEW_EPISODES, ONCE, PUBLISHED, metric
 
 from metarl.protocol import Protocol, held_out_tasks
 from metarl.report import Curve, curves_png
@@ -26,7 +26,9 @@ INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the 
 Mean over training seeds and {} held-out tasks [95% bootstrap interval], after exactly so many \
 updates of 10 episodes, where no other number is given; IQM: mean of the middle half. `blind` and `ceiling` are the pretrained \
 policy without updates, the task hidden and in view. Rows that end in `-dagger` are taught by the \
-family's expert, all others by reward. Training is what came before the held-out tasks."""
+family's expert, all others by reward. Training is what came before the held-out tasks; its steps \
+depend on nothing else, its minutes are of crowded machines of different days, and no rows differ by \
+them."""
 
 
 def tables(family: str, cells: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
@@ -81,7 +83,8 @@ def _table(family: str, episodes: int, cells: list[dict[str, Any]]) -> list[dict
 def _skills(protocol: dict[str, Any]) -> dict[str, np.ndarray]:
     """Which held-out tasks of `kitchen/skills` are of which skill, (K,) bool each."""
     family = Skills()
-    tasks = held_out_tasks(family, Protocol(num_tasks=protocol["num_tasks"], seed=protocol["seed"]))
+    same = {name: protocol[name] for name in ("num_tasks", "seed", "split")}
+    tasks = held_out_tasks(family, Protocol(**same))
     found = {
         p.name: (tasks.model >= p.first) & (tasks.model < p.first + p.models) for p in family.parts
     }
@@ -145,7 +148,7 @@ def _title(row: dict[str, Any], between: str) -> str:
     """A family, how it was met, and what its numbers are."""
     family, episodes = row["family"], row["episodes"]
     once = " (once, one seed)" if family in ONCE else ""
-    many = f", {episodes} episodes an update" * (episodes in MANY_EPISODES.values())
+    many = f", {episodes} episodes an update" * (episodes != FEW_EPISODES)
     return f"`{family}`{once}{many}{between}{UNITS[row['metric']]}"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
+from metarl.protocol import Protocol
 from metarl.transfer import SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.imitation import Imitation
 from metarl.transfer.strategy_optimization import StrategyOptimization
@@ -104,6 +105,7 @@ ALONE = {
     MANY: ("scratch", "fine-tune", UNTRAINED),
     MANY_SEARCHED: (SEARCH,),
 }
+FEW_EPISODES = Protocol().episodes
 # 80 of 60 control steps: 4,800 steps an update, as ML10's 10 of 500. From so many a search learns how
 # far to look.
 MANY_EPISODES = {"kitchen/skills": 80}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from metarl.errors import ConfigError, ShapeError
+from metarl.methods import get_method, method_names
 from metarl.report import (
     Curve,
     bars_png,
@@ -19,7 +20,7 @@ from metarl.report import (
 from metarl.report import canvas as canvas_module
 from metarl.report.canvas import spread
 from metarl.report.colors import METHODS, OTHERS, method_colors
-from metarl.transfer import STRATEGIES
+from metarl.transfer import BASELINES, SEARCH, STRATEGIES
 
 
 def make_curve(label="MAML", end=0.9):
@@ -153,13 +154,19 @@ def test_plots_refuse_what_does_not_fit(draw, error):
 
 
 def test_every_strategy_has_its_own_colour():
-    colors = method_colors([*STRATEGIES, "MAML"])
+    colors = method_colors([*STRATEGIES, "MAML", SEARCH])
     assert sorted(colors) == sorted(METHODS.values())
     assert method_colors(["Frozen trunk", "fine_tune", "maml"]) == [
         METHODS["frozentrunk"],
         METHODS["finetune"],
         METHODS["maml"],
     ]
+
+
+def test_all_built_in_methods_have_colours_of_their_own():
+    labels = [*BASELINES, *(n for n in method_names() if get_method(n).adaptation is not None)]
+    assert len(labels) >= 15
+    assert len(set(method_colors(labels))) == len(labels)
 
 
 def test_colours_do_not_depend_on_company():

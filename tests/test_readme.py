@@ -103,6 +103,22 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"MAML knows the way after one update: from {zero} to {one}," in text
     zero, one = (f"{way['pearl'][u]['mean']:.0f}" for u in (0, 1))
     assert f"PEARL from {zero} to {one}, the untrained inner loop" in text
+    zero, one, five = (f"{way['untrained-inner-loop'][u]['mean']:.0f}" for u in (0, 1, 5))
+    assert f"the untrained inner loop from {zero} to {one} and, after five, {five}" in text
+    ahead = {m: {u: set() for u in (1, 5)} for m in ("maml", "pearl")}
+    table = {(r["family"], r["method"]): r[r["metric"]] for r in rows}
+    for (family, method), found in table.items():
+        for update in (1, 5) if method in ahead else ():
+            rival = table.get((family, "strategy-optimization"))
+            if rival and found[update]["mean"] > rival[update]["mean"]:
+                ahead[method][update].add(family.split("/")[1])
+    met = {f.split("/")[1] for f, m in table if m == "strategy-optimization"}
+    hard = {"skills", "dishes"}
+    assert "After one update PEARL does, everywhere above" in text
+    assert ahead["pearl"][1] >= {"season", "heat", "add", "point-navigation"}
+    assert ahead["pearl"][1] >= {"cheetah-velocity", "cheetah-direction"}
+    assert "MAML does on `kitchen/season` and on point navigation alone" in text
+    assert (ahead["maml"][5] & met) - hard == {"season", "point-navigation"}
     searched = velocity["strategy-optimization"]
     zero, two = (f"{searched[u]['mean']:.0f}" for u in (0, 2))
     heat = mean("heat", "strategy-optimization", 2)
@@ -122,9 +138,9 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
         if (r["episodes"], r["method"]) == (80, "strategy-optimization")
     )
     pour, flip = (f"{100 * apart[skill][5]:.0f}%" for skill in ("pour", "flip"))
-    assert (
-        f"(pouring {pour}, which seasoning is like; flipping {flip}, which nothing is like)" in text
-    )
+    assert f"pouring, which seasoning resembles: {pour}; 9 of flipping: {flip})" in text
+    loop = f"{100 * many['untrained-inner-loop'][5]['mean']:.0f}%"
+    assert f"the untrained inner loop {loop}, fine-tuning" in text
     assert f"strategy optimization solves {five} after five (" in text
     assert f"and {ten} after ten, in" in text
     assert f"fine-tuning {tuned}, a fresh network nothing" in text
@@ -138,6 +154,17 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     by_expert = mean("dishes", "fine-tune-dagger", 1)
     fine_tuned = mean("dishes", "fine-tune", 5)
     assert f"fine-tuning {fine_tuned}), after one update by the expert {by_expert}" in text
+
+
+def test_what_is_said_of_the_soak_was_measured():
+    rows = json.loads((ROOT / "benchmarks/results/soak.json").read_text())["rows"]
+    assert min(row["steps"] for row in rows) >= 1_000_000
+    assert all(row["late_files"] <= row["early_files"] for row in rows)
+    plays = max(row["growth"] for row in rows if "/" in row["name"])
+    trains = max(row["growth"] for row in rows if "/" not in row["name"])
+    text = " ".join((ROOT / "benchmarks/README.md").read_text().split())
+    assert f"play grow by at most {100 * plays:.1f}%" in text
+    assert f"train by at most {100 * trains:.1f}%" in text
 
 
 def test_what_is_said_of_the_experts_was_measured():

@@ -18,7 +18,7 @@ from metarl.nn.policy import GaussianPolicy
 from metarl.protocol import Protocol
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
-from metarl.transfer.strategy_optimization import StrategyOptimization, around, best
+from metarl.transfer.strategy_optimization import StrategyOptimization, around, best, refit
 from metarl.types import varies
 
 SEARCH = "strategy-optimization"
@@ -143,9 +143,29 @@ def test_every_tensor_of_an_update_lives_on_the_networks_device():
         mean, returns = torch.empty(3, 2, device="meta"), torch.empty(3, 9, device="meta")
         guesses = around(mean, mean, 9, torch.Generator())
         assert guesses.device.type == "meta"
-        assert best(guesses, returns, 0.1).device.type == "meta"
+        for decay in (0.7, None):
+            how = StrategyOptimization(decay=decay)
+            found = refit(mean, mean, guesses, returns, how)
+            assert [x.device.type for x in found] == ["meta", "meta"]
         with pytest.raises(RuntimeError, match="device"):
-            best(guesses, torch.ones(3, 9), 0.1)
+            refit(mean, mean, guesses, torch.ones(3, 9), how)
+
+
+def test_guesses_that_all_brought_the_same_move_nothing(checkpoint):
+    mean, std = torch.tensor([[0.5], [0.5]]), torch.tensor([[0.4], [0.4]])
+    guesses = torch.tensor([[[0.1], [0.2], [0.3]]] * 2)
+    returns = torch.tensor([[7.0, 7.0, 7.0], [7.0, 7.0, 8.0]])
+    for decay in (0.7, None):
+        how = StrategyOptimization(decay=decay)
+        after_mean, after_std = refit(mean, std, guesses, returns, how)
+        assert after_mean[0] == 0.5
+        assert after_std[0] == 0.4
+        assert after_mean[1] != 0.5
+        assert after_std[1] != 0.4
+    alone = Protocol(num_tasks=4, episodes=1, updates=1)
+    adaptation = start_adaptation(Reach(), SEARCH, checkpoint, alone, num_threads=1)
+    adaptation.update()
+    assert (adaptation.state()["mean"] == 0).all()  # one guess is not better than itself
 
 
 def test_returns_that_are_no_numbers_are_refused(checkpoint):

@@ -12,6 +12,7 @@ METHODS = {
     "frozentrunk": "#15925F",  # green
     "smallrate": "#8B55B7",  # purple
     "maml": "#1F6FD6",  # blue
+    "strategyoptimization": "#6FB500",  # lime
 }
 ALIASES = {
     "fromscratch": "scratch",

@@ -27,7 +27,7 @@ class StrategyOptimization:
             number, how far the best guesses lay from the last mean. That takes many episodes, and
             goes further.
         elites: Share of the remembered guesses that the next ones are drawn around, in (0, 1];
-            always two or more.
+            always two or more, where there are two.
         memory: How many of the latest guesses are remembered, >= 2; always all of the last update.
     """
 
@@ -101,12 +101,7 @@ class BySearch(ByContext):
             raise TrainingError(f"returns are not finite in tasks {bad}; update refused")
         self._tried = torch.cat([self._tried, guesses], 1)[:, -max(self.how.memory, each) :]
         self._returns = torch.cat([self._returns, returns], 1)[:, -max(self.how.memory, each) :]
-        elites = best(self._tried, self._returns, self.how.elites)
-        if self.how.decay is None:
-            self.std = (elites - self.mean[:, None]).square().mean(1).sqrt().clamp(min=_LEAST_STD)
-        else:
-            self.std = self.how.decay * self.std
-        self.mean = elites.mean(1)
+        self.mean, self.std = refit(self.mean, self.std, self._tried, self._returns, self.how)
 
     def state(self) -> State:
         """Mean and standard deviation of the next guesses, (K, H) each."""
@@ -118,6 +113,27 @@ def around(mean: Tensor, std: Tensor, num: int, generator: torch.Generator) -> T
     shape = (len(mean), num, mean.shape[1])
     noise = torch.randn(shape, generator=generator, device=generator.device)
     return mean[:, None] + std[:, None] * noise.to(mean)
+
+
+def refit(
+    mean: Tensor, std: Tensor, guesses: Tensor, returns: Tensor, how: StrategyOptimization
+) -> tuple[Tensor, Tensor]:
+    """Move to the best guesses; where all brought the same, they say nothing, and all stays.
+
+    Args:
+        mean: Of the last guesses, (K, H).
+        std: Of the last guesses, (K, H).
+        guesses: Those that are remembered, (K, M, H).
+        returns: What they brought, (K, M).
+        how: Of the search.
+    Returns:
+        Mean and standard deviation of the next guesses, (K, H) each.
+    """
+    elites = best(guesses, returns, how.elites)
+    away = (elites - mean[:, None]).square().mean(1).sqrt().clamp(min=_LEAST_STD)
+    next_std = how.decay * std if how.decay is not None else away
+    says = (returns.amax(1) > returns.amin(1))[:, None]
+    return torch.where(says, elites.mean(1), mean), torch.where(says, next_std, std)
 
 
 def best(guesses: Tensor, returns: Tensor, share: float) -> Tensor:
