@@ -158,7 +158,11 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"scores {by_reward[0]}, after five updates by reward {by_reward[1]}" in text
     by_expert = mean("dishes", "fine-tune-dagger", 1)
     fine_tuned = mean("dishes", "fine-tune", 5)
-    assert f"fine-tuning {fine_tuned}), after one update by the expert {by_expert}" in text
+    search = mean("dishes", "strategy-optimization", 5)
+    said = (
+        f"(inner loop; search {search}, fine-tuning {fine_tuned}), after one update by the expert"
+    )
+    assert f"{said} {by_expert}" in text
 
 
 def test_what_is_said_of_the_soak_was_measured():
