@@ -24,11 +24,10 @@ SUMMARY = (
 UNITS = {"success": "success [%]", "score": "score", "returns": "return"}
 INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in `adaptation/`. \
 Mean over training seeds and {} held-out tasks [95% bootstrap interval], after exactly so many \
-updates of 10 episodes, where no other number is given; IQM: mean of the middle half. `blind` and `ceiling` are the pretrained \
-policy without updates, the task hidden and in view. Rows that end in `-dagger` are taught by the \
-family's expert, all others by reward. Training is what came before the held-out tasks; its steps \
-depend on nothing else, its minutes are of crowded machines of different days, and no rows differ by \
-them."""
+updates of 10 episodes, where no other number is given; IQM: mean of the middle half. `blind` and \
+`ceiling` are the pretrained policy without updates, the task hidden and in view. Rows that end in `-dagger` are taught by the \
+family's expert, all others by reward. Training is what came before the held-out tasks; compare its \
+steps, for its minutes are of crowded machines of different days."""
 
 
 def tables(family: str, cells: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
@@ -55,15 +54,6 @@ def _table(family: str, episodes: int, cells: list[dict[str, Any]]) -> list[dict
                 "method": name,
                 "metric": what,
                 what: [asdict(estimate(scores[:, u], rng)) for u in range(count)],
-                **(
-                    {
-                        "by-skill": {
-                            s: scores[..., own].mean((0, 2)).tolist() for s, own in skills.items()
-                        }
-                    }
-                    if skills
-                    else {}
-                ),
                 "num_seeds": len(results),
                 "steps": results[0].steps,
                 "seconds": float(np.mean([r.seconds for r in results])),
@@ -71,6 +61,9 @@ def _table(family: str, episodes: int, cells: list[dict[str, Any]]) -> list[dict
                 "training_seconds": sum(c["seconds"] for c in cost) / len(results),
             }
         )
+        if skills:
+            apart = {s: scores[..., own].mean((0, 2)).tolist() for s, own in skills.items()}
+            rows[-1]["by-skill"] = apart
     for level in ("blind", "ceiling"):
         found = [c["levels"][level][what] for c in cells if "levels" in c]
         if found:

@@ -114,7 +114,6 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
                 ahead[method][update].add(family.split("/")[1])
     many_seeds = [r for r in rows if r["num_seeds"] >= 3]
     met = {r["family"].split("/")[1] for r in many_seeds if r["method"] == "strategy-optimization"}
-    hard = {"skills", "dishes"}
     for skill in ("cover", "serve"):
         loop = table[f"kitchen/{skill}", "untrained-inner-loop"][5]["mean"]
         assert all(table[f"kitchen/{skill}", m][5]["mean"] < loop for m in ("pearl", "rl2"))
@@ -123,8 +122,8 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert "After one update PEARL does, on all six families" in text
     assert len(by_pearl) == 6
     assert ahead["pearl"][1] >= by_pearl
-    assert "MAML does on `kitchen/season` and on point navigation alone" in text
-    assert (ahead["maml"][5] & met) - hard == {"season", "point-navigation"}
+    assert "MAML does of these on `kitchen/season` and on point navigation alone" in text
+    assert ahead["maml"][5] & met == {"season", "point-navigation"}
     searched = velocity["strategy-optimization"]
     zero, two = (f"{searched[u]['mean']:.0f}" for u in (0, 2))
     heat = mean("heat", "strategy-optimization", 2)
