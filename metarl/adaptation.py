@@ -152,13 +152,21 @@ class ByContext(Adaptation):
         return act_as_if
 
     def _act_as_if(
-        self, worlds: Worlds, hidden: Tensor, *, deterministic: bool = False
+        self,
+        worlds: Worlds,
+        hidden: Tensor,
+        *,
+        deterministic: bool = False,
+        residual: Tensor | None = None,
     ) -> Trajectories:
-        """Run an episode in every world, each as if H numbers were so, (N, H)."""
+        """Run an episode in every world, each as if H numbers were so, (N, H).
+
+        The residual is as for `metarl.rollout.collect`.
+        """
         return collect(
             worlds, self.policy, parameters_of(self.policy), num_tasks=self.num_tasks,
             generator=self.generator, deterministic=deterministic,
-            offset=self._offset(worlds, hidden),
+            offset=self._offset(worlds, hidden), residual=residual,
         )  # fmt: skip
 
     def _offset(self, worlds: Worlds, hidden: Tensor) -> Tensor:

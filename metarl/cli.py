@@ -149,8 +149,9 @@ class Adapt:
     strategy: str = "fine-tune"
     """scratch, fine-tune, frozen-trunk or small-rate: by reward, or taught by the family's expert
     with -dagger behind it; or untrained-inner-loop (MAML's inner step on any policy), or
-    strategy-optimization (which task that the policy knows is this one most like?). What was
-    meta-trained has its own way"""
+    strategy-optimization (which task that the policy knows is this one most like?), or
+    residual-search (and what must be added to the motions that it knows?). What was meta-trained has
+    its own way"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """of the strategy, for example rate=5e-4 log_std=-2.5, or steps=400 with an expert, or std=0.6 of a
     search; of the untrained inner loop, fields of maml's config, for example context_std=0.5"""

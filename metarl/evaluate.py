@@ -27,6 +27,7 @@ from metarl.transfer import (
     BASELINES,
     DAGGER,
     LEARNERS,
+    RESIDUAL,
     SEARCH,
     STRATEGIES,
     UNTRAINED,
@@ -35,6 +36,7 @@ from metarl.transfer import (
 )
 from metarl.transfer.fine_tuning import fine_tune
 from metarl.transfer.imitation import imitate
+from metarl.transfer.residual_search import ByResidualSearch
 from metarl.transfer.strategy_optimization import BySearch
 from metarl.types import repeat
 
@@ -125,7 +127,7 @@ def start_adaptation(
         UnknownNameError: If there is no such method.
         CheckpointError: If another method trained the checkpoint, or it is for another interface.
         ConfigError: If the family has no expert, and one is to teach, or hides nothing of its tasks,
-            and that is to be inferred.
+            and that is to be inferred, or the episodes cannot be shared among a search's generations.
     """
     adapt = None
     if method not in LEARNERS:
@@ -142,14 +144,17 @@ def start_adaptation(
         raise ConfigError(
             f"{family.id} has no expert that could teach; expected one of {', '.join(BASELINES)}"
         )
+    each = protocol.episodes
+    if method == RESIDUAL:
+        each = protocol.residual.episodes_of_one(each)
     worlds = Worlds(
         family,
-        protocol.num_tasks * protocol.episodes,
+        protocol.num_tasks * each,
         seed=protocol.seed,
         split=protocol.split,
         num_threads=num_threads,
     )
-    worlds.assign(repeat(held_out_tasks(family, protocol), protocol.episodes))
+    worlds.assign(repeat(held_out_tasks(family, protocol), each))
     generator = torch.Generator().manual_seed(protocol.seed)
     if adapt is not None:
         return adapt(
@@ -162,6 +167,10 @@ def start_adaptation(
     if method == SEARCH:
         return BySearch(
             worlds, policy, protocol.search, num_tasks=protocol.num_tasks, generator=generator
+        )
+    if method == RESIDUAL:
+        return ByResidualSearch(
+            worlds, policy, protocol.residual, num_tasks=protocol.num_tasks, generator=generator
         )
     return _by_strategy(worlds, policy, method, protocol, generator, _fresh(checkpoint, protocol))
 

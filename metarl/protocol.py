@@ -11,9 +11,10 @@ from metarl.errors import ConfigError, require
 from metarl.family import TaskFamily
 from metarl.meta.config import MamlConfig
 from metarl.streams import Streams
-from metarl.transfer import DAGGER, SEARCH, STRATEGIES, UNTRAINED
+from metarl.transfer import DAGGER, RESIDUAL, SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.fine_tuning import FineTuning
 from metarl.transfer.imitation import Imitation
+from metarl.transfer.residual_search import ResidualSearch
 from metarl.transfer.strategy_optimization import StrategyOptimization
 from metarl.types import Split
 
@@ -32,6 +33,7 @@ class Protocol:
         fine_tuning: How strategies learn from reward.
         imitation: How strategies learn from the expert.
         search: How ``strategy-optimization`` looks for the hidden task.
+        residual: How ``residual-search`` looks for it, and for what is added to the actions.
         untrained: The inner loop of ``untrained-inner-loop``, as it is before any meta-training.
     """
 
@@ -44,6 +46,7 @@ class Protocol:
     fine_tuning: FineTuning = FineTuning()
     imitation: Imitation = Imitation()
     search: StrategyOptimization = StrategyOptimization()
+    residual: ResidualSearch = ResidualSearch()
     untrained: MamlConfig = MamlConfig()
 
     def __post_init__(self) -> None:
@@ -57,8 +60,8 @@ class Protocol:
         Args:
             method: One of `metarl.transfer.LEARNERS`, or a method, which takes no settings: it
                 adapts as it was trained to.
-            settings: Fields of `FineTuning`, `Imitation`, `StrategyOptimization` or `MamlConfig`,
-                whichever it learns by.
+            settings: Fields of `FineTuning`, `Imitation`, `StrategyOptimization`, `ResidualSearch`
+                or `MamlConfig`, whichever it learns by.
         Raises:
             ConfigError: If one is unknown, of another type, or out of range.
         """
@@ -77,6 +80,7 @@ _LEARNS_BY = {
     **dict.fromkeys(STRATEGIES, "fine_tuning"),
     **dict.fromkeys(DAGGER, "imitation"),
     SEARCH: "search",
+    RESIDUAL: "residual",
     UNTRAINED: "untrained",
 }
 

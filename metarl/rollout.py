@@ -147,6 +147,7 @@ def collect(
     generator: torch.Generator,
     deterministic: bool = False,
     offset: Tensor | None = None,
+    residual: Tensor | None = None,
 ) -> Trajectories:
     """Run one episode in every world, all in lockstep, by a policy without memory.
 
@@ -159,6 +160,7 @@ def collect(
         generator: Draws the actions' noise.
         deterministic: Act with the mean.
         offset: Added to the ``task`` block of all of an episode's observations, (N, C).
+        residual: Added to the mean actions, step by step of the horizon H, (H, N, A).
     Returns:
         The episodes; T is the longest one's length.
     Raises:
@@ -166,7 +168,7 @@ def collect(
     """
     return play(
         worlds, Memoryless(policy, params, num_tasks), num_tasks=num_tasks,
-        generator=generator, deterministic=deterministic, offset=offset,
+        generator=generator, deterministic=deterministic, offset=offset, residual=residual,
     )  # fmt: skip
 
 
@@ -179,6 +181,7 @@ def play(
     generator: torch.Generator,
     deterministic: bool = False,
     offset: Tensor | None = None,
+    residual: Tensor | None = None,
 ) -> Trajectories:
     """Run one episode in every world, all in lockstep, by anything that acts.
 
@@ -189,6 +192,7 @@ def play(
         generator: Draws the actions' noise.
         deterministic: Act with the mean.
         offset: As for `collect`.
+        residual: Likewise.
     Returns:
         The episodes; T is the longest one's length.
     Raises:
@@ -206,6 +210,8 @@ def play(
     noise = noise.to(device)
     if offset is not None:
         offset = offset.to(device)
+    if residual is not None:
+        residual = residual.to(device)
     obs_all = torch.empty(spec.horizon, n, spec.obs_dim, device=device)
     mean_all, action_all = torch.empty(shape, device=device), torch.empty(shape, device=device)
     ledger = _Ledger(worlds)
@@ -216,6 +222,8 @@ def play(
         if offset is not None:
             obs_all[t, :, spec.obs_dim - spec.task_dim :] += offset
         mean_all[t], log_std = actor.act(obs_all[t])
+        if residual is not None:
+            mean_all[t] += residual[t]
         action_all[t] = mean_all[t] + log_std.exp() * noise[t]
         action = action_all[t]
         step = worlds.step(action.cpu().numpy())

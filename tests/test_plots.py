@@ -20,7 +20,7 @@ from metarl.report import (
 from metarl.report import canvas as canvas_module
 from metarl.report.canvas import spread
 from metarl.report.colors import METHODS, OTHERS, method_colors
-from metarl.transfer import BASELINES, SEARCH, STRATEGIES
+from metarl.transfer import BASELINES, RESIDUAL, SEARCH, STRATEGIES
 
 
 def make_curve(label="MAML", end=0.9):
@@ -154,7 +154,7 @@ def test_plots_refuse_what_does_not_fit(draw, error):
 
 
 def test_every_strategy_has_its_own_colour():
-    colors = method_colors([*STRATEGIES, "MAML", SEARCH])
+    colors = method_colors([*STRATEGIES, "MAML", SEARCH, RESIDUAL])
     assert sorted(colors) == sorted(METHODS.values())
     assert method_colors(["Frozen trunk", "fine_tune", "maml"]) == [
         METHODS["frozentrunk"],

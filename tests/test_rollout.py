@@ -175,3 +175,14 @@ def test_a_policy_without_memory_is_one_thing_that_acts():
         assert torch.equal(getattr(played, name), getattr(collected, name))
     block = played.obs[..., -worlds.spec.task_dim :]
     assert torch.equal(block, offset.expand_as(block))
+
+
+def test_a_residual_is_added_to_what_the_policy_would_do():
+    residual = torch.randn(40, K * B, 2, generator=torch.Generator().manual_seed(1))
+    _, policy, out = run(Reach(), residual=residual, deterministic=True)
+    mean = policy(out.obs)[0].detach() + residual
+    torch.testing.assert_close(out.mean, mean)
+    torch.testing.assert_close(out.action, mean)
+    plain, none = (run(Reach(), residual=r)[2] for r in (None, torch.zeros_like(residual)))
+    assert torch.equal(plain.action, none.action)
+    assert not torch.equal(plain.action, out.action)

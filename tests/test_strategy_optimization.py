@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from toy import Reach
+from toy import Reach, knowing
 
 from metarl.checkpoint import Checkpoint
 from metarl.errors import ConfigError, TrainingError
 from metarl.evaluate import evaluate_adaptation, start_adaptation
-from metarl.nn.policy import GaussianPolicy
 from metarl.protocol import Protocol
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
@@ -23,23 +22,6 @@ from metarl.types import varies
 
 SEARCH = "strategy-optimization"
 FEW = Protocol(num_tasks=4, episodes=10, updates=5, eval_episodes=3)
-
-
-def knowing(spec) -> GaussianPolicy:
-    """A policy that goes where its task block says, as the toy's expert does."""
-    policy = GaussianPolicy(spec.obs_dim, 2, 2, torch.Generator().manual_seed(0), hidden=(2,))
-    small = 1e-3  # where tanh is a straight line
-    first, head = policy.trunk.layers[0], policy.head
-    with torch.no_grad():
-        for layer in (first, head):
-            layer.weight.zero_()
-            layer.bias.zero_()
-        for axis in (0, 1):
-            first.weight[axis, spec.slice("robot").start + axis] = -2.0 * small
-            first.weight[axis, spec.slice("robot").start + 2 + axis] = -2.0 * small
-            first.weight[axis, spec.slice("task").start + axis] = 2.0 * small
-            head.weight[axis, axis] = 1.0 / small
-    return policy
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ METHODS = {
     "smallrate": "#8B55B7",  # purple
     "maml": "#1F6FD6",  # blue
     "strategyoptimization": "#6FB500",  # lime
+    "residualsearch": "#E53935",  # red
 }
 ALIASES = {
     "fromscratch": "scratch",

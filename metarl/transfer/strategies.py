@@ -44,6 +44,7 @@ class Strategy:
 
 UNTRAINED = "untrained-inner-loop"  # MAML's inner step from a policy that nobody meta-trained
 SEARCH = "strategy-optimization"  # which task that the policy knows is this one most like?
+RESIDUAL = "residual-search"  # and what must be added to the motions that it knows?
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
@@ -60,7 +61,7 @@ STRATEGIES: dict[str, Strategy] = {
 # The same, taught by the family's expert instead of by reward.
 DAGGER: dict[str, Strategy] = {f"{name}-dagger": strategy for name, strategy in STRATEGIES.items()}
 # What a policy can do on new tasks that no method trained to adapt: from reward, and in all.
-BASELINES = (*STRATEGIES, UNTRAINED, SEARCH)
+BASELINES = (*STRATEGIES, UNTRAINED, SEARCH, RESIDUAL)
 LEARNERS = (*BASELINES, *DAGGER)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from metarl.adaptation import ByContext, State, require_hidden
 from metarl.errors import TrainingError, require
 from metarl.nn.policy import GaussianPolicy
+from metarl.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 
 _LEAST_STD = 0.05
@@ -78,10 +79,18 @@ class BySearch(ByContext):
         require_hidden(worlds)
         super().__init__(worlds, policy, num_tasks=num_tasks, generator=generator)
         self.how = how
-        self.mean = torch.zeros(num_tasks, sum(worlds.spec.hidden), device=policy.context.device)
-        self.std = torch.full_like(self.mean, how.std)
+        self.std = self._first_std().to(policy.context.device).repeat(num_tasks, 1)
+        self.mean = torch.zeros_like(self.std)
         self._tried = self.mean.new_empty(num_tasks, 0, self.mean.shape[1])
         self._returns = self.mean.new_empty(num_tasks, 0)
+
+    def _first_std(self) -> Tensor:
+        """Standard deviation of every number that is searched for, (P,)."""
+        return torch.full((sum(self.worlds.spec.hidden),), self.how.std)
+
+    def _play(self, worlds: Worlds, guesses: Tensor) -> Trajectories:
+        """Run an episode in every world, each by its own guess, (N, P), with mean actions."""
+        return self._act_as_if(worlds, guesses, deterministic=True)
 
     @torch.no_grad()
     def update(self) -> None:
@@ -92,7 +101,7 @@ class BySearch(ByContext):
         """
         each = self.worlds.num_worlds // self.num_tasks
         guesses = around(self.mean, self.std, each, self.generator)
-        episodes = self._act_as_if(self.worlds, guesses.flatten(0, 1), deterministic=True)
+        episodes = self._play(self.worlds, guesses.flatten(0, 1))
         self.num_steps += episodes.num_steps
         returns = torch.from_numpy(episodes.returns).to(self.mean).unflatten(0, (-1, each))
         finite = torch.isfinite(returns).all(1)
@@ -109,7 +118,7 @@ class BySearch(ByContext):
 
 
 def around(mean: Tensor, std: Tensor, num: int, generator: torch.Generator) -> Tensor:
-    """Draw guesses, normal around a mean, (K, H) and (K, H) -> (K, num, H)."""
+    """Draw guesses, normal around a mean, (K, P) and (K, P) -> (K, num, P)."""
     shape = (len(mean), num, mean.shape[1])
     noise = torch.randn(shape, generator=generator, device=generator.device)
     return mean[:, None] + std[:, None] * noise.to(mean)
@@ -118,16 +127,16 @@ def around(mean: Tensor, std: Tensor, num: int, generator: torch.Generator) -> T
 def refit(
     mean: Tensor, std: Tensor, guesses: Tensor, returns: Tensor, how: StrategyOptimization
 ) -> tuple[Tensor, Tensor]:
-    """Move to the best guesses; where all brought the same, they say nothing, and all stays.
+    """Move to the best guesses of P numbers; where all brought the same, they say nothing, and all stays.
 
     Args:
-        mean: Of the last guesses, (K, H).
-        std: Of the last guesses, (K, H).
-        guesses: Those that are remembered, (K, M, H).
+        mean: Of the last guesses, (K, P).
+        std: Of the last guesses, (K, P).
+        guesses: Those that are remembered, (K, M, P).
         returns: What they brought, (K, M).
         how: Of the search.
     Returns:
-        Mean and standard deviation of the next guesses, (K, H) each.
+        Mean and standard deviation of the next guesses, (K, P) each.
     """
     elites = best(guesses, returns, how.elites)
     away = (elites - mean[:, None]).square().mean(1).sqrt().clamp(min=_LEAST_STD)
@@ -140,11 +149,11 @@ def best(guesses: Tensor, returns: Tensor, share: float) -> Tensor:
     """Choose the guesses that brought the highest returns.
 
     Args:
-        guesses: Shape (K, M, H).
+        guesses: Shape (K, M, P).
         returns: Shape (K, M).
         share: How many of them count, of M; always two or more, where there are two.
     Returns:
-        Shape (K, E, H), the best first.
+        Shape (K, E, P), the best first.
     """
     many = returns.shape[1]
     count = min(max(2, round(share * many)), many)

@@ -1,0 +1,140 @@
+"""Residual search: strategy optimization that also adds to the motions that a policy knows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarl.adaptation import State
+from metarl.errors import TrainingError, require
+from metarl.rollout import Trajectories
+from metarl.sim.worlds import Worlds
+from metarl.transfer.strategy_optimization import BySearch, StrategyOptimization
+from metarl.types import Act
+
+
+@dataclass(frozen=True)
+class ResidualSearch(StrategyOptimization):
+    """How a search looks for the hidden task, and for what is added to the policy's actions.
+
+    Args:
+        decay: As for `StrategyOptimization`.
+        memory: Likewise.
+        residual_std: First standard deviation of what is added to an action, > 0; actions lie in
+            [-1, 1].
+        knots: At how many moments, evenly over an episode, it is searched for, >= 1; in between it
+            changes linearly, and with one it stays the same.
+        generations: How often the search moves in an update, >= 1; they share its episodes.
+    """
+
+    decay: float | None = None
+    memory: int = 2
+    residual_std: float = 0.3
+    knots: int = 5
+    generations: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        std = self.residual_std
+        require(math.isfinite(std) and std > 0, "residual_std", std, "a finite number > 0")
+        require(self.knots >= 1, "knots", self.knots, "an integer >= 1")
+        require(self.generations >= 1, "generations", self.generations, "an integer >= 1")
+
+    def episodes_of_one(self, episodes: int) -> int:
+        """Share the episodes of an update among its generations.
+
+        Raises:
+            ConfigError: If they cannot all have as many.
+        """
+        valid = f"a multiple of the search's generations, {self.generations}"
+        require(episodes % self.generations == 0, "episodes", episodes, valid)
+        return episodes // self.generations
+
+
+class ByResidualSearch(BySearch):
+    """A policy whose guess of each hidden task changes, and what is added to its actions.
+
+    What is added depends on the time in the episode alone; the policy goes on seeing to the rest. So
+    a skill that it has never learned begins as the one that is most like it, and is bent from there.
+
+    Args:
+        worlds: K * B / G worlds: an update is G generations of episodes in them.
+        policy: As for `BySearch`.
+        how: Of the search.
+        num_tasks: K.
+        generator: Draws the guesses.
+    Raises:
+        ConfigError: If the family's tasks hide nothing.
+    Source: Silver et al. 2018, arXiv:1812.06298 (a residual on a policy that is kept); Theodorou et
+        al. 2010, JMLR 11 (motions by parameters over time, moved by the returns of whole episodes).
+    Deviation: No network, no gradient: the residual of each action is a line through a few knots, and
+        moves by the cross-entropy method, as the guess of the hidden task does.
+    """
+
+    how: ResidualSearch
+
+    def _first_std(self) -> Tensor:
+        numbers = self.how.knots * self.worlds.spec.action_dim
+        return torch.cat([super()._first_std(), torch.full((numbers,), self.how.residual_std)])
+
+    def update(self) -> None:
+        """As for `Adaptation`.
+
+        Raises:
+            TrainingError: As for `BySearch`; all generations of the update are taken back then.
+        """
+        before = self.mean, self.std, self._tried, self._returns
+        try:
+            for _ in range(self.how.generations):
+                super().update()
+        except TrainingError:
+            self.mean, self.std, self._tried, self._returns = before
+            raise
+
+    def state(self) -> State:
+        """What each task goes by.
+
+        Returns:
+            ``mean``, the guess of what is hidden, (K, H), and ``residual``, what is added to actions
+            at each knot, (K, knots, A).
+        """
+        mean, residual = self._split(self.mean)
+        return {"mean": mean.clone(), "residual": residual.clone()}
+
+    def judge(self, worlds: Worlds) -> Trajectories:
+        each = worlds.num_worlds // self.num_tasks
+        return self._play(worlds, self.mean.repeat_interleave(each, 0))
+
+    def act_in(self, worlds: Worlds, task: int, state: State) -> Act:
+        act = super().act_in(worlds, task, state)
+        residual = (
+            lines(worlds.spec.horizon, self.how.knots) @ state["residual"][task].cpu()
+        ).numpy()
+
+        def act_with_residual(obs: np.ndarray) -> np.ndarray:
+            return act(obs) + residual[np.minimum(worlds.elapsed, len(residual) - 1)]
+
+        return act_with_residual
+
+    def _play(self, worlds: Worlds, guesses: Tensor) -> Trajectories:
+        hidden, residual = self._split(guesses)
+        weights = lines(worlds.spec.horizon, self.how.knots).to(residual)
+        return self._act_as_if(
+            worlds, hidden, deterministic=True,
+            residual=torch.einsum("tk,nka->tna", weights, residual),
+        )  # fmt: skip
+
+    def _split(self, guesses: Tensor) -> tuple[Tensor, Tensor]:
+        """The hidden numbers of guesses (N, P), and their residuals at each knot (N, knots, A)."""
+        num_hidden = sum(self.worlds.spec.hidden)
+        return guesses[:, :num_hidden], guesses[:, num_hidden:].unflatten(1, (self.how.knots, -1))
+
+
+def lines(horizon: int, knots: int) -> Tensor:
+    """How much each of several knots counts at each step of an episode, (horizon, knots)."""
+    at = torch.linspace(0.0, knots - 1.0, horizon)[:, None]
+    return (1.0 - (at - torch.arange(knots)).abs()).clamp(min=0.0)
