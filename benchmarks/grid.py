@@ -15,13 +15,12 @@ from machine import provenance
 from recipes import (
     ALONE,
     LEVELS,
-    MANY,
     MANY_EPISODES,
     MANY_SEARCH,
-    MANY_SEARCHED,
     PRETRAINING,
     PROTOCOLS,
     SETTINGS,
+    WITH_MANY,
     Recipe,
     recipe,
 )
@@ -92,7 +91,7 @@ class Grid:
         """How adaptation is measured on a family."""
         untrained = MamlConfig(**SETTINGS.get((family, "maml"), {}))
         own = dict(PROTOCOLS.get(family, {}))
-        if method in (MANY, MANY_SEARCHED):
+        if method in WITH_MANY:
             own |= {"episodes": MANY_EPISODES[family], "search": MANY_SEARCH}
         return Protocol(num_tasks=self.num_tasks, updates=self.updates, untrained=untrained, **own)
 

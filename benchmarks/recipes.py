@@ -12,7 +12,7 @@ from typing import Any
 
 from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
 from metarl.protocol import Protocol
-from metarl.transfer import SEARCH, STRATEGIES, UNTRAINED
+from metarl.transfer import RESIDUAL, SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.imitation import Imitation
 from metarl.transfer.strategy_optimization import StrategyOptimization
 
@@ -97,14 +97,16 @@ DEPTH = ("maml", "rl2", "pearl")
 # Cells of what needs the pretrained policy alone. Where reward is not enough, the family's expert
 # teaches; where ten episodes are not, there are many.
 LEVELS, SEARCHED, TAUGHT = "baselines", "searched", "taught"
-MANY, MANY_SEARCHED = "many", "many-searched"
+MANY, MANY_SEARCHED, MANY_RESIDUAL = "many", "many-searched", "many-residual"
 ALONE = {
     LEVELS: (*STRATEGIES, UNTRAINED),
     SEARCHED: (SEARCH,),
     TAUGHT: ("scratch-dagger", "fine-tune-dagger", "frozen-trunk-dagger"),
     MANY: ("scratch", "fine-tune", UNTRAINED),
     MANY_SEARCHED: (SEARCH,),
+    MANY_RESIDUAL: (RESIDUAL,),
 }
+WITH_MANY = (MANY, MANY_SEARCHED, MANY_RESIDUAL)
 FEW_EPISODES = Protocol().episodes
 # 80 of 60 control steps: 4,800 steps an update, as ML10's 10 of 500. From so many a search learns how
 # far to look.
@@ -173,7 +175,7 @@ def methods(family: str) -> tuple[str, ...]:
     """Which cells a family has: those of `ALONE`, and the methods."""
     if family == BREADTH:
         return (LEVELS, SEARCHED, *ITERATIONS)
-    many = (MANY, MANY_SEARCHED) * (family in MANY_EPISODES)
+    many = WITH_MANY * (family in MANY_EPISODES)
     return (LEVELS, SEARCHED, *((*DEPTH_OF_HARD, TAUGHT) if family in HARD else DEPTH), *many)
 
 

@@ -94,21 +94,24 @@ def test_cells_with_many_episodes_are_tables_of_their_own(tmp_path, monkeypatch)
     grid, recipes = importlib.import_module("grid"), importlib.import_module("recipes")
     tables = importlib.import_module("adaptation_tables").tables
     cells = grid.Grid(tmp_path / "cells", tmp_path / "runs", tmp_path / "pretrained")
-    few, many = (cells.protocol("kitchen/skills", m) for m in ("searched", "many-searched"))
-    assert (few.episodes, many.episodes) == (10, 80)
+    few, many, residual = (
+        cells.protocol("kitchen/skills", m) for m in ("searched", "many-searched", "many-residual")
+    )
+    assert (few.episodes, many.episodes, residual.episodes) == (10, 80, 80)
     assert few.search.decay == 0.7
     assert many.search.decay is None
-    assert {"many", "many-searched"} <= set(recipes.methods("kitchen/skills"))
-    assert not {"many", "many-searched"} & set(recipes.methods("kitchen/season"))
+    with_many = {"many", "many-searched", "many-residual"}
+    assert with_many <= set(recipes.methods("kitchen/skills"))
+    assert not with_many & set(recipes.methods("kitchen/season"))
     kept = BENCHMARKS / "results" / "adaptation"
     read = [
         json.loads((kept / f"kitchen-skills-{name}-s0.json").read_text())
-        for name in ("baselines", "searched", "many", "many-searched")
+        for name in ("baselines", "searched", "many", "many-searched", "many-residual")
     ]
     made = tables("kitchen/skills", read)
     assert list(made) == [10, 80]
     assert [row["method"] for row in made[80]] == list(
-        recipes.ALONE["many"] + recipes.ALONE["many-searched"]
+        recipes.ALONE["many"] + recipes.ALONE["many-searched"] + recipes.ALONE["many-residual"]
     )
     (row,) = (r for r in made[80] if r["method"] == "strategy-optimization")
     pour, flip = (row["by-skill"][skill][5] for skill in ("pour", "flip"))
