@@ -112,6 +112,8 @@ class Config:
     """Of guesses within an update: the episodes are shared among them."""
     by: str = "cem"
     """How guesses move: ``cem``, or ``cma`` (separable CMA-ES)."""
+    first: int = 0
+    """Generations before anything is added to actions."""
     blend: float = 1.0
     """How far the spread follows the best guesses' in one generation."""
     memory: int = 1
@@ -198,8 +200,9 @@ def run(space: Space, worlds: Worlds, policy: Any, guesses: Tensor, generator: A
 class Cem:
     """Guesses around the mean of the best ones."""
 
-    def __init__(self, mean: Tensor, std: Tensor, config: Config):
+    def __init__(self, mean: Tensor, std: Tensor, config: Config, sees: int):
         self.mean, self.std, self.config = mean, std, config
+        self.sees, self.time = sees, 0
         self.guesses, self.returns = (
             mean.new_empty(len(mean), 0, mean.shape[1]),
             mean.new_empty(len(mean), 0),
@@ -207,6 +210,8 @@ class Cem:
 
     def ask(self, num: int, generator: Any) -> Tensor:
         noise = torch.randn(len(self.mean), num, self.mean.shape[1], generator=generator)
+        if self.time < self.config.first:
+            noise[..., self.sees :] = 0.0
         return self.mean[:, None] + self.std[:, None] * noise
 
     def tell(self, guesses: Tensor, returns: Tensor) -> None:
@@ -216,6 +221,9 @@ class Cem:
         best = self.returns.topk(max(2, round(config.elites * self.returns.shape[1])), 1).indices
         elites = self.guesses.gather(1, best[..., None].expand(-1, -1, guesses.shape[2]))
         away = (elites - self.mean[:, None]).square().mean(1)
+        if self.time < config.first:
+            away[:, self.sees :] = self.std[:, self.sees :] ** 2
+        self.time += 1
         self.std = (config.blend * away + (1 - config.blend) * self.std**2).sqrt().clamp(min=0.05)
         self.mean = elites.mean(1)
 
@@ -293,7 +301,7 @@ def search(
     std = torch.tensor([space.sees_std] * sees + [space.does_std] * does).repeat(num, 1)
     mean = torch.zeros_like(std)
     rows = []
-    how = SepCma(mean, std, pop) if config.by == "cma" else Cem(mean, std, config)
+    how = SepCma(mean, std, pop) if config.by == "cma" else Cem(mean, std, config, sees)
     for u in range(config.updates + 1):
         for _ in range(config.generations if u else 0):
             guesses = how.ask(pop, generator)
@@ -361,7 +369,7 @@ def main(config: Config) -> None:
                 )
                 rows.append(
                     {
-                        "key": f"{pair} {skill} {name} {config.by} {config.generations} {config.elites} {config.blend} {config.memory}",
+                        "key": f"{pair} {skill} {name} {config.by} {config.generations} {config.elites} {config.blend} {config.memory} {config.first}",
                         "success": success.round(3).tolist(),
                         "returns": returns.round(2).tolist(),
                         **dataclasses.asdict(SPACES[name]),

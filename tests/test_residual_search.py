@@ -64,8 +64,10 @@ def test_a_line_through_the_knots():
 def test_what_it_found_is_what_acts(checkpoint):
     """In worlds that others step, at any time in an episode, each world by its own clock."""
     adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, FEW, num_threads=1)
-    adaptation.update()
+    for _ in range(2):
+        adaptation.update()
     state = adaptation.state()
+    assert (state["residual"] != 0).all()
     assert state["mean"].shape == (4, 2)
     assert state["residual"].shape == (4, 5, 2)
     judge = Worlds(Reach(), 8, seed=7, num_threads=1)
@@ -123,6 +125,25 @@ def test_generations_share_an_updates_episodes(checkpoint):
         )
 
 
+def test_the_task_is_looked_for_first(checkpoint):
+    for first in (0, 1, 3):
+        how = {"task_first": first, "generations": 1}
+        adaptation = start_adaptation(
+            Reach(), RESIDUAL, checkpoint, FEW.tuned(RESIDUAL, how), num_threads=1
+        )
+        for generation in range(4):
+            adaptation.update()
+            hidden, residual = adaptation._tried.split([2, 10], dim=2)
+            assert hidden.std(1).min() > 0.0
+            if generation < first:
+                assert (residual == 0).all()
+            elif generation == first:
+                assert 0.3 < residual.std() < 0.6  # residual_std, 0.45
+            else:
+                assert residual.std(1).min() > 0.0
+        assert (adaptation.state()["residual"] != 0).any()
+
+
 def test_returns_that_are_no_numbers_take_the_whole_update_back(checkpoint):
     class Broken(Reach):
         id = "toy/reach"
@@ -140,6 +161,7 @@ def test_returns_that_are_no_numbers_take_the_whole_update_back(checkpoint):
         adaptation.update()
     assert all((values == 0).all() for values in adaptation.state().values())
     assert adaptation._returns.shape == (4, 0)
+    assert adaptation.generation == 0
 
 
 def test_every_tensor_of_an_episode_lives_on_the_networks_device(checkpoint):
@@ -165,8 +187,12 @@ def test_every_tensor_of_an_episode_lives_on_the_networks_device(checkpoint):
         ({"residual_std": 0.0}, "residual_std"),
         ({"knots": 0}, "knots"),
         ({"generations": 0}, "generations"),
+        ({"task_first": -1}, "task_first"),
         ({"std": -1.0}, "std"),
-        ({"rate": 0.1}, "valid: decay, elites, generations, knots, memory, residual_std, std"),
+        (
+            {"rate": 0.1},
+            "valid: decay, elites, generations, knots, memory, residual_std, std, task_first",
+        ),
     ],
 )
 def test_bad_settings_are_named(settings, said):

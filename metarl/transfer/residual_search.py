@@ -29,13 +29,16 @@ class ResidualSearch(StrategyOptimization):
         knots: At how many moments, evenly over an episode, it is searched for, >= 1; in between it
             changes linearly, and with one it stays the same.
         generations: How often the search moves in an update, >= 1; they share its episodes.
+        task_first: How many of the first generations look for the hidden task alone, >= 0: first
+            which of the known tasks this one is most like, then what is to be changed there.
     """
 
     decay: float | None = None
     memory: int = 2
-    residual_std: float = 0.3
+    residual_std: float = 0.45
     knots: int = 5
     generations: int = 2
+    task_first: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,6 +46,7 @@ class ResidualSearch(StrategyOptimization):
         require(math.isfinite(std) and std > 0, "residual_std", std, "a finite number > 0")
         require(self.knots >= 1, "knots", self.knots, "an integer >= 1")
         require(self.generations >= 1, "generations", self.generations, "an integer >= 1")
+        require(self.task_first >= 0, "task_first", self.task_first, "an integer >= 0")
 
     def episodes_of_one(self, episodes: int) -> int:
         """Share the episodes of an update among its generations.
@@ -76,10 +80,12 @@ class ByResidualSearch(BySearch):
     """
 
     how: ResidualSearch
+    generation = 0
 
     def _first_std(self) -> Tensor:
         numbers = self.how.knots * self.worlds.spec.action_dim
-        return torch.cat([super()._first_std(), torch.full((numbers,), self.how.residual_std)])
+        std = 0.0 if self.how.task_first else self.how.residual_std
+        return torch.cat([super()._first_std(), torch.full((numbers,), std)])
 
     def update(self) -> None:
         """As for `Adaptation`.
@@ -87,12 +93,18 @@ class ByResidualSearch(BySearch):
         Raises:
             TrainingError: As for `BySearch`; all generations of the update are taken back then.
         """
-        before = self.mean, self.std, self._tried, self._returns
+        before = self.mean, self.std, self._tried, self._returns, self.generation
         try:
             for _ in range(self.how.generations):
                 super().update()
+                self.generation += 1
+                _, residual_std = self._split(self.std)
+                if self.generation < self.how.task_first:
+                    residual_std.zero_()
+                elif self.generation == self.how.task_first:
+                    residual_std.fill_(self.how.residual_std)
         except TrainingError:
-            self.mean, self.std, self._tried, self._returns = before
+            self.mean, self.std, self._tried, self._returns, self.generation = before
             raise
 
     def state(self) -> State:
