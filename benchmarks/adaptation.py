@@ -28,8 +28,8 @@ class Config:
     families: tuple[str, ...] = tuple(PRETRAINING)
     """The families."""
     methods: tuple[str, ...] = ()
-    """Methods, or `baselines`, `searched`, `taught` (by the expert), `many`, `many-searched` or
-    `many-residual` (episodes); none: all that a family is to meet."""
+    """Methods, or `baselines`, `searched`, `taught` (by the expert), `many`, `many-searched`,
+    `many-residual`, `most` or `most-residual` (episodes); none: all that a family is to meet."""
     seeds: tuple[int, ...] = ()
     """Training seeds; none: all of a family's tables."""
     num_tasks: int = 20

@@ -14,15 +14,15 @@ import numpy as np
 from machine import provenance
 from recipes import (
     ALONE,
+    EPISODES,
     LEVELS,
-    MANY_EPISODES,
     MANY_SEARCH,
     PRETRAINING,
     PROTOCOLS,
     SETTINGS,
-    WITH_MANY,
     Recipe,
     recipe,
+    residual,
 )
 
 from metarl.checkpoint import save_checkpoint
@@ -91,8 +91,9 @@ class Grid:
         """How adaptation is measured on a family."""
         untrained = MamlConfig(**SETTINGS.get((family, "maml"), {}))
         own = dict(PROTOCOLS.get(family, {}))
-        if method in WITH_MANY:
-            own |= {"episodes": MANY_EPISODES[family], "search": MANY_SEARCH}
+        if method in EPISODES:
+            many = EPISODES[method]
+            own |= {"episodes": many, "search": MANY_SEARCH, "residual": residual(many)}
         return Protocol(num_tasks=self.num_tasks, updates=self.updates, untrained=untrained, **own)
 
     def _train(self, family: str, how: Recipe, seed: int, start: Path | None = None) -> Path:

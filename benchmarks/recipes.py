@@ -14,6 +14,7 @@ from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
 from metarl.protocol import Protocol
 from metarl.transfer import RESIDUAL, SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.imitation import Imitation
+from metarl.transfer.residual_search import ResidualSearch
 from metarl.transfer.strategy_optimization import StrategyOptimization
 
 
@@ -98,6 +99,7 @@ DEPTH = ("maml", "rl2", "pearl")
 # teaches; where ten episodes are not, there are many.
 LEVELS, SEARCHED, TAUGHT = "baselines", "searched", "taught"
 MANY, MANY_SEARCHED, MANY_RESIDUAL = "many", "many-searched", "many-residual"
+MOST, MOST_RESIDUAL = "most", "most-residual"
 ALONE = {
     LEVELS: (*STRATEGIES, UNTRAINED),
     SEARCHED: (SEARCH,),
@@ -105,13 +107,27 @@ ALONE = {
     MANY: ("scratch", "fine-tune", UNTRAINED),
     MANY_SEARCHED: (SEARCH,),
     MANY_RESIDUAL: (RESIDUAL,),
+    MOST: ("scratch", "fine-tune", UNTRAINED, SEARCH),
+    MOST_RESIDUAL: (RESIDUAL,),
 }
-WITH_MANY = (MANY, MANY_SEARCHED, MANY_RESIDUAL)
 FEW_EPISODES = Protocol().episodes
-# 80 of 60 control steps: 4,800 steps an update, as ML10's 10 of 500. From so many a search learns how
-# far to look.
-MANY_EPISODES = {"kitchen/skills": 80}
+# 80 of 60 control steps: 4,800 steps an update, as ML10's 10 of 500; and twice as many. From so many a
+# search learns how far to look.
+WITH_MANY = ("kitchen/skills",)
+EPISODES = {
+    **dict.fromkeys((MANY, MANY_SEARCHED, MANY_RESIDUAL), 80),
+    **dict.fromkeys((MOST, MOST_RESIDUAL), 160),
+}
 MANY_SEARCH = StrategyOptimization(decay=None)
+GENERATION = 40  # episodes, after which a residual search moves
+
+
+def residual(episodes: int) -> ResidualSearch:
+    """The residual search by so many episodes an update; it looks for the task during the first one."""
+    generations = episodes // GENERATION
+    return ResidualSearch(generations=generations, task_first=generations)
+
+
 HARD = ("kitchen/skills", "kitchen/dishes")
 DEPTH_OF_HARD = ("maml", "rl2")  # PEARL's encoder learned neither (log in README.md)
 
@@ -175,7 +191,7 @@ def methods(family: str) -> tuple[str, ...]:
     """Which cells a family has: those of `ALONE`, and the methods."""
     if family == BREADTH:
         return (LEVELS, SEARCHED, *ITERATIONS)
-    many = WITH_MANY * (family in MANY_EPISODES)
+    many = tuple(EPISODES) * (family in WITH_MANY)
     return (LEVELS, SEARCHED, *((*DEPTH_OF_HARD, TAUGHT) if family in HARD else DEPTH), *many)
 
 

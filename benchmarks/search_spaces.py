@@ -85,6 +85,7 @@ SPACES = {
     "knots-5-wide-to-go": Space(knots=5, does_std=0.6, to_go=True),
     "knots-5-wide-to-go-adapt": Space(knots=5, does_std=0.6, to_go=True, half=True, adapt=True),
     "knots-5-mid": Space(knots=5, does_std=0.45),
+    "knots-3-mid": Space(knots=3, does_std=0.45),
     "knots-3-wide-half": Space(knots=3, does_std=0.6, half=True),
     "task-knots-1": Space("task", knots=1),
     "task-knots-3": Space("task", knots=3),
@@ -224,6 +225,8 @@ class Cem:
         if self.time < config.first:
             away[:, self.sees :] = self.std[:, self.sees :] ** 2
         self.time += 1
+        if self.time == config.first:  # what they did without it says nothing of how to add
+            self.guesses, self.returns = self.guesses[:, :0], self.returns[:, :0]
         self.std = (config.blend * away + (1 - config.blend) * self.std**2).sqrt().clamp(min=0.05)
         self.mean = elites.mean(1)
 
@@ -360,7 +363,7 @@ def main(config: Config) -> None:
             found = search(SPACES[name], family, tasks, path, config)
             for skill, own in zip(met, np.split(found, len(met), axis=2)):
                 success, returns = own.mean(2)
-                shown = (0, 1, 2, 3, 5, 10)
+                shown = [u for u in (0, 1, 2, 3, 5, 10) if u <= config.updates]
                 said = "  ".join(f"{100 * success[u]:3.0f}" for u in shown)
                 said += " |" + " ".join(f"{returns[u]:6.1f}" for u in shown)
                 print(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from metarl.transfer.residual_search import ResidualSearch
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -98,9 +100,12 @@ def test_cells_with_many_episodes_are_tables_of_their_own(tmp_path, monkeypatch)
         cells.protocol("kitchen/skills", m) for m in ("searched", "many-searched", "many-residual")
     )
     assert (few.episodes, many.episodes, residual.episodes) == (10, 80, 80)
+    assert residual.residual == ResidualSearch()
+    most = cells.protocol("kitchen/skills", "most-residual")
+    assert most.residual.episodes_of_one(most.episodes) == 40
     assert few.search.decay == 0.7
     assert many.search.decay is None
-    with_many = {"many", "many-searched", "many-residual"}
+    with_many = set(recipes.EPISODES)
     assert with_many <= set(recipes.methods("kitchen/skills"))
     assert not with_many & set(recipes.methods("kitchen/season"))
     kept = BENCHMARKS / "results" / "adaptation"
