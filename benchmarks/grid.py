@@ -22,7 +22,6 @@ from recipes import (
     SETTINGS,
     Recipe,
     recipe,
-    residual,
 )
 
 from metarl.checkpoint import save_checkpoint
@@ -92,8 +91,7 @@ class Grid:
         untrained = MamlConfig(**SETTINGS.get((family, "maml"), {}))
         own = dict(PROTOCOLS.get(family, {}))
         if method in EPISODES:
-            many = EPISODES[method]
-            own |= {"episodes": many, "search": MANY_SEARCH, "residual": residual(many)}
+            own |= {"episodes": EPISODES[method], "search": MANY_SEARCH}
         return Protocol(num_tasks=self.num_tasks, updates=self.updates, untrained=untrained, **own)
 
     def _train(self, family: str, how: Recipe, seed: int, start: Path | None = None) -> Path:

@@ -14,7 +14,6 @@ from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
 from metarl.protocol import Protocol
 from metarl.transfer import RESIDUAL, SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.imitation import Imitation
-from metarl.transfer.residual_search import ResidualSearch
 from metarl.transfer.strategy_optimization import StrategyOptimization
 
 
@@ -119,15 +118,6 @@ EPISODES = {
     **dict.fromkeys((MOST, MOST_RESIDUAL), 160),
 }
 MANY_SEARCH = StrategyOptimization(decay=None)
-GENERATION = 40  # episodes, after which a residual search moves
-
-
-def residual(episodes: int) -> ResidualSearch:
-    """The residual search by so many episodes an update; it looks for the task during the first one."""
-    generations = episodes // GENERATION
-    return ResidualSearch(generations=generations, task_first=generations)
-
-
 HARD = ("kitchen/skills", "kitchen/dishes")
 DEPTH_OF_HARD = ("maml", "rl2")  # PEARL's encoder learned neither (log in README.md)
 

@@ -144,9 +144,8 @@ def start_adaptation(
         raise ConfigError(
             f"{family.id} has no expert that could teach; expected one of {', '.join(BASELINES)}"
         )
-    each = protocol.episodes
-    if method == RESIDUAL:
-        each = protocol.residual.episodes_of_one(each)
+    generations = protocol.residual.generations(protocol.episodes) if method == RESIDUAL else 1
+    each = protocol.episodes // generations
     worlds = Worlds(
         family,
         protocol.num_tasks * each,
@@ -170,8 +169,9 @@ def start_adaptation(
         )
     if method == RESIDUAL:
         return ByResidualSearch(
-            worlds, policy, protocol.residual, num_tasks=protocol.num_tasks, generator=generator
-        )
+            worlds, policy, protocol.residual,
+            num_tasks=protocol.num_tasks, generations=generations, generator=generator,
+        )  # fmt: skip
     return _by_strategy(worlds, policy, method, protocol, generator, _fresh(checkpoint, protocol))
 
 

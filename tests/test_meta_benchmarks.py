@@ -102,7 +102,7 @@ def test_cells_with_many_episodes_are_tables_of_their_own(tmp_path, monkeypatch)
     assert (few.episodes, many.episodes, residual.episodes) == (10, 80, 80)
     assert residual.residual == ResidualSearch()
     most = cells.protocol("kitchen/skills", "most-residual")
-    assert most.residual.episodes_of_one(most.episodes) == 40
+    assert most.episodes == 160
     assert few.search.decay == 0.7
     assert many.search.decay is None
     with_many = set(recipes.EPISODES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -110,34 +111,32 @@ def test_the_policy_stays_and_judging_changes_nothing(checkpoint):
     assert all(torch.equal(p, before[name]) for name, p in judged.policy.named_parameters())
 
 
-def test_generations_share_an_updates_episodes(checkpoint):
-    for generations in (1, 2, 4):
-        protocol = FEW.tuned(RESIDUAL, {"generations": generations})
-        assert protocol.residual == ResidualSearch(generations=generations)
+def test_an_update_is_cut_into_generations(checkpoint):
+    for episodes, worlds in ((10, 10), (40, 40), (80, 40), (120, 40)):
+        protocol = dataclasses.replace(FEW, episodes=episodes)
         adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, protocol, num_threads=1)
-        assert adaptation.worlds.num_worlds == 4 * 80 // generations
+        assert adaptation.worlds.num_worlds == 4 * worlds
         adaptation.update()
-        assert adaptation.num_steps == 4 * 80 * Reach.horizon
-        assert adaptation._tried.shape == (4, 80 // generations, 2 + 5 * 2)
-    with pytest.raises(ConfigError, match=r"episodes is 80; expected a multiple .* 3"):
+        assert adaptation.num_steps == 4 * episodes * Reach.horizon
+        assert adaptation._tried.shape == (4, worlds, 2 + 5 * 2)
+    with pytest.raises(ConfigError, match=r"episodes is 100; expected a multiple .* 40, or fewer"):
         start_adaptation(
-            Reach(), RESIDUAL, checkpoint, FEW.tuned(RESIDUAL, {"generations": 3}), num_threads=1
+            Reach(), RESIDUAL, checkpoint, dataclasses.replace(FEW, episodes=100), num_threads=1
         )
 
 
 def test_the_task_is_looked_for_first(checkpoint):
     for first in (0, 1, 3):
-        how = {"task_first": first, "generations": 1}
-        adaptation = start_adaptation(
-            Reach(), RESIDUAL, checkpoint, FEW.tuned(RESIDUAL, how), num_threads=1
-        )
-        for generation in range(4):
+        protocol = FEW.tuned(RESIDUAL, {"task_first": first, "generation": 80})
+        assert protocol.residual == ResidualSearch(task_first=first, generation=80)
+        adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, protocol, num_threads=1)
+        for update in range(4):
             adaptation.update()
             hidden, residual = adaptation._tried.split([2, 10], dim=2)
             assert hidden.std(1).min() > 0.0
-            if generation < first:
+            if update < first:
                 assert (residual == 0).all()
-            elif generation == first:
+            elif update == first:
                 assert 0.3 < residual.std() < 0.6  # residual_std, 0.45
             else:
                 assert residual.std(1).min() > 0.0
@@ -161,7 +160,7 @@ def test_returns_that_are_no_numbers_take_the_whole_update_back(checkpoint):
         adaptation.update()
     assert all((values == 0).all() for values in adaptation.state().values())
     assert adaptation._returns.shape == (4, 0)
-    assert adaptation.generation == 0
+    assert adaptation.num_updates == 0
 
 
 def test_every_tensor_of_an_episode_lives_on_the_networks_device(checkpoint):
@@ -186,12 +185,12 @@ def test_every_tensor_of_an_episode_lives_on_the_networks_device(checkpoint):
     [
         ({"residual_std": 0.0}, "residual_std"),
         ({"knots": 0}, "knots"),
-        ({"generations": 0}, "generations"),
+        ({"generation": 1}, "generation"),
         ({"task_first": -1}, "task_first"),
         ({"std": -1.0}, "std"),
         (
             {"rate": 0.1},
-            "valid: decay, elites, generations, knots, memory, residual_std, std, task_first",
+            "valid: decay, elites, generation, knots, memory, residual_std, std, task_first",
         ),
     ],
 )

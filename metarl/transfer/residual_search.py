@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metarl.adaptation import State
 from metarl.errors import TrainingError, require
+from metarl.nn.policy import GaussianPolicy
 from metarl.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 from metarl.transfer.strategy_optimization import BySearch, StrategyOptimization
@@ -28,8 +29,9 @@ class ResidualSearch(StrategyOptimization):
             [-1, 1].
         knots: At how many moments, evenly over an episode, it is searched for, >= 1; in between it
             changes linearly, and with one it stays the same.
-        generations: How often the search moves in an update, >= 1; they share its episodes.
-        task_first: How many of the first generations look for the hidden task alone, >= 0: first
+        generation: After how many episodes of a task the search moves, >= 2; an update with fewer is
+            one generation, one with more several.
+        task_first: For how many of the first updates it looks for the hidden task alone, >= 0: first
             which of the known tasks this one is most like, then what is to be changed there.
     """
 
@@ -37,26 +39,27 @@ class ResidualSearch(StrategyOptimization):
     memory: int = 2
     residual_std: float = 0.45
     knots: int = 5
-    generations: int = 2
-    task_first: int = 2
+    generation: int = 40
+    task_first: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         std = self.residual_std
         require(math.isfinite(std) and std > 0, "residual_std", std, "a finite number > 0")
         require(self.knots >= 1, "knots", self.knots, "an integer >= 1")
-        require(self.generations >= 1, "generations", self.generations, "an integer >= 1")
+        require(self.generation >= 2, "generation", self.generation, "an integer >= 2")
         require(self.task_first >= 0, "task_first", self.task_first, "an integer >= 0")
 
-    def episodes_of_one(self, episodes: int) -> int:
-        """Share the episodes of an update among its generations.
+    def generations(self, episodes: int) -> int:
+        """Into how many generations so many episodes of an update are cut.
 
         Raises:
-            ConfigError: If they cannot all have as many.
+            ConfigError: If they are not all as large.
         """
-        valid = f"a multiple of the search's generations, {self.generations}"
-        require(episodes % self.generations == 0, "episodes", episodes, valid)
-        return episodes // self.generations
+        whole = episodes <= self.generation or episodes % self.generation == 0
+        valid = f"a multiple of the search's generation, {self.generation}, or fewer"
+        require(whole, "episodes", episodes, valid)
+        return max(1, episodes // self.generation)
 
 
 class ByResidualSearch(BySearch):
@@ -70,6 +73,7 @@ class ByResidualSearch(BySearch):
         policy: As for `BySearch`.
         how: Of the search.
         num_tasks: K.
+        generations: G.
         generator: Draws the guesses.
     Raises:
         ConfigError: If the family's tasks hide nothing.
@@ -80,12 +84,23 @@ class ByResidualSearch(BySearch):
     """
 
     how: ResidualSearch
-    generation = 0
+
+    def __init__(
+        self,
+        worlds: Worlds,
+        policy: GaussianPolicy,
+        how: ResidualSearch,
+        *,
+        num_tasks: int,
+        generations: int,
+        generator: torch.Generator,
+    ):
+        super().__init__(worlds, policy, how, num_tasks=num_tasks, generator=generator)
+        self.generations, self.num_updates = generations, 0
 
     def _first_std(self) -> Tensor:
         numbers = self.how.knots * self.worlds.spec.action_dim
-        std = 0.0 if self.how.task_first else self.how.residual_std
-        return torch.cat([super()._first_std(), torch.full((numbers,), std)])
+        return torch.cat([super()._first_std(), torch.full((numbers,), self.how.residual_std)])
 
     def update(self) -> None:
         """As for `Adaptation`.
@@ -93,19 +108,18 @@ class ByResidualSearch(BySearch):
         Raises:
             TrainingError: As for `BySearch`; all generations of the update are taken back then.
         """
-        before = self.mean, self.std, self._tried, self._returns, self.generation
+        before = self.mean, self.std, self._tried, self._returns
         try:
-            for _ in range(self.how.generations):
+            for _ in range(self.generations):
+                if self.num_updates < self.how.task_first:
+                    self._split(self.std)[1].zero_()
                 super().update()
-                self.generation += 1
-                _, residual_std = self._split(self.std)
-                if self.generation < self.how.task_first:
-                    residual_std.zero_()
-                elif self.generation == self.how.task_first:
-                    residual_std.fill_(self.how.residual_std)
         except TrainingError:
-            self.mean, self.std, self._tried, self._returns, self.generation = before
+            self.mean, self.std, self._tried, self._returns = before
             raise
+        self.num_updates += 1
+        if self.num_updates == self.how.task_first:
+            self._split(self.std)[1].fill_(self.how.residual_std)
 
     def state(self) -> State:
         """What each task goes by.
