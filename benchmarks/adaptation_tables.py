@@ -18,7 +18,7 @@ SHOWN = (0, 1, 2, 3, 5, 10)
 AFTER = 5  # updates, in the summary
 SUMMARY = (
     *("scratch", "fine-tune", "untrained-inner-loop", "maml", "rl2", "pearl"),
-    "strategy-optimization",
+    *("strategy-optimization", "residual-search"),
     *("scratch-dagger", "fine-tune-dagger"),
 )
 UNITS = {"success": "success [%]", "score": "score", "returns": "return"}

@@ -134,21 +134,23 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     rewarded = ("untrained-inner-loop", "maml", "rl2", "strategy-optimization", "fine-tune")
     most = max((mean("skills", m, 5) for m in rewarded), key=lambda x: int(x[:-1]))
     assert f"are not learned from fifty episodes of reward: {most} at most" in text
-    many = {r["method"]: r["success"] for r in every if r["episodes"] == 80}
-    five, ten = (f"{100 * many['strategy-optimization'][u]['mean']:.0f}%" for u in (5, 10))
-    tuned = f"{100 * many['fine-tune'][5]['mean']:.0f}%"
-    (apart,) = (
-        r["by-skill"]
-        for r in every
-        if (r["episodes"], r["method"]) == (80, "strategy-optimization")
-    )
-    pour, flip = (f"{100 * apart[skill][5]:.0f}%" for skill in ("pour", "flip"))
-    assert f"pouring, which seasoning resembles: {pour}; 9 of flipping: {flip})" in text
-    loop = f"{100 * many['untrained-inner-loop'][5]['mean']:.0f}%"
-    assert f"the untrained inner loop {loop}, fine-tuning" in text
-    assert f"strategy optimization solves {five} after five (" in text
-    assert f"and {ten} after ten, in" in text
-    assert f"fine-tuning {tuned}, a fresh network nothing" in text
+    def at(episodes: int, method: str, update: int, skill: str | None = None) -> str:
+        (row,) = (r for r in every if (r["episodes"], r["method"]) == (episodes, method))
+        found = row["by-skill"][skill][update] if skill else row["success"][update]["mean"]
+        return f"{100 * found:.0f}%"
+
+    residual, search = "residual-search", "strategy-optimization"
+    five, ten = (at(160, residual, u) for u in (5, 10))
+    pour, flip = (at(160, residual, 5, skill) for skill in ("pour", "flip"))
+    assert f"(9,600 control steps) it solves {five} after five (11 tasks of pouring" in text
+    assert f"which seasoning resembles: {pour}; 9 of flipping: {flip}) and {ten} after ten" in text
+    alone, flip = at(160, search, 5), at(160, search, 5, "flip")
+    assert f"strategy optimization, which adds nothing, {alone} (flipping: {flip})" in text
+    loop, tuned = at(160, "untrained-inner-loop", 5), at(160, "fine-tune", 5)
+    assert f"the untrained inner loop {loop}, fine-tuning {tuned}, a fresh network nothing" in text
+    assert at(160, "scratch", 5) == at(80, "scratch", 5) == "0%"
+    both = f"{at(80, residual, 5)} and {at(80, search, 5)}"
+    assert f"the searches solve {both}." in text
     tuned, fresh = (
         [mean("skills", f"{m}-dagger", u) for u in (2, 5)] for m in ("fine-tune", "scratch")
     )
