@@ -134,6 +134,7 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     rewarded = ("untrained-inner-loop", "maml", "rl2", "strategy-optimization", "fine-tune")
     most = max((mean("skills", m, 5) for m in rewarded), key=lambda x: int(x[:-1]))
     assert f"are not learned from fifty episodes of reward: {most} at most" in text
+
     def at(episodes: int, method: str, update: int, skill: str | None = None) -> str:
         (row,) = (r for r in every if (r["episodes"], r["method"]) == (episodes, method))
         found = row["by-skill"][skill][update] if skill else row["success"][update]["mean"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from toy import Reach, knowing
+from toy import Breaking, Reach, knowing
 
 from metarl.checkpoint import Checkpoint
 from metarl.errors import ConfigError, TrainingError
@@ -113,7 +112,7 @@ def test_the_policy_stays_and_judging_changes_nothing(checkpoint):
 
 def test_an_update_is_cut_into_generations(checkpoint):
     for episodes, worlds in ((10, 10), (40, 40), (80, 40), (120, 40)):
-        protocol = dataclasses.replace(FEW, episodes=episodes)
+        protocol = dataclasses.replace(FEW.tuned(RESIDUAL, {"task_first": 0}), episodes=episodes)
         adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, protocol, num_threads=1)
         assert adaptation.worlds.num_worlds == 4 * worlds
         adaptation.update()
@@ -130,9 +129,11 @@ def test_the_task_is_looked_for_first(checkpoint):
         protocol = FEW.tuned(RESIDUAL, {"task_first": first, "generation": 80})
         assert protocol.residual == ResidualSearch(task_first=first, generation=80)
         adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, protocol, num_threads=1)
+        tried, play = [], adaptation._play
+        adaptation._play = lambda worlds, guesses: (tried.append(guesses), play(worlds, guesses))[1]
         for update in range(4):
             adaptation.update()
-            hidden, residual = adaptation._tried.split([2, 10], dim=2)
+            hidden, residual = tried[update].unflatten(0, (4, 80)).split([2, 10], dim=2)
             assert hidden.std(1).min() > 0.0
             if update < first:
                 assert (residual == 0).all()
@@ -140,22 +141,14 @@ def test_the_task_is_looked_for_first(checkpoint):
                 assert 0.3 < residual.std() < 0.6  # residual_std, 0.45
             else:
                 assert residual.std(1).min() > 0.0
+            remembered = 0 if update + 1 == first else 80
+            assert adaptation._returns.shape == (4, remembered)
         assert (adaptation.state()["residual"] != 0).any()
 
 
 def test_returns_that_are_no_numbers_take_the_whole_update_back(checkpoint):
-    class Broken(Reach):
-        id = "toy/reach"
-        count = 0
-
-        def terms(self, worlds, task, action):
-            terms = super().terms(worlds, task, action)
-            Broken.count += 1
-            if Broken.count > Reach.horizon:  # the first generation is over
-                terms["near"][50] = math.nan
-            return terms
-
-    adaptation = start_adaptation(Broken(), RESIDUAL, checkpoint, FEW, num_threads=1)
+    family = Breaking(50, Reach.horizon)  # the first generation goes well
+    adaptation = start_adaptation(family, RESIDUAL, checkpoint, FEW, num_threads=1)
     with pytest.raises(TrainingError, match=r"tasks \[1\]; update refused"):
         adaptation.update()
     assert all((values == 0).all() for values in adaptation.state().values())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from toy import Reach, knowing
+from toy import Breaking, Reach, knowing
 
 from metarl.checkpoint import Checkpoint
 from metarl.errors import ConfigError, TrainingError
@@ -151,18 +150,7 @@ def test_guesses_that_all_brought_the_same_move_nothing(checkpoint):
 
 
 def test_returns_that_are_no_numbers_are_refused(checkpoint):
-    class Broken(Reach):
-        id = "toy/reach"
-        count = 0
-
-        def terms(self, worlds, task, action):
-            terms = super().terms(worlds, task, action)
-            Broken.count += 1
-            if Broken.count > 2:
-                terms["near"][12] = math.nan
-            return terms
-
-    adaptation = start_adaptation(Broken(), SEARCH, checkpoint, FEW, num_threads=1)
+    adaptation = start_adaptation(Breaking(12, 2), SEARCH, checkpoint, FEW, num_threads=1)
     with pytest.raises(TrainingError, match=r"tasks \[1\]; update refused"):
         adaptation.update()
     assert (adaptation.state()["mean"] == 0).all()

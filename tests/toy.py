@@ -68,3 +68,19 @@ def knowing(spec) -> GaussianPolicy:
             first.weight[axis, spec.slice("task").start + axis] = 2.0 * small
             head.weight[axis, axis] = 1.0 / small
     return policy
+
+
+class Breaking(Reach):
+    """In one world the reward is no number any more after so many control steps."""
+
+    id = "toy/reach"
+
+    def __init__(self, world: int, after: int):
+        self.world, self.after, self.count = world, after, 0
+
+    def terms(self, worlds, task, action):
+        terms = super().terms(worlds, task, action)
+        self.count += 1
+        if self.count > self.after:
+            terms["near"][self.world] = np.nan
+        return terms

@@ -120,6 +120,8 @@ class ByResidualSearch(BySearch):
         self.num_updates += 1
         if self.num_updates == self.how.task_first:
             self._split(self.std)[1].fill_(self.how.residual_std)
+            # What was tried without adding anything says nothing of what to add.
+            self._tried, self._returns = self._tried[:, :0], self._returns[:, :0]
 
     def state(self) -> State:
         """What each task goes by.
