@@ -124,26 +124,26 @@ def test_an_update_is_cut_into_generations(checkpoint):
         )
 
 
-def test_the_task_is_looked_for_first(checkpoint):
-    for first in (0, 1, 3):
-        protocol = FEW.tuned(RESIDUAL, {"task_first": first, "generation": 80})
-        assert protocol.residual == ResidualSearch(task_first=first, generation=80)
-        adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, protocol, num_threads=1)
-        tried, play = [], adaptation._play
-        adaptation._play = lambda worlds, guesses: (tried.append(guesses), play(worlds, guesses))[1]
-        for update in range(4):
-            adaptation.update()
-            hidden, residual = tried[update].unflatten(0, (4, 80)).split([2, 10], dim=2)
-            assert hidden.std(1).min() > 0.0
-            if update < first:
-                assert (residual == 0).all()
-            elif update == first:
-                assert 0.3 < residual.std() < 0.6  # residual_std, 0.45
-            else:
-                assert residual.std(1).min() > 0.0
-            remembered = 0 if update + 1 == first else 80
-            assert adaptation._returns.shape == (4, remembered)
-        assert (adaptation.state()["residual"] != 0).any()
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_the_task_is_looked_for_first(checkpoint, first):
+    protocol = FEW.tuned(RESIDUAL, {"task_first": first, "generation": 80})
+    assert protocol.residual == ResidualSearch(task_first=first, generation=80)
+    adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, protocol, num_threads=1)
+    tried, play = [], adaptation._play
+    adaptation._play = lambda worlds, guesses: (tried.append(guesses), play(worlds, guesses))[1]
+    for update in range(4):
+        adaptation.update()
+        hidden, residual = tried[update].unflatten(0, (4, 80)).split([2, 10], dim=2)
+        assert hidden.std(1).min() > 0.0
+        if update < first:
+            assert (residual == 0).all()
+        elif update == first:
+            assert 0.3 < residual.std() < 0.6  # residual_std, 0.45
+        else:
+            assert residual.std(1).min() > 0.0
+        remembered = 0 if update + 1 == first else 80
+        assert adaptation._returns.shape == (4, remembered)
+    assert (adaptation.state()["residual"] != 0).any()
 
 
 def test_returns_that_are_no_numbers_take_the_whole_update_back(checkpoint):
