@@ -146,7 +146,7 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"(9,600 control steps) it solves {five} after five (11 tasks of pouring" in text
     assert f"which seasoning resembles: {pour}; 9 of flipping: {flip}) and {ten} after ten" in text
     alone, flip = at(160, search, 5), at(160, search, 5, "flip")
-    assert f"strategy optimization, which adds nothing, {alone} (flipping: {flip})" in text
+    assert f"adds nothing and moves once an update, {alone} (flipping: {flip})" in text
     loop, tuned = at(160, "untrained-inner-loop", 5), at(160, "fine-tune", 5)
     assert f"the untrained inner loop {loop}, fine-tuning {tuned}, a fresh network nothing" in text
     assert at(160, "scratch", 5) == at(80, "scratch", 5) == "0%"
