@@ -37,6 +37,8 @@ class Estimate:
     num_tasks: int
 
     def __str__(self) -> str:
+        if math.isnan(self.mean_low):
+            return f"{self.mean:.3g}"
         return f"{self.mean:.3g} [{self.mean_low:.3g}, {self.mean_high:.3g}]"
 
     def format_percent(self) -> str:

@@ -91,6 +91,7 @@ def test_a_single_score_has_no_interval():
     assert math.isnan(result.mean_low)
     assert math.isnan(result.iqm_high)
     assert result.format_percent() == "93"
+    assert str(result) == "0.93"
 
 
 def test_estimate_brackets_its_statistics_and_repeats_with_its_seed():
