@@ -24,7 +24,7 @@ from metarl.rollout import collect
 from metarl.shipped import shipped
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
-from metarl.types import repeat, take
+from metarl.types import Split, repeat, take
 
 FAMILY, POLICY = "kitchen/skills", "skills-dagger"
 
@@ -45,13 +45,13 @@ class Config:
     """Name of the result file."""
 
 
-def tasks_of(family: Skills, skill: str, split: Any, config: Config) -> Any:
+def tasks_of(family: Skills, skill: str, split: Split, num_tasks: int, seed: int) -> Any:
     """Draw tasks of one skill, (K,)."""
-    many = 20 * config.num_tasks  # enough that every skill is among them often enough
-    tasks = family.sample(Streams.from_seed(config.seed, many), many, split)
+    many = 20 * num_tasks  # enough that every skill is among them often enough
+    tasks = family.sample(Streams.from_seed(seed, many), many, split)
     [part] = (p for p in family.parts if p.name == skill)
     own = (tasks.model >= part.first) & (tasks.model < part.first + part.models)
-    return take(tasks, np.flatnonzero(own)[: config.num_tasks])
+    return take(tasks, np.flatnonzero(own)[:num_tasks])
 
 
 def play(family: Skills, tasks: Any, config: Config, *, around_truth: bool) -> np.ndarray:
@@ -80,8 +80,8 @@ def main(config: Config) -> None:
     family = Skills()
     held_out = {f.id.rpartition("/")[2] for f in HELD_OUT}
     for part in family.parts:
-        split = "test" if part.name in held_out else "train"
-        tasks = tasks_of(family, part.name, split, config)
+        split: Split = "test" if part.name in held_out else "train"
+        tasks = tasks_of(family, part.name, split, config.num_tasks, config.seed)
         row: dict[str, Any] = {"skill": part.name, "split": split}
         for centre in ("truth", "middle"):
             success = play(family, tasks, config, around_truth=centre == "truth")

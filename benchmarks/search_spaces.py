@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
+from guesses import tasks_of
 from machine import among_saved, restart_for_same_bits, write_result
 from metarl_kitchen.skills import TRAIN, Skills
 from torch import Tensor
@@ -30,14 +31,12 @@ from metarl.policies import load_policy_for, read_checkpoint
 from metarl.rl.dagger import DaggerConfig, DaggerTrainer
 from metarl.rollout import Memoryless, Trajectories, play
 from metarl.sim.worlds import Worlds
-from metarl.streams import Streams
 from metarl.transfer.residual_search import lines
-from metarl.transfer.strategy_optimization import around, best
-from metarl.types import Split, Step, concatenate, num_tasks, repeat, take
+from metarl.transfer.strategy_optimization import StrategyOptimization, around, refit
+from metarl.types import Split, Step, concatenate, num_tasks, repeat
 
 HELD_OUT = ("season-cover", "add-serve")
 POLICIES = Path("runs/search_spaces")
-LEAST_STD = 0.05
 FIRST_JUDGE = 1 << 20  # index of the first stream that judging draws from
 
 
@@ -190,11 +189,11 @@ class Search:
         self.tried = torch.cat([self.tried, guesses], 1)[:, -each * trial.memory :]
         self.returns = torch.cat([self.returns, returns.reshape(-1, each)], 1)
         self.returns = self.returns[:, -each * trial.memory :]
-        elites = best(self.tried, self.returns, trial.elites)
-        away = (elites - self.mean[:, None]).square().mean(1).sqrt().clamp(min=LEAST_STD)
+        how = StrategyOptimization(decay=None, elites=trial.elites)
+        before = self.std
+        self.mean, self.std = refit(self.mean, before, self.tried, self.returns, how)
         if alone:
-            away[:, self.sees :] = self.std[:, self.sees :]
-        self.mean, self.std = elites.mean(1), away
+            self.std[:, self.sees :] = before[:, self.sees :]
         self.time += 1
         if self.time == trial.first:  # what was tried without adding says nothing of what to add
             self._forget()
@@ -265,16 +264,6 @@ def trained(family: FourSkills) -> Path:
     return path
 
 
-def tasks_of(family: FourSkills, skill: str, config: Config) -> Any:
-    """Draw tasks of one skill, (K,)."""
-    many = 20 * config.num_tasks  # enough that every skill is among them often enough
-    split: Split = "test" if skill in family.held_out else "train"
-    tasks = family.sample(Streams.from_seed(config.seed, many), many, split)
-    [part] = (p for p in family.parts if p.name == skill)
-    own = (tasks.model >= part.first) & (tasks.model < part.first + part.models)
-    return take(tasks, np.flatnonzero(own)[: config.num_tasks])
-
-
 def main(config: Config) -> None:
     """Run every trial with every policy, and say what came of it."""
     torch.set_num_threads(1)
@@ -286,7 +275,9 @@ def main(config: Config) -> None:
         if config.known:  # nothing solves stirring
             learned = [part.name for part in family._parts_of("train")]
             skills = tuple(name for name in learned if name != "stir")
-        tasks = concatenate([tasks_of(family, skill, config) for skill in skills])
+        split: Split = "train" if config.known else "test"
+        drawn = (tasks_of(family, s, split, config.num_tasks, config.seed) for s in skills)
+        tasks = concatenate(list(drawn))
         for name in config.trials:
             start_s = time.perf_counter()
             found = measure(TRIALS[name], family, tasks, path, config)

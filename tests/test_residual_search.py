@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from toy import Breaking, Reach, knowing
+from toy import Breaking, Reach, knowing, saved
 
 from metarl.checkpoint import Checkpoint
 from metarl.errors import ConfigError, TrainingError
@@ -21,22 +21,15 @@ SEARCH, RESIDUAL = "strategy-optimization", "residual-search"
 FEW = Protocol(num_tasks=4, episodes=80, updates=4, eval_episodes=3)
 
 
-def saved(policy, spec) -> Checkpoint:
-    tensors = {f"policy.{name}": p.detach() for name, p in policy.named_parameters()}
-    meta = {"blocks": dict(spec.blocks), "action_dim": spec.action_dim, "config": {"hidden": [2]}}
-    return Checkpoint(tensors, meta)
-
-
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
     """A policy that was only ever asked to go left or right, along a line through the middle."""
     spec = Worlds(Reach(), 1, num_threads=1).spec
     policy = knowing(spec)
+    weight = policy.trunk.layers[0].weight
     with torch.no_grad():
-        policy.trunk.layers[0].weight[1, spec.slice("task").start + 1] = 0.0
-        policy.trunk.layers[0].weight[1, spec.slice("robot").start + 1] *= (
-            0.3  # holds loosely there
-        )
+        weight[1, spec.slice("task").start + 1] = 0.0
+        weight[1, spec.slice("robot").start + 1] *= 0.3  # holds loosely there
     return saved(policy, spec)
 
 

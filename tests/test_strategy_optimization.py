@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from toy import Breaking, Reach, knowing
+from toy import Breaking, Reach, knowing, saved
 
 from metarl.checkpoint import Checkpoint
 from metarl.errors import ConfigError, TrainingError
@@ -26,9 +26,7 @@ FEW = Protocol(num_tasks=4, episodes=10, updates=5, eval_episodes=3)
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
     spec = Worlds(Reach(), 1, num_threads=1).spec
-    tensors = {f"policy.{name}": p.detach() for name, p in knowing(spec).named_parameters()}
-    meta = {"blocks": dict(spec.blocks), "action_dim": spec.action_dim, "config": {"hidden": [2]}}
-    return Checkpoint(tensors, meta)
+    return saved(knowing(spec), spec)
 
 
 def test_it_finds_where_to_go(checkpoint):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from metarl.checkpoint import Checkpoint
 from metarl.family import TaskFamily
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import register
@@ -68,6 +69,13 @@ def knowing(spec) -> GaussianPolicy:
             first.weight[axis, spec.slice("task").start + axis] = 2.0 * small
             head.weight[axis, axis] = 1.0 / small
     return policy
+
+
+def saved(policy: GaussianPolicy, spec) -> Checkpoint:
+    """A checkpoint as a run would have written it."""
+    tensors = {f"policy.{name}": p.detach() for name, p in policy.named_parameters()}
+    meta = {"blocks": dict(spec.blocks), "action_dim": spec.action_dim, "config": {"hidden": [2]}}
+    return Checkpoint(tensors, meta)
 
 
 class Breaking(Reach):
