@@ -53,7 +53,7 @@ def cook(
         The new doneness, at most 1.
     """
     strength = np.maximum(heat - COLD, 0.0) / (1.0 - COLD)
-    gained = rate_1_s * strength * (1.0 + STIRRED * np.asarray(stirred)) * dt_s
+    gained = rate_1_s * strength * (1.0 + STIRRED * stirred) * dt_s
     return np.minimum(doneness + gained, BURNT)
 
 

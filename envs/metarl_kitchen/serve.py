@@ -157,7 +157,7 @@ class Serve(KitchenFamily[ServeTask]):
 
     def advance(self, worlds: Scene, task: ServeTask) -> None:
         """Note how hard the food was squeezed or hit; too hard, and it is broken for good."""
-        force = worlds.batch.bind("history")[:, -SUBSTEPS:].max(axis=1)
+        force = worlds.history()[:, -SUBSTEPS:].max(axis=1)
         worlds.userdata[:, FORCE] = force
         worlds.userdata[:, PEAK] = np.maximum(worlds.userdata[:, PEAK], force)
 

@@ -263,8 +263,9 @@ class Skills(KitchenFamily[SkillsTask]):
         model = int(task.model[0])
         if model not in self._stands:
             self._stands[model] = _furnishing(worlds, family)
-        blocks = {name: np.zeros((worlds.num_worlds, width)) for name, width in BLOCKS.items()}
         sees, seen = SEES[self._part_of[model].name], family.things(worlds, own)
+        n = worlds.num_worlds
+        blocks = {name: np.zeros_like(seen, shape=(n, width)) for name, width in BLOCKS.items()}
         if "knob" in sees:
             blocks["thing"][:, :TO_KNOB], blocks["knob"][:] = np.split(seen, [TO_KNOB], axis=1)
         else:

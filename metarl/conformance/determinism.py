@@ -44,10 +44,12 @@ def same_in_company(subject: Subject) -> str:
     """A world's trajectory does not depend on how many others there are."""
     many = _run(subject, subject.worlds(_N))
     for i in (0, _N - 2):  # `play` gives new tasks to the even ones
-        alone = _run(subject, subject.worlds(1, first_stream=i), slice(i, i + 1))
+        worlds = subject.worlds(1, first_stream=i)
+        alone = _run(subject, worlds, slice(i, i + 1))
         row = {name: values[:, i : i + 1] for name, values in many.items()}
         expect_equal(row, alone, f"world {i} of {_N} against the same world alone")
-    return ""
+    why = worlds.not_replayed
+    return f"a world alone is slow: {why}" if why else ""
 
 
 def tasks_own_their_stream(subject: Subject) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from metarl.errors import ConfigError, ShapeError
 from metarl.family import TaskFamily
 from metarl.interop.episodes import Episodes, action_space, observation_space
-from metarl.types import Split, Step, num_tasks
+from metarl.types import Split, num_tasks
 
 if TYPE_CHECKING:
     from metarl.sim.render import Renderer
@@ -104,14 +104,14 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         Returns:
             Observation (D,), reward, terminated, truncated, info.
         """
-        step = self.worlds.step(np.asarray(action)[None])
-        return (
-            step.obs[0],
-            float(step.reward[0]),
-            bool(step.terminated[0]),
-            bool(step.truncated[0]),
-            _info(step),
-        )
+        one = self.worlds.step_alone(action)
+        info = {
+            "success": one.success,
+            "score": one.score,
+            "diverged": one.diverged,
+            "terms": one.terms,
+        }
+        return one.obs, one.reward, one.terminated, one.truncated, info
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """Draw the film camera's view: RGB, shape (480, 640, 3), uint8; None without a mode."""
@@ -134,12 +134,3 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-
-def _info(step: Step) -> dict[str, Any]:
-    return {
-        "success": bool(step.success[0]),
-        "score": float(step.score[0]),
-        "diverged": bool(step.diverged[0]),
-        "terms": {name: float(values[0]) for name, values in step.terms.items()},
-    }

@@ -10,7 +10,7 @@ import numpy as np
 from metarl.errors import FamilyError
 from metarl.family import TaskFamily
 from metarl.sim.scene import Scene
-from metarl.types import Spec, variations
+from metarl.types import Spec, num_tasks, variations
 
 OBS_BOUND = 10.0  # observations are clipped to [-OBS_BOUND, OBS_BOUND]
 _LOW, _HIGH = np.array([-OBS_BOUND]), np.array([OBS_BOUND])  # arrays: cheaper than np.clip
@@ -70,7 +70,7 @@ class ObservationStack:
         self.variations = variations(task_type)
         self.slices = {name: spec.slice(name) for name in spec.blocks}
         self._widths = {name: width for name, width in spec.blocks.items() if name != "task"}
-        self._task_block = np.zeros((0, spec.task_dim), np.float32)
+        self._blank = np.zeros((0, spec.obs_dim), np.float32)
 
     def show(self, task: Any, task_visible: bool) -> None:
         """Fix the task block: fields scaled to [-1, 1], hidden ones zero unless visible."""
@@ -80,13 +80,12 @@ class ObservationStack:
             low, high = np.asarray(v.low, float), np.asarray(v.high, float)
             scaled = 2.0 * (values - low) / np.where(high > low, high - low, 1.0) - 1.0
             parts.append(scaled * (task_visible or not hidden))
-        self._task_block = np.concatenate(parts, axis=1).astype(np.float32)
+        self._blank = np.zeros((num_tasks(task), self.spec.obs_dim), np.float32)
+        self._blank[:, self.slices["task"]] = np.concatenate(parts, axis=1)
 
     def blank(self) -> np.ndarray:
         """A new (N, D) float32 array with the task block filled in."""
-        obs = np.empty((len(self._task_block), self.spec.obs_dim), np.float32)
-        obs[:, self.slices["task"]] = self._task_block
-        return obs
+        return self._blank.copy()
 
     def write(
         self,
@@ -96,12 +95,25 @@ class ObservationStack:
         family: TaskFamily[Any],
     ) -> None:
         """Write a family's blocks into their columns, clipped to the declared bounds."""
+        for name, values in self.clipped(blocks, family).items():
+            obs[rows, self.slices[name]] = values
+
+    def clipped(
+        self, blocks: Mapping[str, np.ndarray], family: TaskFamily[Any]
+    ) -> dict[str, np.ndarray]:
+        """A family's blocks within the declared bounds, (n, D_i) each.
+
+        Raises:
+            FamilyError: If they are not those of the first observation, or as wide.
+        """
         if blocks.keys() != self._widths.keys():
             raise self._changed(blocks, family)
         for name, values in blocks.items():
             if np.shape(values)[-1] != self._widths[name]:
                 raise self._changed(blocks, family)
-            obs[rows, self.slices[name]] = np.maximum(np.minimum(values, _HIGH), _LOW)
+        return {
+            name: np.maximum(np.minimum(values, _HIGH), _LOW) for name, values in blocks.items()
+        }
 
     def _changed(self, blocks: Mapping[str, np.ndarray], family: TaskFamily[Any]) -> FamilyError:
         widths = {name: np.shape(values)[-1] for name, values in blocks.items()}

@@ -18,7 +18,7 @@ def rotation_vector(yaw: np.ndarray, tilt: np.ndarray) -> np.ndarray:
     """
     yaw, tilt = yaw / 2, tilt / 2
     cy, sy, ct, st = np.cos(yaw), np.sin(yaw), np.cos(tilt), np.sin(tilt)
-    axis = np.empty((len(yaw), 3))
+    axis = np.empty_like(yaw, shape=(len(yaw), 3))
     axis[:, 0], axis[:, 1], axis[:, 2] = -sy * st, cy * st, sy * ct
     norm = np.sqrt(np.add.reduce(axis * axis, axis=1))
     angle = 2.0 * np.arctan2(norm, cy * ct)

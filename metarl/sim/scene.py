@@ -170,6 +170,10 @@ class Scene:
         """A sensor's reading, (N, dim)."""
         return self._view("sensor", name)
 
+    def history(self) -> np.ndarray:
+        """What sensors and actuators with a delay remember, (N, nhistory); read-only."""
+        return self.batch.bind("history")
+
     def model_field(self, name: str) -> np.ndarray:
         """An MjModel field with a value per world, (N, ...), writable.
 

@@ -97,5 +97,5 @@ class Judge:
 
 
 def _row(values: Any, dtype: type, n: int) -> np.ndarray:
-    row: np.ndarray = np.array(values, dtype)
-    return row if row.shape == (n,) else np.array(np.broadcast_to(row, (n,)))
+    row = values.astype(dtype) if hasattr(values, "astype") else np.array(values, dtype)
+    return row if np.shape(row) == (n,) else np.array(np.broadcast_to(row, (n,)))

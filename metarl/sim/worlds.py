@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from metarl.errors import ConfigError, FamilyError, ShapeError
 from metarl.family import TaskFamily
+from metarl.sim.alone import Alone, One
 from metarl.sim.blocks import ObservationStack, make_spec
 from metarl.sim.groups import Group, count_substeps, group_worlds, stepped
 from metarl.sim.scene import Scene, compile_model
@@ -68,7 +70,7 @@ class Worlds:
         self.substeps = count_substeps(family, self.models)
         self.elapsed = np.zeros(num_worlds, np.int64)
         self.done = np.ones(num_worlds, bool)  # nobody may step before the first reset
-        self.latest: Step | None = None  # what the last control step gave
+        self._latest: Step | One | None = None
         several = len(self.models) > 1 and num_threads != 1
         self._pool = ThreadPoolExecutor(_AHEAD) if several else None
         self._held: dict[str, Group] = {}  # every group that was made
@@ -80,6 +82,7 @@ class Worlds:
         self._judge = Judge(family)
         self._stack = ObservationStack(self.spec, family.task_type)
         self._stack.show(self.task, task_visible)
+        self._alone = Alone(family, self._judge, self._stack) if num_worlds == 1 else None
 
     # Tasks ------------------------------------------------------------------------------
 
@@ -180,6 +183,8 @@ class Worlds:
             ShapeError: If the shape is wrong or numbers are not finite; names the worlds.
                 No world has moved then.
         """
+        if self._alone is not None and np.ndim(action) == 2 and len(action) == 1:
+            return self.step_alone(action[0]).step()
         action = self._checked(action)
         for group in self._groups:
             self.family.act(group.scene, group.task, action[group.rows])
@@ -195,8 +200,53 @@ class Worlds:
             parts.append((group.rows, part))
             blocks = self.family.observe(group.scene, group.task)
             self._stack.write(obs, group.rows, blocks, self.family)
-        self.latest = self._outcome(Verdict.joined(parts, self.num_worlds), obs, diverged)
-        return self.latest
+        self._latest = self._outcome(Verdict.joined(parts, self.num_worlds), obs, diverged)
+        return self._latest
+
+    def step_alone(self, action: np.ndarray) -> One:
+        """The same as `step` for a world alone, in plain numbers.
+
+        Args:
+            action: In [-1, 1] (clipped), shape (A,).
+        Raises:
+            ConfigError: If there are several worlds.
+            ShapeError: As `step`.
+        """
+        if self._alone is None:
+            raise ConfigError(f"step_alone is for one world; there are {self.num_worlds}")
+        action = np.asarray(action)
+        row = action.tolist() if action.dtype.char in "fd" and action.ndim == 1 else []
+        if len(row) != self.spec.action_dim or self.done[0] or not math.isfinite(sum(row)):
+            action = self._checked(action[None])[0]
+            row = action.tolist()
+        group = self._groups[0]
+
+        def advance() -> bool:
+            failed = group.scene.step(self.substeps)
+            if failed is not None:
+                self._reset_physics(group.ids)
+            return failed is not None
+
+        elapsed = self.elapsed.item(0) + 1
+        self.elapsed[0] = elapsed
+        late = elapsed >= self.family.horizon
+        one = self._alone.step(group.scene, group.task, action[None], row, advance, late)
+        if one.diverged:
+            one.obs[:] = self.obs[0]
+        self.done[0] = one.terminated or one.truncated
+        self.obs[0] = one.obs
+        self._latest = one
+        return one
+
+    @property
+    def not_replayed(self) -> str:
+        """Why the family of a world alone is asked with NumPy in every step; empty if it is not."""
+        return self._alone.why_not if self._alone is not None else "there are several worlds"
+
+    @property
+    def latest(self) -> Step | None:
+        """What the last control step gave; None before the first."""
+        return self._latest.step() if isinstance(self._latest, One) else self._latest
 
     def _outcome(self, verdict: Verdict, obs: np.ndarray, diverged: np.ndarray) -> Step:
         truncated = self.elapsed >= self.family.horizon

@@ -56,6 +56,6 @@ def of_piece(now: Now, pair: list[np.ndarray]) -> np.ndarray:
 
 def above(place_m: np.ndarray, height_m: float | np.ndarray) -> np.ndarray:
     """Places on the counter at a height [m], (n, 2) -> (n, 3)."""
-    place = np.empty((len(place_m), 3))
+    place = np.empty_like(place_m, shape=(len(place_m), 3))
     place[:, :2], place[:, 2] = place_m, height_m
     return place
