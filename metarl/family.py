@@ -24,6 +24,12 @@ class TaskFamily(Generic[Task]):
     `userdata` included), everything about a task in the frozen task dataclass. Each
     method works on N worlds at once; row i never looks at row j.
 
+    A world alone (a single Gymnasium environment) is several times as fast where `act`, `advance`,
+    `observe`, `terms`, `success`, `failure` and `score` pass arrays of the scene and of the task
+    through NumPy alone, since that is then replayed without NumPy. A new array that such are
+    written into is made by ``np.zeros_like(x, shape=...)``; ``float(x)`` and ``worlds.batch`` do
+    not do. `metarl check` says what stands in the way.
+
     Keyword arguments of its constructor, all of them texts with defaults, are the options that
     may stand behind its name (``kitchen/add@robot=ur5e``).
 

@@ -7,9 +7,11 @@ import mujoco
 import numpy as np
 import pytest
 
+from metarl.conformance import check_family
 from metarl.errors import ShapeError
 from metarl.interop import FamilyEnv
 from metarl.registry import make_family
+from metarl.rewards import distance
 from metarl.sim import replay
 from metarl.sim.replay import Replay
 from metarl.sim.scene import Scene
@@ -192,6 +194,17 @@ REFUSED = {
 def test_what_cannot_be_replayed_is_done_by_numpy(name):
     expression, why = REFUSED[name]
     assert why in compared(expression, 250).why_not
+
+
+def test_check_says_why_a_world_alone_is_slow():
+    class Slow(make_family("classic/point-navigation").__class__):
+        def terms(self, worlds, task, action):
+            return {"distance": np.array([float(x) for x in distance(worlds.qpos, task.goal_m)])}
+
+    found = {row.name: row for row in check_family(Slow(), num_tasks=4)}
+    row = found["1 and N worlds are bit-identical"]
+    assert row.passed
+    assert row.detail == "a world alone is slow: a number became part of a plain array"
 
 
 def test_errors_of_a_family_are_its_own():

@@ -160,10 +160,10 @@ class TracedScene:
         self._tape, self._scene = tape, scene
         self.sources: list[np.ndarray] = []  # the scene's own arrays, of which there are copies
         self.copies: list[Traced] = []
-        self._at: dict[int, Traced] = {}
+        self._at: dict[tuple[int, tuple[int, ...]], Traced] = {}
 
     def _copy(self, source: np.ndarray) -> Traced:
-        at = source.__array_interface__["data"][0]
+        at = (source.__array_interface__["data"][0], source.shape)
         if at not in self._at:
             self._at[at] = _input(self._tape, source, f"s{len(self.sources)}")
             self.sources.append(source)

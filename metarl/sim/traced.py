@@ -127,7 +127,8 @@ class Tape:
 
     def guard(self, condition: str, needs: tuple[_Cell, ...]) -> None:
         """From here on the program holds only where a condition does."""
-        if self._known.setdefault(f"guard {condition}", condition) is condition:
+        if f"guard {condition}" not in self._known:
+            self._known[f"guard {condition}"] = ""
             self._add("", condition, needs)
 
     def _add(self, name: str, expression: str, needs: tuple[_Cell, ...]) -> None:
