@@ -246,7 +246,9 @@ class Worlds:
     @property
     def latest(self) -> Step | None:
         """What the last control step gave; None before the first."""
-        return self._latest.step() if isinstance(self._latest, One) else self._latest
+        if isinstance(self._latest, One):  # whose observation was given away
+            return self._latest._replace(obs=self.obs[0]).step()
+        return self._latest
 
     def _outcome(self, verdict: Verdict, obs: np.ndarray, diverged: np.ndarray) -> Step:
         truncated = self.elapsed >= self.family.horizon
