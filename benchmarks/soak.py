@@ -41,7 +41,9 @@ class Config:
     steps: int = 1_000_000
     """Control steps of each."""
     num_worlds: int = 512
-    """Worlds that play."""
+    """Worlds that play; 1 is replayed, as a single environment is."""
+    name: str = "soak"
+    """Name of the result."""
     only: str = ""
     """Soak this one in this process; for the script's own use."""
 
@@ -138,7 +140,7 @@ def main(config: Config) -> None:
             f"  {row.growth:+.1%}  files {row.early_files} -> {row.late_files}",
             flush=True,
         )
-    print(f"wrote {write_result('soak', {'rows': rows})}")
+    print(f"wrote {write_result(config.name, {'rows': rows})}")
 
 
 if __name__ == "__main__":
