@@ -57,11 +57,11 @@ def main(config: Config) -> None:
     )  # fmt: skip
     for family in () if config.finished else config.families:
         for method in config.methods or methods(family):
-            for seed in config.seeds or seeds(family):
+            for seed in config.seeds or seeds(family, method):
                 grid.cell(family, method, seed)
     rows = []
     for family in PRETRAINING:
-        wanted = [(m, seed) for m in methods(family) for seed in seeds(family)]
+        wanted = [(m, seed) for m in methods(family) for seed in seeds(family, m)]
         there = [one for one in wanted if grid.path(family, *one).exists()]
         if not there:
             continue
