@@ -105,6 +105,8 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"PEARL from {zero} to {one}, the untrained inner loop" in text
     zero, one, five = (f"{way['untrained-inner-loop'][u]['mean']:.0f}" for u in (0, 1, 5))
     assert f"the untrained inner loop from {zero} to {one} and, after five, {five}" in text
+    said = f"first episode: {way['rl2'][0]['mean']:.0f} before any update"
+    assert f"{said} (the ceiling is {way['ceiling'][0]['mean']:.0f};" in text
     ahead = {m: {u: set() for u in (1, 5)} for m in ("maml", "pearl")}
     table = {(r["family"], r["method"]): r[r["metric"]] for r in rows}
     for (family, method), found in table.items():
