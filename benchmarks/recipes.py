@@ -85,7 +85,7 @@ FEWER = {
     ("kitchen/skills", "maml"): 30,
     ("kitchen/dishes", "maml"): 8,
     ("kitchen/dishes", "rl2"): 20,
-    ("kitchen/dishes", "pearl"): 6,
+    ("kitchen/dishes", "pearl"): 3,  # of two minutes
     ("classic/cheetah-velocity", "maml"): 40,
     ("classic/cheetah-direction", "maml"): 20,
     **{(family, "maml"): 30 for family in (*IMITATED, "kitchen/stir")},
