@@ -100,6 +100,12 @@ def counts(u, t):
     return TABLE[u[:, 9].astype(int), t.kind]
 
 
+def steps(u, t):
+    stage = u[:, 9].astype(int)
+    u[:, 9] = np.where(u[:, 0] > 0.0, np.minimum(stage + 1, 2), stage)
+    return TABLE[stage, 1] + np.eye(3)[stage][:, 1]
+
+
 def falls(u, t):
     found = np.zeros_like(u, shape=(1, 4))
     found[:, 1:3] = u[:, :2].astype(np.float32) * np.float32(0.3)
@@ -108,7 +114,7 @@ def falls(u, t):
 
 EXPRESSIONS = {
     "arithmetic": lambda u, t: (u[:, :4] * t.gain[:, None] - 3.0) / (2.0 + u[:, 4:8] ** 2),
-    "powers": lambda u, t: np.abs(u) ** 1.5 + np.abs(u) ** 0.5 + u**3,
+    "powers": lambda u, t: np.abs(u) ** 1.5 + np.abs(u) ** 0.5 + u**3 + u**-1,
     "functions": lambda u, t: (
         np.exp(np.sin(u)) + np.arctan2(u, np.cos(u)) + np.tanh(np.hypot(u, 1))
     ),
@@ -133,6 +139,10 @@ EXPRESSIONS = {
     "branches": branches,
     "changes": changes,
     "counts": counts,
+    "steps": steps,
+    "zeros": lambda u, t: np.arctan2(
+        np.minimum(np.round(u), 0.0) * np.maximum(0.0, np.round(u)), -1.0
+    ),
     "falls": falls,
     "division by nothing": lambda u, t: u[:, :2] / np.maximum(np.floor(u[:, 2:4] * 2.0), 0.0),
     "no number": lambda u, t: np.sqrt(u[:, :4]) + np.log(u[:, 4:8]),

@@ -51,8 +51,8 @@ _FORMS = {
     "square": "{0} * {0}",
     "sqrt": "(sqrt({0}) if {0} >= 0.0 else nan)",
     "sign": "(1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0})",
-    "maximum": "({1} if {0} < {1} or {1} != {1} else {0})",
-    "minimum": "({1} if {0} > {1} or {1} != {1} else {0})",
+    "maximum": "({1} if {0} <= {1} or {1} != {1} else {0})",
+    "minimum": "({1} if {0} >= {1} or {1} != {1} else {0})",
     "less": "{0} < {1}",
     "less_equal": "{0} <= {1}",
     "greater": "{0} > {1}",
@@ -70,10 +70,10 @@ _FORMS |= {
     for name, own in _SAME.items()
     if getattr(np, name)(_PROBES).tolist() == list(map(own, _PROBES.tolist()))
 }
-# With a constant that is no NaN.
+# With a constant that is no NaN. Of two zeros NumPy takes the second.
 _BOUNDED = {
-    "maximum": ("({1} if {0} < {1} else {0})", "({0} if {1} < {0} else {1})"),
-    "minimum": ("({1} if {0} > {1} else {0})", "({0} if {1} > {0} else {1})"),
+    "maximum": ("({1} if {0} <= {1} else {0})", "({0} if {1} < {0} else {1})"),
+    "minimum": ("({1} if {0} >= {1} else {0})", "({0} if {1} > {0} else {1})"),
 }
 _LOGIC = {
     "add": "{0} or {1}",
@@ -229,9 +229,21 @@ class Traced(NDArrayOperatorsMixin):
         """As of an array."""
         return Traced(self.tape, self.value.take(indices, axis), self.cells.take(indices, axis))
 
-    def clip(self, low: Any, high: Any) -> Any:
+    def ravel(self) -> Traced:
         """As of an array."""
-        return np.minimum(np.maximum(self, low), high)
+        return self.reshape(-1)
+
+    def flatten(self) -> Traced:
+        """As of an array."""
+        return self.reshape(-1).copy()
+
+    def squeeze(self, axis: Any = None) -> Traced:
+        """As of an array."""
+        return Traced(self.tape, self.value.squeeze(axis), self.cells.squeeze(axis))
+
+    def clip(self, min: Any = None, max: Any = None) -> Any:
+        """As of an array."""
+        return _clip(self, min, max)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Traced:
         """As of an array."""
@@ -279,14 +291,22 @@ class Traced(NDArrayOperatorsMixin):
         return int(self.__array__().item())
 
     def __index__(self) -> int:
+        if self.ndim:
+            raise TypeError("only a single integer can be an index")
         return int(self.__array__().item())
 
     def __float__(self) -> float:
         return float(self.__array__().item())
 
     def __pow__(self, power: Any) -> Any:
-        if isinstance(power, (int, float)) and power in (1, 2, 0.5):  # what NumPy does then
-            return (np.positive if power == 1 else np.square if power == 2 else np.sqrt)(self)
+        short: dict[Any, np.ufunc] = {
+            1: np.positive,
+            2: np.square,
+            0.5: np.sqrt,
+            -1: np.reciprocal,
+        }  # as NumPy does
+        if isinstance(power, (int, float)) and power in short:
+            return _elementwise(self.tape, short[power], (self,))
         return np.power(self, power)
 
     # What NumPy does --------------------------------------------------------------------
@@ -593,7 +613,8 @@ _SUMMED = _orders()
 
 
 def _clip(a: Any, low: Any, high: Any) -> Any:
-    return np.minimum(np.maximum(a, low), high)
+    a = a if low is None else np.maximum(a, low)
+    return a if high is None else np.minimum(a, high)
 
 
 def _count_nonzero(a: Any) -> Any:
