@@ -298,7 +298,13 @@ class Traced(NDArrayOperatorsMixin):
     def __float__(self) -> float:
         return float(self.__array__().item())
 
+    def __ipow__(self, power: Any) -> Any:
+        self[...] = self**power
+        return self
+
     def __pow__(self, power: Any) -> Any:
+        if isinstance(power, np.generic):
+            raise Untraceable("a power that is one of NumPy's numbers")
         short: dict[Any, np.ufunc] = {
             1: np.positive,
             2: np.square,
@@ -313,6 +319,8 @@ class Traced(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", (None,))[0]
+        if out is not None and kwargs:
+            raise Untraceable(f"{ufunc.__name__} with out and {', '.join(kwargs)}")
         if method == "reduce" and out is None:
             extra = {key: kwargs[key] for key in kwargs if key not in ("axis", "keepdims")}
             if not {key for key, value in extra.items() if value is not None}:
@@ -323,7 +331,7 @@ class Traced(NDArrayOperatorsMixin):
         else:
             function = ufunc if method == "__call__" else getattr(ufunc, method)
             result = _called(self.tape, function, inputs, kwargs)
-        if isinstance(out, Traced):
+        if isinstance(out, Traced) and out.ndim:  # a number is not written into
             out[...] = result
             return out
         return result  # a plain `out` is left as it is: whoever wrote `a += traced` takes this
@@ -372,7 +380,7 @@ def _cast(tape: Tape, array: Traced, dtype: np.dtype[Any]) -> np.ndarray:
         form = "single({0})" if dtype.itemsize == 4 and source == "f" else form
         if dtype.itemsize == 8 and source == "f":
             return array.cells  # float32 fits
-    elif target == "i":
+    elif target == "i" and dtype.itemsize == 8:
         form = "int({0})"
     elif target == "b":
         form = "{0} != 0"
@@ -424,7 +432,7 @@ def _one(
     tape: Tape, ufunc: np.ufunc, name: str, form: str | None, args: tuple[_Cell, ...], single: bool
 ) -> str:
     texts = [_text(x) for x in args]
-    if form is None:
+    if form is None or (single and name in _SAME):
         if single:
             raise Untraceable(f"{name} in single precision")
         needed = f"{tape.borrow(ufunc)}({', '.join(texts)})"
@@ -516,10 +524,12 @@ def _moved(tape: Tape, function: Any, args: Any, kwargs: Any) -> Any:
 def _called(tape: Tape, function: Any, args: Any, kwargs: Any) -> Any:
     """Anything else: the program calls it, too."""
     needs: list[str] = []
+    if "out" in kwargs or "copy" in kwargs:
+        raise Untraceable(f"{getattr(function, '__name__', function)} writes into an array")
 
     def plain(x: Any) -> Any:
         if isinstance(x, Traced):
-            return x.value
+            return x.value.copy()
         return type(x)(plain(y) for y in x) if isinstance(x, (list, tuple)) else x
 
     def text(x: Any) -> str:
@@ -538,6 +548,7 @@ def _called(tape: Tape, function: Any, args: Any, kwargs: Any) -> Any:
         raise Untraceable(f"{getattr(function, '__name__', function)} gives no array of numbers")
     given = ", ".join([*map(text, args), *(f"{key}={text(x)}" for key, x in kwargs.items())])
     whole = tape.write(f"{tape.borrow(function)}({given}).reshape(-1).tolist()", tuple(needs))
+    tape.guard(f"len({whole}) == {value.size}", (whole,))  # it may depend on the numbers
     cells = np.empty(value.size, object)
     for k in range(value.size):
         cells[k] = tape.write(f"{whole}[{k}]", (whole,))
