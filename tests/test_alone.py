@@ -61,8 +61,8 @@ def test_a_replayed_family_is_not_asked_again(monkeypatch):
     env.reset()
     for _ in range(45):
         env.step(np.full(6, 0.1, np.float32))
-    # once in each step until then, and once more to write it down
-    assert len(asked) == replay.WARM + 2
+    # in each step until then, and once more to write it down
+    assert len(asked) == replay.WARM + replay.TRIALS + 1
 
 
 # What is written down --------------------------------------------------------------------
@@ -194,7 +194,7 @@ def aliased(u, t):
 
 REFUSED = {
     "a plain array": (lambda u, t: np.array([float(u[0, 0])]), "plain array"),
-    "an alias": (aliased, "does not do the same"),
+    "an alias": (aliased, "written into a plain array"),
     "a number": (lambda u, t: u[:, 0] * float(u[0, 1]), "plain array"),
     "too many ways": (lambda u, t: TABLE[0, :1] + int((u[0, 0] * 1e6).astype(int)), "more than"),
 }

@@ -279,7 +279,7 @@ class Skills(KitchenFamily[SkillsTask]):
         terms = family.terms(worlds, own, action)
         reward = np.zeros(worlds.num_worlds)
         for name, values in terms.items():
-            reward += family.weights[name] * values
+            reward = reward + family.weights[name] * values
         return {"skill": reward}
 
     def success(self, worlds: Scene, task: SkillsTask) -> np.ndarray:

@@ -1,7 +1,7 @@
 """One world alone: what its family does with NumPy is written down once, then done by Python.
 
-See `metarl.sim.traced` for how. A program is tried before it is used: what it gives and what it
-writes must equal, to the bit, what the family itself gave and wrote.
+See `metarl.sim.traced` for how. A program is tried before it is used, in several steps: what it
+gives and what it writes must equal, to the bit, what the family itself gave and wrote.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from metarl.types import variations
 Numbers = list[list[Any]]  # what each of a function's arrays holds
 Function = Callable[[Any, Any, np.ndarray], tuple[Any, ...]]
 
+TRIALS = 8  # steps in which a program is tried beside the function, the one it was written on first
 WARM = 16  # control steps that a family does itself before anything is written down
 MOST = 64  # programs for one model and one kind of task
 
@@ -78,13 +79,13 @@ class Replay:
             programs = self._programs[key] = []
         for k, program in enumerate(programs):
             try:
-                found: Numbers | None = program.run(self._values, row)
+                found = program.run(self._values, row, bool(program.trials))
             except (ArithmeticError, ValueError):  # NumPy gives infinities and NaNs there
                 continue
             if found is not None:
                 if k:
                     programs.insert(0, programs.pop(k))
-                return found
+                return self._tried(program, found, scene, task, given) if program.trials else found
         self._met[key] = self._met.get(key, 0) + 1
         if len(programs) == MOST:
             self.why_not = f"it takes more than {MOST} ways"
@@ -107,12 +108,25 @@ class Replay:
             self._failed += 1
             if self._failed > WARM:
                 self.why_not = f"{type(error).__name__}: {error}"
+        if program is None or would is None:
+            return _numbers(self.function(scene, task, given))
+        programs.insert(0, program)
+        return self._tried(program, would, scene, task, given)
+
+    def _tried(
+        self,
+        program: _Program,
+        would: tuple[Numbers, list[Any]],
+        scene: Scene,
+        task: Any,
+        given: np.ndarray,
+    ) -> Numbers:
+        """Do the function itself; nothing is replayed any more if a program would do otherwise."""
+        program.remember()
+        program.trials -= 1
         found = _numbers(self.function(scene, task, given))
-        if program is not None and would is not None:
-            if _same(would[0], found) and program.wrote(would[1]):
-                programs.insert(0, program)
-            else:
-                self.why_not = "what was written down does not do the same"
+        if not (_same(would[0], found) and program.wrote(would[1])):
+            self.why_not = "what was written down does not do the same"
         return found
 
     def _written(self, scene: Scene, task: Any, given: np.ndarray) -> _Program:
@@ -238,14 +252,18 @@ class _Program:
         text = "def run(t, a, try_it=False):\n " + "\n ".join(body)
         exec(compile(text, "<replay>", "exec"), names)  # numbers and names of ours alone
         self.run: Callable[..., Any] = names["run"]
+        self.trials = TRIALS
+        self._before: list[np.ndarray] = []
+
+    def remember(self) -> None:
+        """Note what the arrays hold before a trial."""
         self._before = [flat.copy() for flat in self._flat]
 
     def wrote(self, numbers: list[Any]) -> bool:
-        """Whether the arrays hold what the program would have written, once, and nothing else."""
+        """Whether they hold now what the program would have written, and nothing else."""
         after = self._before
         for (k, at, _), number in zip(self._writes, numbers):
             after[k][at] = number
-        del self._before
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(after, self._flat))
 
 

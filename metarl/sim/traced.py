@@ -32,6 +32,18 @@ def _single(x: float) -> float:
     return value
 
 
+def _int64(x: int | float) -> int:
+    """What is an int64.
+
+    Raises:
+        OverflowError: Where NumPy's would wrap around.
+    """
+    whole = int(x)
+    if not -(2**63) <= whole < 2**63:
+        raise OverflowError(whole)
+    return whole
+
+
 def _over_zero(x: float, zero: float) -> float:
     """Divide by zero as NumPy does."""
     return math.copysign(1.0, zero) * x * math.inf if x else math.nan
@@ -112,7 +124,7 @@ class Tape:
         self.lines: list[tuple[str, str, tuple[str, ...]]] = []
         self.names: dict[str, Any] = {
             "sqrt": math.sqrt, "isfinite": math.isfinite, "single": _single,
-            "over_zero": _over_zero,
+            "over_zero": _over_zero, "int64": _int64,
             "inf": math.inf, "nan": math.nan, "array": np.array, **_SAME,
         }  # fmt: skip
         self._known: dict[str, str] = {}
@@ -167,6 +179,11 @@ class Traced(NDArrayOperatorsMixin):
         self.tape, self.value, self.cells = tape, value, cells
 
     # What an array has ------------------------------------------------------------------
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # type: ignore[override]
+        """For who asks with `isinstance`: an array, or a number of NumPy's."""
+        return np.ndarray if self.value.ndim else self.value.dtype.type
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -251,6 +268,8 @@ class Traced(NDArrayOperatorsMixin):
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As of an array."""
+        if self.dtype == np.float32:
+            raise Untraceable("a mean in single precision")
         total = self.sum(axis, keepdims)
         return np.true_divide(total, float(self.size // max(total.size, 1)))
 
@@ -319,8 +338,8 @@ class Traced(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", (None,))[0]
-        if out is not None and kwargs:
-            raise Untraceable(f"{ufunc.__name__} with out and {', '.join(kwargs)}")
+        if out is not None and (kwargs or not isinstance(out, Traced)):
+            raise Untraceable("a number was written into a plain array")
         if method == "reduce" and out is None:
             extra = {key: kwargs[key] for key in kwargs if key not in ("axis", "keepdims")}
             if not {key for key, value in extra.items() if value is not None}:
@@ -334,7 +353,7 @@ class Traced(NDArrayOperatorsMixin):
         if isinstance(out, Traced) and out.ndim:  # a number is not written into
             out[...] = result
             return out
-        return result  # a plain `out` is left as it is: whoever wrote `a += traced` takes this
+        return result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in _MOVES:
@@ -375,13 +394,16 @@ def _cast(tape: Tape, array: Traced, dtype: np.dtype[Any]) -> np.ndarray:
     if dtype == array.dtype:
         return array.cells
     source, target = array.dtype.kind, dtype.kind
+    varies = any(isinstance(x, str) for x in array.cells.reshape(-1))
+    if target == "f" and varies and (dtype.itemsize, source) in ((2, "f"), (2, "i"), (4, "i")):
+        raise Untraceable(f"numbers became {dtype}")
     if target == "f":
         form = "1.0 * {0}" if source in "bi" else "{0}"
         form = "single({0})" if dtype.itemsize == 4 and source == "f" else form
         if dtype.itemsize == 8 and source == "f":
             return array.cells  # float32 fits
     elif target == "i" and dtype.itemsize == 8:
-        form = "int({0})"
+        form = "int64({0})"
     elif target == "b":
         form = "{0} != 0"
     else:
@@ -401,6 +423,8 @@ def _elementwise(tape: Tape, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Traced
     inputs = tuple(np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs)
     plain = [x.value if isinstance(x, Traced) else x for x in inputs]
     value = np.asarray(ufunc(*plain))
+    if not value.flags.c_contiguous:
+        raise Untraceable("a result that is not in C order")
     given = [tape.lift(x) for x in inputs]
     kinds = {x.dtype.kind for x in given}
     name = {"true_divide": "divide", "conjugate": "positive", "fabs": "absolute"}.get(
@@ -415,8 +439,12 @@ def _elementwise(tape: Tape, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Traced
     at_work = np.result_type(*plain)  # what both are cast to
     if at_work == np.float32:
         given = [x.astype(np.float32) for x in given]
+    elif at_work.kind == "f" and at_work != np.float64:
+        raise Untraceable(f"numbers of type {at_work}")
     elif form is None and at_work != np.float64:
-        given, at_work = [x.astype(np.float64) for x in given], np.dtype(np.float64)
+        if value.dtype != np.float64:
+            raise Untraceable(f"{name} gives {value.dtype}")
+        given = [x.astype(np.float64) for x in given]
     cells = np.empty(value.shape, object)
     lined = [np.broadcast_to(x.cells, value.shape) for x in given]
     for at in np.ndindex(value.shape):
@@ -424,28 +452,39 @@ def _elementwise(tape: Tape, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Traced
         if not any(isinstance(x, str) for x in args):
             cells[at] = value[at].item()
             continue
-        cells[at] = _one(tape, ufunc, name, form, args, single=value.dtype == np.float32)
+        cells[at] = _one(tape, ufunc, name, form, args, value.dtype)
     return Traced(tape, value, cells)
 
 
 def _one(
-    tape: Tape, ufunc: np.ufunc, name: str, form: str | None, args: tuple[_Cell, ...], single: bool
+    tape: Tape,
+    ufunc: np.ufunc,
+    name: str,
+    form: str | None,
+    args: tuple[_Cell, ...],
+    dtype: np.dtype[Any],
 ) -> str:
+    """Write down what a ufunc makes of numbers; dtype is that of the result."""
     texts = [_text(x) for x in args]
+    single = dtype == np.float32
+    if dtype.kind not in "fib" or dtype.itemsize not in (1, 4, 8):
+        raise Untraceable(f"{name} gives {dtype}")
     if form is None or (single and name in _SAME):
-        if single:
-            raise Untraceable(f"{name} in single precision")
-        needed = f"{tape.borrow(ufunc)}({', '.join(texts)})"
-        return tape.write(f"{needed}.item()", args)
+        if dtype not in (np.float64, np.bool_):
+            raise Untraceable(f"{name} gives {dtype}")
+        return tape.write(f"{tape.borrow(ufunc)}({', '.join(texts)}).item()", args)
     if name == "divide" and not isinstance(args[1], str) and args[1]:
         form = "{0} / {1}"
     if name in _BOUNDED:
         fixed = [not isinstance(x, str) and x == x for x in args]
         form = _BOUNDED[name][0] if fixed[1] else _BOUNDED[name][1] if fixed[0] else form
     expression = form.format(*texts)
-    # what only chooses between float32 numbers, or makes bools of them, is not rounded
-    if single and name not in ("maximum", "minimum", "absolute", "negative", "positive"):
-        expression = f"single({expression})"
+    # what only chooses between numbers, or makes bools of them, neither rounds nor overflows
+    if name not in ("maximum", "minimum", "positive"):
+        if single and name not in ("absolute", "negative"):
+            expression = f"single({expression})"
+        elif dtype.kind == "i":
+            expression = f"int64({expression})"
     return tape.write(expression, args)
 
 
@@ -464,25 +503,29 @@ def _reduced(ufunc: np.ufunc, array: Any, axis: Any, keepdims: bool) -> Traced:
         tuple(range(array.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     )
     axes = tuple(a % array.ndim for a in axes)
+    count = math.prod(array.shape[a] for a in axes)
+    long = [a for a in range(array.ndim) if array.shape[a] > 1]
+    last = set(long[len(long) - len(set(axes) & set(long)) :]) == set(axes) & set(long)
+    if name == "add" and count > 2:
+        one = len(set(axes) & set(long)) == 1
+        in_order = array.value.flags.c_contiguous and (one or last)
+        if not in_order and (not one or count >= 8 or min(array.value.strides) < 0):
+            raise Untraceable("a sum over an array that is not in C order")
     rest = [a for a in range(array.ndim) if a not in axes]
     shape = [array.shape[a] for a in rest]
-    count = math.prod(array.shape[a] for a in axes)
     if not count:
         return tape.constant(value)
     rows = array.cells.transpose(*rest, *axes).reshape(*shape, count)
     cells = np.empty(shape, object)
-    single = value.dtype == np.float32
 
     def join(a: _Cell, b: _Cell) -> _Cell:
         if not isinstance(a, str) and not isinstance(b, str):
             return ufunc(np.asarray(a, array.dtype), np.asarray(b, array.dtype)).item()
         form = _LOGIC[name] if logic else _FORMS[name]
-        return _one(tape, ufunc, name, form, (a, b), single)
+        return _one(tape, ufunc, name, form, (a, b), value.dtype)
 
     for at in np.ndindex(*shape):
-        cells[at] = _joined(
-            rows[at].tolist(), join, pairwise=name == "add" and axes[-1] == array.ndim - 1
-        )
+        cells[at] = _joined(rows[at].tolist(), join, pairwise=name == "add" and last)
     return Traced(tape, value, cells.reshape(value.shape))
 
 
@@ -534,6 +577,8 @@ def _called(tape: Tape, function: Any, args: Any, kwargs: Any) -> Any:
 
     def text(x: Any) -> str:
         if isinstance(x, Traced):
+            if not x.value.flags.c_contiguous:
+                raise Untraceable("a function of an array that is not in C order")
             names = x.cells.reshape(-1).tolist()
             needs.extend(names)
             listed = ", ".join(map(_text, names))
@@ -592,6 +637,8 @@ def _einsum(form: str, a: Any, b: Any) -> Any:
     if form != "...d,...d->..." or np.shape(a)[-1] not in _SUMMED:
         raise TypeError
     tape = _tape_of(a, b)
+    if not all(np.asarray(getattr(x, "value", x)).flags.c_contiguous for x in (a, b)):
+        raise Untraceable("a product of vectors that are not in C order")
     parts = np.multiply(a, b)
     if np.result_type(a.value if isinstance(a, Traced) else a) != np.float64:
         raise TypeError

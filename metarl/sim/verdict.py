@@ -47,7 +47,7 @@ class Verdict:
         """The sum of the terms, (n,) float32."""
         reward = np.zeros(len(self.success), np.float32)
         for values in self.terms.values():
-            reward += values
+            reward = reward + values
         return reward
 
     def clear(self, mask: np.ndarray) -> None:

@@ -35,7 +35,7 @@ def taste(worlds: Scene, task: DishTask, menu: Menu) -> np.ndarray:
         wanted = amount[dish]
         asked = wanted > 0.0
         error = np.abs(state[:, column] - wanted) / np.where(asked, wanted, 1.0)
-        marks += asked * (1.0 - ((error - 0.15) / 0.5).clip(0.0, 1.0))
+        marks = marks + asked * (1.0 - ((error - 0.15) / 0.5).clip(0.0, 1.0))
         count += asked
     spilled = (state[:, SPILLED] - 0.1).clip(0.0, 1.0)
     return marks / count * (1.0 - spilled)
