@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from metarl.sim.scene import Scene
-from metarl.sim.traced import Tape, Traced, Untraceable
+from metarl.sim.tape import Tape, Untraceable
+from metarl.sim.traced import Traced, lift
 from metarl.types import variations
 
 Numbers = list[list[Any]]  # what each of a function's arrays holds
@@ -138,7 +139,7 @@ class Replay:
         fields |= {name: getattr(task, name) for name in self._labels}
         action: Any = _input(tape, given, "a")
         gives = self.function(seen, type(task)(**fields), action)
-        return _Program(tape, seen, [tape.lift(x) for x in gives])
+        return _Program(tape, seen, [lift(tape, x) for x in gives])
 
 
 def _same(a: Numbers, b: Numbers) -> bool:

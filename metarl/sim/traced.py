@@ -10,98 +10,14 @@ program holds for as long as that is so again, and says so when it is not.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from metarl.sim.tape import FORMS, LOGIC, Cell, Tape, Untraceable, one_number, text
 
-class Untraceable(Exception):
-    """Somebody needed a number itself, not what is done with it."""
-
-
-_Cell = Any  # a name on the tape, or a number that is always the same
-_pack, _unpack = struct.Struct("f").pack, struct.Struct("f").unpack
-
-
-def _single(x: float) -> float:
-    """Round to float32."""
-    value: float = _unpack(_pack(x))[0]
-    return value
-
-
-def _int64(x: int | float) -> int:
-    """What is an int64.
-
-    Raises:
-        OverflowError: Where NumPy's would wrap around.
-    """
-    whole = int(x)
-    if not -(2**63) <= whole < 2**63:
-        raise OverflowError(whole)
-    return whole
-
-
-def _over_zero(x: float, zero: float) -> float:
-    """Divide by zero as NumPy does."""
-    return math.copysign(1.0, zero) * x * math.inf if x else math.nan
-
-
-# What a ufunc does to numbers. Python's operators round as NumPy's do. Where they raise (a remainder
-# of zero, the sine of infinity), whoever runs the program falls back on NumPy.
-_FORMS = {
-    "add": "{0} + {1}",
-    "subtract": "{0} - {1}",
-    "multiply": "{0} * {1}",
-    "divide": "({0} / {1} if {1} else over_zero({0}, {1}))",
-    "remainder": "{0} % {1}",
-    "negative": "-{0}",
-    "positive": "{0}",
-    "absolute": "abs({0})",
-    "square": "{0} * {0}",
-    "sqrt": "(sqrt({0}) if {0} >= 0.0 else nan)",
-    "sign": "(1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0})",
-    "maximum": "({1} if {0} <= {1} or {1} != {1} else {0})",
-    "minimum": "({1} if {0} >= {1} or {1} != {1} else {0})",
-    "less": "{0} < {1}",
-    "less_equal": "{0} <= {1}",
-    "greater": "{0} > {1}",
-    "greater_equal": "{0} >= {1}",
-    "equal": "{0} == {1}",
-    "not_equal": "{0} != {1}",
-    "isfinite": "isfinite({0})",
-    "isnan": "{0} != {0}",
-}
-# Functions of Python's that may be NumPy's to the bit: it depends on NumPy and the processor.
-_SAME = {"sin": math.sin, "cos": math.cos, "tan": math.tan, "exp": math.exp, "arctan": math.atan}
-_PROBES = np.random.default_rng(0).normal(size=2000) * 3.0
-_FORMS |= {
-    name: name + "({0})"
-    for name, own in _SAME.items()
-    if getattr(np, name)(_PROBES).tolist() == list(map(own, _PROBES.tolist()))
-}
-# With a constant that is no NaN. Of two zeros NumPy takes the second.
-_BOUNDED = {
-    "maximum": ("({1} if {0} <= {1} else {0})", "({0} if {1} < {0} else {1})"),
-    "minimum": ("({1} if {0} >= {1} else {0})", "({0} if {1} > {0} else {1})"),
-}
-_LOGIC = {
-    "add": "{0} or {1}",
-    "maximum": "{0} or {1}",
-    "logical_or": "{0} or {1}",
-    "bitwise_or": "{0} or {1}",
-    "multiply": "{0} and {1}",
-    "minimum": "{0} and {1}",
-    "logical_and": "{0} and {1}",
-    "bitwise_and": "{0} and {1}",
-    "not_equal": "{0} is not {1}",
-    "logical_xor": "{0} is not {1}",
-    "bitwise_xor": "{0} is not {1}",
-    "invert": "not {0}",
-    "logical_not": "not {0}",
-}
 # Functions that only move numbers about; their first argument is what they move.
 _MOVES = {
     np.concatenate, np.stack, np.column_stack, np.hstack, np.vstack, np.reshape, np.ravel,
@@ -109,59 +25,6 @@ _MOVES = {
     np.split, np.array_split, np.expand_dims, np.squeeze, np.roll, np.flip, np.copy,
     np.atleast_1d, np.atleast_2d,
 }  # fmt: skip
-
-
-class Tape:
-    """A program that is being written.
-
-    Attributes:
-        lines: What it does in turn: (name, expression, the names that it needs); a guard has
-            no name, and the program ends where its expression is false.
-        names: What its expressions may use beside numbers.
-    """
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, tuple[str, ...]]] = []
-        self.names: dict[str, Any] = {
-            "sqrt": math.sqrt, "isfinite": math.isfinite, "single": _single,
-            "over_zero": _over_zero, "int64": _int64,
-            "inf": math.inf, "nan": math.nan, "array": np.array, **_SAME,
-        }  # fmt: skip
-        self._known: dict[str, str] = {}
-
-    def write(self, expression: str, needs: tuple[_Cell, ...]) -> str:
-        """Add a line, unless the same stands there; its name."""
-        if expression not in self._known:
-            name = f"v{len(self.lines)}"
-            self._add(name, expression, needs)
-            self._known[expression] = name
-        return self._known[expression]
-
-    def guard(self, condition: str, needs: tuple[_Cell, ...]) -> None:
-        """From here on the program holds only where a condition does."""
-        if f"guard {condition}" not in self._known:
-            self._known[f"guard {condition}"] = ""
-            self._add("", condition, needs)
-
-    def _add(self, name: str, expression: str, needs: tuple[_Cell, ...]) -> None:
-        self.lines.append((name, expression, tuple(x for x in needs if isinstance(x, str))))
-
-    def borrow(self, thing: Any) -> str:
-        """A name under which expressions may use something."""
-        name = f"f{len(self.names)}"
-        for known, other in self.names.items():
-            if other is thing:
-                return known
-        self.names[name] = thing
-        return name
-
-    def constant(self, value: np.ndarray) -> Traced:
-        """An array whose numbers are always the same."""
-        return Traced(self, value, value.astype(object))
-
-    def lift(self, value: Any) -> Traced:
-        """Whatever is an array or a number, as a traced one."""
-        return value if isinstance(value, Traced) else self.constant(np.asarray(value))
 
 
 class Traced(NDArrayOperatorsMixin):
@@ -225,7 +88,7 @@ class Traced(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, given: Any) -> None:
         key = _known_key(key)
-        given = self.tape.lift(given)
+        given = lift(self.tape, given)
         self.value[key] = given.value
         self.cells[key] = _cast(self.tape, given, self.dtype)
 
@@ -367,6 +230,16 @@ class Traced(NDArrayOperatorsMixin):
         return _called(self.tape, function, args, kwargs)
 
 
+def constant(tape: Tape, value: np.ndarray) -> Traced:
+    """An array whose numbers are always the same."""
+    return Traced(tape, value, value.astype(object))
+
+
+def lift(tape: Tape, value: Any) -> Traced:
+    """Whatever is an array or a number, as a traced one."""
+    return value if isinstance(value, Traced) else constant(tape, np.asarray(value))
+
+
 def _known_key(key: Any) -> Any:
     if isinstance(key, Traced):
         return key.__array__()
@@ -375,18 +248,10 @@ def _known_key(key: Any) -> Any:
     return key
 
 
-def _object(cell: _Cell) -> np.ndarray:
+def _object(cell: Cell) -> np.ndarray:
     made = np.empty((), object)
     made[()] = cell
     return made
-
-
-def _text(cell: _Cell) -> str:
-    """A cell in an expression."""
-    if isinstance(cell, str):
-        return cell
-    text = repr(cell)
-    return f"({text})" if text.startswith("-") else text
 
 
 def _cast(tape: Tape, array: Traced, dtype: np.dtype[Any]) -> np.ndarray:
@@ -425,17 +290,17 @@ def _elementwise(tape: Tape, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Traced
     value = np.asarray(ufunc(*plain))
     if not value.flags.c_contiguous:
         raise Untraceable("a result that is not in C order")
-    given = [tape.lift(x) for x in inputs]
+    given = [lift(tape, x) for x in inputs]
     kinds = {x.dtype.kind for x in given}
     name = {"true_divide": "divide", "conjugate": "positive", "fabs": "absolute"}.get(
         ufunc.__name__, ufunc.__name__
     )
-    if kinds == {"b"} and name in _LOGIC:
-        form: str | None = _LOGIC[name]
+    if kinds == {"b"} and name in LOGIC:
+        form: str | None = LOGIC[name]
     elif name in ("logical_and", "logical_or", "logical_not", "logical_xor"):
-        given, form = [x.astype(bool) for x in given], _LOGIC[name]
+        given, form = [x.astype(bool) for x in given], LOGIC[name]
     else:
-        form = _FORMS.get(name)
+        form = FORMS.get(name)
     at_work = np.result_type(*plain)  # what both are cast to
     if at_work == np.float32:
         given = [x.astype(np.float32) for x in given]
@@ -452,40 +317,8 @@ def _elementwise(tape: Tape, ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Traced
         if not any(isinstance(x, str) for x in args):
             cells[at] = value[at].item()
             continue
-        cells[at] = _one(tape, ufunc, name, form, args, value.dtype)
+        cells[at] = one_number(tape, ufunc, name, form, args, value.dtype)
     return Traced(tape, value, cells)
-
-
-def _one(
-    tape: Tape,
-    ufunc: np.ufunc,
-    name: str,
-    form: str | None,
-    args: tuple[_Cell, ...],
-    dtype: np.dtype[Any],
-) -> str:
-    """Write down what a ufunc makes of numbers; dtype is that of the result."""
-    texts = [_text(x) for x in args]
-    single = dtype == np.float32
-    if dtype.kind not in "fib" or dtype.itemsize not in (1, 4, 8):
-        raise Untraceable(f"{name} gives {dtype}")
-    if form is None or (single and name in _SAME):
-        if dtype not in (np.float64, np.bool_):
-            raise Untraceable(f"{name} gives {dtype}")
-        return tape.write(f"{tape.borrow(ufunc)}({', '.join(texts)}).item()", args)
-    if name == "divide" and not isinstance(args[1], str) and args[1]:
-        form = "{0} / {1}"
-    if name in _BOUNDED:
-        fixed = [not isinstance(x, str) and x == x for x in args]
-        form = _BOUNDED[name][0] if fixed[1] else _BOUNDED[name][1] if fixed[0] else form
-    expression = form.format(*texts)
-    # what only chooses between numbers, or makes bools of them, neither rounds nor overflows
-    if name not in ("maximum", "minimum", "positive"):
-        if single and name not in ("absolute", "negative"):
-            expression = f"single({expression})"
-        elif dtype.kind == "i":
-            expression = f"int64({expression})"
-    return tape.write(expression, args)
 
 
 def _reduced(ufunc: np.ufunc, array: Any, axis: Any, keepdims: bool) -> Traced:
@@ -514,22 +347,22 @@ def _reduced(ufunc: np.ufunc, array: Any, axis: Any, keepdims: bool) -> Traced:
     rest = [a for a in range(array.ndim) if a not in axes]
     shape = [array.shape[a] for a in rest]
     if not count:
-        return tape.constant(value)
+        return constant(tape, value)
     rows = array.cells.transpose(*rest, *axes).reshape(*shape, count)
     cells = np.empty(shape, object)
 
-    def join(a: _Cell, b: _Cell) -> _Cell:
+    def join(a: Cell, b: Cell) -> Cell:
         if not isinstance(a, str) and not isinstance(b, str):
             return ufunc(np.asarray(a, array.dtype), np.asarray(b, array.dtype)).item()
-        form = _LOGIC[name] if logic else _FORMS[name]
-        return _one(tape, ufunc, name, form, (a, b), value.dtype)
+        form = LOGIC[name] if logic else FORMS[name]
+        return one_number(tape, ufunc, name, form, (a, b), value.dtype)
 
     for at in np.ndindex(*shape):
         cells[at] = _joined(rows[at].tolist(), join, pairwise=name == "add" and last)
     return Traced(tape, value, cells.reshape(value.shape))
 
 
-def _joined(cells: list[_Cell], join: Callable[[_Cell, _Cell], _Cell], *, pairwise: bool) -> _Cell:
+def _joined(cells: list[Cell], join: Callable[[Cell, Cell], Cell], *, pairwise: bool) -> Cell:
     """All cells joined: in turn, or as NumPy adds eight and more that lie side by side."""
     if not pairwise or len(cells) < 8 or len(cells) > 128:
         total = cells[0]
@@ -551,7 +384,7 @@ def _moved(tape: Tape, function: Any, args: Any, kwargs: Any) -> Any:
     """A function that only moves numbers about, done to numbers and cells."""
     first, rest = args[0], args[1:]
     if isinstance(first, (list, tuple)):
-        given = [tape.lift(x) for x in first]
+        given = [lift(tape, x) for x in first]
         dtype = np.result_type(*[x.value for x in given])
         given = [x.astype(dtype) for x in given]
         value = function([x.value for x in given], *rest, **kwargs)
@@ -575,23 +408,23 @@ def _called(tape: Tape, function: Any, args: Any, kwargs: Any) -> Any:
             return x.value.copy()
         return type(x)(plain(y) for y in x) if isinstance(x, (list, tuple)) else x
 
-    def text(x: Any) -> str:
+    def said(x: Any) -> str:
         if isinstance(x, Traced):
             if not x.value.flags.c_contiguous:
                 raise Untraceable("a function of an array that is not in C order")
             names = x.cells.reshape(-1).tolist()
             needs.extend(names)
-            listed = ", ".join(map(_text, names))
+            listed = ", ".join(map(text, names))
             kind = tape.borrow(x.dtype)
             return f"array(({listed},), {kind}).reshape({x.shape})"
         if isinstance(x, (list, tuple)) and any(isinstance(y, Traced) for y in x):
-            return f"[{', '.join(map(text, x))}]"
+            return f"[{', '.join(map(said, x))}]"
         return tape.borrow(x)
 
     value = function(*map(plain, args), **{key: plain(x) for key, x in kwargs.items()})
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fib":
         raise Untraceable(f"{getattr(function, '__name__', function)} gives no array of numbers")
-    given = ", ".join([*map(text, args), *(f"{key}={text(x)}" for key, x in kwargs.items())])
+    given = ", ".join([*map(said, args), *(f"{key}={said(x)}" for key, x in kwargs.items())])
     whole = tape.write(f"{tape.borrow(function)}({given}).reshape(-1).tolist()", tuple(needs))
     tape.guard(f"len({whole}) == {value.size}", (whole,))  # it may depend on the numbers
     cells = np.empty(value.size, object)
@@ -611,15 +444,17 @@ def _where(condition: Any, a: Any, b: Any) -> Traced:
     tape = _tape_of(condition, a, b)
     plain = [x.value if isinstance(x, Traced) else x for x in (condition, a, b)]
     value: Any = np.where(*plain)
-    given = [tape.lift(condition).astype(bool)] + [tape.lift(x).astype(value.dtype) for x in (a, b)]
+    given = [lift(tape, condition).astype(bool)] + [
+        lift(tape, x).astype(value.dtype) for x in (a, b)
+    ]
     lined = [np.broadcast_to(x.cells, value.shape) for x in given]
     cells = np.empty(value.shape, object)
     for at in np.ndindex(value.shape):
         if_so, x, y = (line[at] for line in lined)
         if isinstance(if_so, str):
             same = type(x) is type(y) and x == y and x != 0
-            text = f"{_text(x)} if {if_so} else {_text(y)}"
-            cells[at] = x if same else tape.write(text, (if_so, x, y))
+            chosen = f"{text(x)} if {if_so} else {text(y)}"
+            cells[at] = x if same else tape.write(chosen, (if_so, x, y))
         else:
             cells[at] = x if if_so else y
     return Traced(tape, value, cells)
@@ -645,7 +480,7 @@ def _einsum(form: str, a: Any, b: Any) -> Any:
     total = parts[..., _SUMMED[parts.shape[-1]][0]]
     for k in _SUMMED[parts.shape[-1]][1:]:
         total = total + parts[..., k]
-    return tape.lift(total)
+    return lift(tape, total)
 
 
 _ORDERS: dict[int, list[tuple[int, ...]]] = {2: [(0, 1)], 3: [(0, 1, 2), (0, 2, 1), (1, 2, 0)]}
@@ -681,7 +516,7 @@ def _count_nonzero(a: Any) -> Any:
 
 def _blank(like: Any, shape: Any = None, dtype: Any = None, fill: float = 0.0) -> Traced:
     shape = like.shape if shape is None else shape
-    return _tape_of(like).constant(np.full(shape, fill, dtype or like.dtype))
+    return constant(_tape_of(like), np.full(shape, fill, dtype or like.dtype))
 
 
 _FUNCTIONS: dict[Any, Any] = {
