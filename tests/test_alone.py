@@ -154,7 +154,20 @@ def toy_task(rng: np.random.Generator) -> ToyTask:
     return ToyTask(rng.uniform(size=1), rng.uniform(size=(1, 2)), np.array([rng.integers(2)]))
 
 
-def compared(expression, num_steps: int = 120) -> Replay:
+def drawn(k: int, *, wild: bool) -> np.ndarray:
+    """Nine numbers; wild ones are of any size, whole, zero, or none at all."""
+    rng = np.random.default_rng(k)
+    numbers = rng.normal(size=9)
+    if wild:
+        numbers *= 10.0 ** rng.integers(-3, 4)
+        numbers = np.round(numbers) if k % 11 == 0 else numbers
+        numbers[rng.integers(9)] *= 0.0 if k % 7 == 0 else 1.0
+        if k > 60 and k % 23 == 0:
+            numbers[rng.integers(9)] = (np.nan, np.inf, -np.inf)[k % 3]
+    return numbers
+
+
+def compared(expression, num_steps: int = 120, *, wild: bool = False) -> Replay:
     """Replay an expression over random numbers beside NumPy."""
     own, other = (Scene(mujoco.MjModel.from_xml_string(MODEL), 1, 1) for _ in range(2))
 
@@ -167,7 +180,7 @@ def compared(expression, num_steps: int = 120) -> Replay:
             if k % 5 == 0:
                 task = toy_task(rng)
             for scene in (own, other):
-                scene.userdata[0, :9] = np.random.default_rng(k).normal(size=9)
+                scene.userdata[0, :9] = drawn(k, wild=wild)
             given = rng.normal(size=(1, 3)).astype(np.float32)
             found = replayed(own, task, given, given[0].tolist())
             wanted = [np.asarray(x).reshape(-1) for x in function(other, task, given)]
@@ -183,6 +196,75 @@ def test_an_expression_is_replayed(name):
     replayed = compared(EXPRESSIONS[name])
     assert replayed.why_not == ""
     assert sum(map(len, replayed._programs.values())) >= 1
+
+
+def flagged(u, t):
+    flags = np.zeros((1, 4), bool)
+    part = flags[:, :2]
+    part |= u[:, :2] > 1.0
+    return flags
+
+
+def halved(u, t):
+    count = (u[0, :3] > 0.3).sum()
+    count /= 2
+    return count * np.ones(1)
+
+
+def renamed(u, t):
+    x = u[0, 0]
+    y = x
+    x += np.maximum(u[0, 1] - 1.0, 0.0)
+    return y * np.ones(1)
+
+
+def whole(u):
+    return np.floor(np.clip(u[:, :3], -9.0, 9.0)).astype(int)
+
+
+# What is easily done wrong, replayed or refused.
+DELICATE = {
+    "out where": lambda u, t: np.divide(
+        u[:, :2], u[:, 2:4], out=np.zeros_like(u[:, :2]), where=u[:, 2:4] > 0.0
+    ),
+    "clip into": lambda u, t: np.clip(u[:, :2], -1.0, 1.0, out=u[:, :2]),
+    "clip into a plain array": lambda u, t: np.clip(u[:, :2], -1.0, 1.0, out=np.zeros((1, 2))),
+    "some numbers": lambda u, t: u[0, np.flatnonzero(u[0, :3] > -1.0)].sum(keepdims=True),
+    "how many": lambda u, t: u[:, 0] * len(np.unique(u[0, :3] > 0.0)),
+    "without some": lambda u, t: np.delete(u[0], np.flatnonzero(u[0, :3] > 1.0)).sum(keepdims=True),
+    "flags": flagged,
+    "a number changed": halved,
+    "a number of two names": renamed,
+    "kinds": lambda u, t: u * (2.0 if isinstance(u[0, 0], float) else 3.0),
+    "arrays": lambda u, t: u * (2.0 if isinstance(u, np.ndarray) else 3.0),
+    "a sum of ones": lambda u, t: u[:, :, None].sum(axis=1),
+    "a turned sum": lambda u, t: u.reshape(3, 4).T.sum(axis=(0, 1), keepdims=True),
+    "a sum of some axes": lambda u, t: u.reshape(1, 2, 2, 3).sum(axis=(1, 3)),
+    "a sum from behind": lambda u, t: u[:, ::-1].sum(axis=1),
+    "distant numbers": lambda u, t: np.einsum("...d,...d->...", u[:, ::4], u[:, ::4]),
+    "a turned product": lambda u, t: u[:, :9].reshape(3, 3).T @ u[0, ::4],
+    "powers of NumPy's": lambda u, t: u ** np.int64(2) + np.abs(u) ** np.float32(0.5),
+    "single sine": lambda u, t: np.sin(u.astype(np.float32)),
+    "single mean": lambda u, t: u.astype(np.float32)[0, :3].mean() * np.ones(1),
+    "whole division": lambda u, t: whole(u) // whole(u[:, 3:]),
+    "whole overflow": lambda u, t: whole(u) * 6364136223846793005 + 7,
+    "bytes": lambda u, t: whole(u).astype(np.int8) * np.int8(100),
+    "zeros": lambda u, t: np.arctan2(np.minimum(u, 0.0) * 0.0, -1.0),
+    "mixed": lambda u, t: np.hstack([u[0, 0], u[0].astype(np.float32)]),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("wild", [False, True])
+@pytest.mark.parametrize("name", DELICATE)
+def test_nothing_is_silently_wrong(name, wild):
+    compared(DELICATE[name], 250, wild=wild)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_wild_numbers_are_no_different(name):
+    compared(EXPRESSIONS[name], 250, wild=True)
 
 
 def aliased(u, t):
