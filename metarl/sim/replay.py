@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from metarl.sim.scene import Scene
-from metarl.sim.tape import Tape, Untraceable
+from metarl.sim.tape import Tape, Untraceable, text
 from metarl.sim.traced import Traced, lift
 from metarl.types import variations
 
@@ -97,7 +97,7 @@ class Replay:
     def _learn(
         self, programs: list[_Program], scene: Scene, task: Any, given: np.ndarray, row: list[Any]
     ) -> Numbers:
-        """Write down what the function does here; do it; keep the program if it does the same."""
+        """Write down what the function does here, and do it."""
         program: _Program | None = None
         would: tuple[Numbers, list[Any]] | None = None
         try:
@@ -239,19 +239,17 @@ class _Program:
         for line, needs in reversed(kept):
             body += [*reads.of(needs), line]
         body += reads.of(tuple(needed))
-        given = ", ".join(
-            f"[{', '.join(map(_literal, x.cells.reshape(-1).tolist()))}]" for x in gives
-        )
-        written = ", ".join(_literal(cell) for _, _, cell in self._writes)
+        given = ", ".join(f"[{', '.join(map(text, x.cells.reshape(-1).tolist()))}]" for x in gives)
+        written = ", ".join(text(cell) for _, _, cell in self._writes)
         body.append(f"if try_it: return [{given}], [{written}]")
-        body += [f"w{k}[{at}] = {_literal(cell)}" for k, at, cell in self._writes]
+        body += [f"w{k}[{at}] = {text(cell)}" for k, at, cell in self._writes]
         body.append(f"return [{given}]")
         names = dict(tape.names)
         names |= {f"w{k}": flat for k, flat in enumerate(self._flat)}
         names |= {f"r{k}": flat.tolist for k, flat in enumerate(self._flat)}
         names |= {f"i{k}": flat.item for k, flat in enumerate(self._flat)}
-        text = "def run(t, a, try_it=False):\n " + "\n ".join(body)
-        exec(compile(text, "<replay>", "exec"), names)  # numbers and names of ours alone
+        source = "def run(t, a, try_it=False):\n " + "\n ".join(body)
+        exec(compile(source, "<replay>", "exec"), names)  # numbers and names of ours alone
         self.run: Callable[..., Any] = names["run"]
         self.trials = TRIALS
         self._before: list[np.ndarray] = []
@@ -275,10 +273,6 @@ def _flat(source: np.ndarray) -> np.ndarray:
     if not np.shares_memory(flat, source):
         raise Untraceable("an array of the scene's has no flat view")
     return flat
-
-
-def _literal(cell: Any) -> str:
-    return cell if isinstance(cell, str) else repr(cell)
 
 
 _FEW = 3  # numbers that are cheaper one by one than as a list
