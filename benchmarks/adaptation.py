@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from adaptation_tables import curves, markdown, show, tables
-from grid import Grid
-from machine import RESULTS, restart_for_same_bits, write_result
-from recipes import FEW_EPISODES, PRETRAINING, methods, seeds
+from shared.adaptation_tables import curves, markdown, show, tables
+from shared.grid import Grid
+from shared.machine import RESULTS, restart_for_same_bits, write_result
+from shared.recipes import FEW_EPISODES, PRETRAINING, methods, seeds
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tyro
-from machine import RESULTS, write_result
+from shared.machine import RESULTS, write_result
 
 from metarl.conformance import iter_checks
 from metarl.registry import family_class, family_names, option_names, robot_names

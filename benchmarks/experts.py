@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import tyro
-from machine import among_saved, write_result
+from shared.machine import among_saved, write_result
 from metarl_kitchen.dishes.family import Dishes
 
 from metarl.registry import (
@@ -28,7 +28,7 @@ from metarl.registry import (
     robot_names,
     split_name,
 )
-from metarl.sim.robot import CONTROLS
+from metarl.robots.robot import CONTROLS
 from metarl.sim.worlds import Worlds
 from metarl.types import Split, Step
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import tyro
-from machine import write_result
+from shared.machine import write_result
 
-from metarl.evaluate import evaluate_adaptation
-from metarl.policies import read_checkpoint
-from metarl.protocol import Protocol
+from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.runs.policies import read_checkpoint
+from metarl.adapt.protocol import Protocol
 from metarl.registry import make_family, slug
-from metarl.training import train
+from metarl.learn.train import train
 
 
 @dataclass(frozen=True)

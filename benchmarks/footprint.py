@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from machine import write_result
+from shared.machine import write_result
 
 from metarl.methods import method_names
 
@@ -35,7 +35,7 @@ def timed(self, action):
     return out
 
 Worlds.step = timed
-from metarl.training import train
+from metarl.learn.train import train
 
 family, method, iterations, out = sys.argv[1:]
 train(family, method, iterations=int(iterations), out=Path(out))

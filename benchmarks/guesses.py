@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from machine import write_result
+from shared.machine import write_result
 from metarl_kitchen.skills import HELD_OUT, Skills
 
 from metarl.nn.functional import parameters_of
-from metarl.policies import load_policy_for, read_checkpoint
-from metarl.rollout import collect
-from metarl.shipped import shipped
+from metarl.runs.policies import load_policy_for, read_checkpoint
+from metarl.learn.rollout import collect
+from metarl.runs.shipped import shipped
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import Split, repeat, take

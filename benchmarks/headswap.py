@@ -26,7 +26,7 @@ import tyro
 from metarl.perception.headswap import FitConfig, SwapResult, compare, train_classifier
 from metarl.perception.pictures import get_scene
 from metarl.report.plots import bars_png
-from metarl.statistics import estimate
+from metarl.adapt.statistics import estimate
 
 ROOT = Path(__file__).parents[1]
 SELECTION = (

@@ -25,20 +25,20 @@ import numpy as np
 import torch
 import tyro
 from gymnasium.vector import AsyncVectorEnv
-from machine import write_result
+from shared.machine import write_result
 from throughput import Raw, record_controls, single, timed
 
 from metarl.interop.gym_env import FamilyEnv
-from metarl.losses import gaussian_log_prob, surrogate
+from metarl.learn.losses import gaussian_log_prob, surrogate
 from metarl.meta.baseline import make_batch
-from metarl.meta.config import MamlConfig
-from metarl.meta.inner import Batch, log_prob_of
-from metarl.meta.learn2learn_backend import Learner, load_learn2learn, outer_gradients
-from metarl.meta.maml import MamlTrainer
+from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.inner import Batch, log_prob_of
+from metarl.meta.maml.learn2learn_backend import Learner, load_learn2learn, outer_gradients
+from metarl.meta.maml.maml import MamlTrainer
 from metarl.nn.functional import parameters_of
 from metarl.nn.policy import start_policy
 from metarl.registry import make_family
-from metarl.rollout import Trajectories
+from metarl.learn.rollout import Trajectories
 from metarl.types import take
 
 PARTS = ("collect_s", "adapt_s", "update_s")

@@ -3,7 +3,7 @@
     python benchmarks/meta_update.py
 
 Adapt to each task on stored samples, judge the result on others, differentiate through both:
-ours for all tasks at once or in groups (`metarl.meta.outer`), learn2learn's MAML learner one task
+ours for all tasks at once or in groups (`metarl.meta.maml.outer`), learn2learn's MAML learner one task
 after another. The same policy, samples and loss, interleaved in one process; a ratio is formed
 within each round, and the median is reported. Training itself uses one torch thread.
 """
@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from machine import write_result
+from shared.machine import write_result
 from torch import nn
 
-from metarl.meta import learn2learn_backend
-from metarl.meta.inner import Batch, initial_rates, log_prob_of
-from metarl.meta.outer import Gradients, Outer, outer_gradients
+from metarl.meta.maml import learn2learn_backend
+from metarl.meta.maml.inner import Batch, initial_rates, log_prob_of
+from metarl.meta.maml.outer import Gradients, Outer, outer_gradients
 from metarl.nn.functional import apply, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import make_family

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 import tyro
-from grid import command, cost, keep
-from machine import among_saved, provenance, restart_for_same_bits, write_result
-from recipes import REFERENCES
+from shared.grid import command, cost, keep
+from shared.machine import among_saved, provenance, restart_for_same_bits, write_result
+from shared.recipes import REFERENCES
 
-from metarl.adaptation import act_with
-from metarl.policies import load_policy_for, read_checkpoint
+from metarl.adapt.adaptation import act_with
+from metarl.runs.policies import load_policy_for, read_checkpoint
 from metarl.registry import make_family, slug
 from metarl.sim.worlds import Worlds
-from metarl.statistics import estimate
-from metarl.training import train
+from metarl.adapt.statistics import estimate
+from metarl.learn.train import train
 from metarl.types import Act
 
 

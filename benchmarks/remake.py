@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from machine import among_saved, write_result
+from shared.machine import among_saved, write_result
 
-from metarl.checkpoint import Checkpoint, load_checkpoint
-from metarl.config import read_json
-from metarl.policies import read_checkpoint
-from metarl.runs import RESULT_FILE
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint
+from metarl.runs.config import read_json
+from metarl.runs.policies import read_checkpoint
+from metarl.runs.run import RESULT_FILE
 
 ENVS = Path(__file__).parents[1] / "envs"
 # What a run goes on from comes before it.

@@ -17,10 +17,10 @@ from typing import Any
 import mujoco
 import numpy as np
 import tyro
-from machine import write_result
+from shared.machine import write_result
 
 from metarl.registry import family_names, make_family
-from metarl.sim.render import Renderer
+from metarl.film.render import Renderer
 from metarl.sim.worlds import Worlds
 
 

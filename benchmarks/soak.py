@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from machine import write_result
+from shared.machine import write_result
 
 from metarl.methods import get_method
 from metarl.registry import family_names, make_family

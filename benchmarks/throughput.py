@@ -25,7 +25,7 @@ from typing import Any
 import mujoco
 import numpy as np
 import tyro
-from machine import among_saved, write_result
+from shared.machine import among_saved, write_result
 
 from metarl.interop.gym_env import FamilyEnv
 from metarl.interop.sb3 import FamilyVecEnv

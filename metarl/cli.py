@@ -192,7 +192,7 @@ class Version:
         """Run the command."""
         from importlib.metadata import version
 
-        from metarl.checkpoint import release
+        from metarl.runs.checkpoint import release
 
         print(f"metarl {release()}")
         for name in ("mujoco", "torch", "gymnasium", "stable-baselines3", "numpy"):

@@ -20,15 +20,15 @@ GROUP = "metarl.methods"
 _BUILT_IN = {
     "ppo": "metarl.rl.ppo:METHOD",
     "dagger": "metarl.rl.dagger:METHOD",
-    "maml": "metarl.meta.maml:MAML",
-    "maml-trpo": "metarl.meta.trust_region:METHOD",
-    "promp": "metarl.meta.promp:METHOD",
-    "reptile": "metarl.meta.reptile:METHOD",
-    "meta-sgd": "metarl.meta.meta_sgd:METHOD",
-    "anil": "metarl.meta.anil:METHOD",
-    "rl2": "metarl.meta.rl2:METHOD",
-    "pearl": "metarl.meta.pearl:METHOD",
-    "meta-critic": "metarl.meta.meta_critic:METHOD",
+    "maml": "metarl.meta.maml.maml:MAML",
+    "maml-trpo": "metarl.meta.maml.trust_region:METHOD",
+    "promp": "metarl.meta.maml.promp:METHOD",
+    "reptile": "metarl.meta.maml.reptile:METHOD",
+    "meta-sgd": "metarl.meta.maml.meta_sgd:METHOD",
+    "anil": "metarl.meta.maml.anil:METHOD",
+    "rl2": "metarl.meta.rl2.trainer:METHOD",
+    "pearl": "metarl.meta.pearl.trainer:METHOD",
+    "meta-critic": "metarl.meta.critic.trainer:METHOD",
 }
 
 
@@ -41,9 +41,9 @@ class Method:
         config: A frozen dataclass of everything that decides what a run computes; it has at
             least ``iterations``, ``max_seconds``, ``seed``, ``hidden``, ``device`` and
             ``task_visible``.
-        trainer: Makes a `metarl.training_loop.Trainer` from ``(family, config, initial=None,
+        trainer: Makes a `metarl.learn.loop.Trainer` from ``(family, config, initial=None,
             num_threads=0)``.
-        adaptation: Makes a `metarl.adaptation.Adaptation` from ``(checkpoint, worlds,
+        adaptation: Makes a `metarl.adapt.adaptation.Adaptation` from ``(checkpoint, worlds,
             num_tasks=, updates=, generator=)``; None: what was trained has no way of its own
             and is fine-tuned.
         settings: Fields of the config whose defaults this method changes.

@@ -2,8 +2,8 @@
 
 import torch
 
-from metarl.meta.inner import Batch, initial_rates, log_prob_of
-from metarl.meta.outer import remember
+from metarl.meta.maml.inner import Batch, initial_rates, log_prob_of
+from metarl.meta.maml.outer import remember
 from metarl.nn.functional import apply, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
 

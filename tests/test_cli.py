@@ -18,12 +18,12 @@ import pytest
 import torch
 
 from metarl import cli
-from metarl.checkpoint import save_checkpoint
+from metarl.runs.checkpoint import save_checkpoint
 from metarl.commands import watch as watch_module
 from metarl.commands.learn import default_folder
 from metarl.errors import CheckpointError
 from metarl.methods import method_names
-from metarl.metrics import read_metrics
+from metarl.runs.metrics import read_metrics
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import make_family
 from metarl.sim.worlds import Worlds
@@ -427,7 +427,7 @@ def test_a_dish_may_be_named(tmp_path):
 
 
 def test_empty_run_folder_holds_no_policy(tmp_path):
-    from metarl.policies import read_checkpoint
+    from metarl.runs.policies import read_checkpoint
 
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         read_checkpoint(tmp_path)

@@ -12,7 +12,7 @@ from metarl_kitchen.dishes.recipes import DISHES
 from metarl import demo
 from metarl.errors import CheckpointError
 from metarl.perception.headswap import compare
-from metarl.shipped import find_checkpoint, reference, shipped
+from metarl.runs.shipped import find_checkpoint, reference, shipped
 
 
 @pytest.fixture

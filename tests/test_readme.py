@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from metarl.sim.robot import CONTROLS
+from metarl.robots.robot import CONTROLS
 
 ROOT = Path(__file__).parents[1]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metarl.checkpoint import Checkpoint
+from metarl.runs.checkpoint import Checkpoint
 from metarl.family import TaskFamily
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import register

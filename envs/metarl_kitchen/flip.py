@@ -9,7 +9,7 @@ import numpy as np
 
 from metarl.registry import register
 from metarl.rewards import closeness, distance
-from metarl.sim.robot import NUM_USERDATA, STEP_RAD
+from metarl.robots.robot import NUM_USERDATA, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies

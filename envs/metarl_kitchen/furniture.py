@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarl.sim.robot import Robot
+from metarl.robots.robot import Robot
 
 TIME_STEP_S = 0.01
 KNOB_M = 0.05  # height at which the fingers hold a knob's ridge

@@ -9,7 +9,7 @@ import numpy as np
 from metarl.errors import ConfigError, FamilyError
 from metarl.family import TaskFamily
 from metarl.registry import robot_class
-from metarl.sim.robot import Robot
+from metarl.robots.robot import Robot
 from metarl.sim.scene import Scene
 from metarl_kitchen.furniture import TIME_STEP_S, kitchen_mjcf
 from metarl_kitchen.robots.outside import MjcfRobot

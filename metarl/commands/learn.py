@@ -8,7 +8,7 @@ from metarl.commands.output import progress_bar, say
 from metarl.errors import UnknownNameError
 from metarl.methods import method_names
 from metarl.registry import family_class, make_family, slug
-from metarl.shipped import find_checkpoint
+from metarl.runs.shipped import find_checkpoint
 from metarl.types import Split
 
 
@@ -38,9 +38,9 @@ def train(
         start = find_checkpoint(start, family)
     if method not in (names := method_names()):
         raise UnknownNameError("method", method, names)
-    from metarl.config import CONFIG_FILE
-    from metarl.training import parse_settings
-    from metarl.training import train as train_policy
+    from metarl.runs.config import CONFIG_FILE
+    from metarl.learn.train import parse_settings
+    from metarl.learn.train import train as train_policy
 
     folder = out or default_folder(family, method, seed)
     if resume and not (folder / CONFIG_FILE).exists():
@@ -96,11 +96,11 @@ def adapt(
         raise UnknownNameError("strategy", strategy, LEARNERS)
     family_class(family)
     checkpoint = find_checkpoint(checkpoint, family)
-    from metarl.adaptation import State
-    from metarl.evaluate import choose_method, evaluate_adaptation
-    from metarl.policies import read_checkpoint
-    from metarl.protocol import Protocol
-    from metarl.training import parse_settings
+    from metarl.adapt.adaptation import State
+    from metarl.adapt.evaluate import choose_method, evaluate_adaptation
+    from metarl.runs.policies import read_checkpoint
+    from metarl.adapt.protocol import Protocol
+    from metarl.learn.train import parse_settings
 
     found = read_checkpoint(checkpoint)
     method = choose_method(found, strategy)
@@ -113,7 +113,7 @@ def adapt(
         result = evaluate_adaptation(made, method, found, protocol, progress=progress, keep=keep)
     say(str(result))
     if film is not None:
-        from metarl.report.adaptation_film import film_adaptation, lapse
+        from metarl.report.before_after import film_adaptation, lapse
 
         times = lapse(made)
         pace = f", {times} times as fast as life" if times > 1 else ""

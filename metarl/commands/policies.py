@@ -9,11 +9,11 @@ import numpy as np
 
 from metarl.errors import CheckpointError, ConfigError, FamilyError, unknown
 from metarl.methods import adaptation_of
-from metarl.policies import load_policy_for
-from metarl.shipped import REFERENCE, find_checkpoint
+from metarl.runs.policies import load_policy_for
+from metarl.runs.shipped import REFERENCE, find_checkpoint
 
 if TYPE_CHECKING:
-    from metarl.checkpoint import Checkpoint
+    from metarl.runs.checkpoint import Checkpoint
     from metarl.sim.worlds import Worlds
     from metarl.types import Act
 
@@ -74,7 +74,7 @@ def _trained(checkpoint: Checkpoint, worlds: Worlds) -> Act:
     """Act as what was trained does before it has adapted."""
     import torch
 
-    from metarl.adaptation import act_with
+    from metarl.adapt.adaptation import act_with
 
     adaptation = adaptation_of(checkpoint.meta)
     if adaptation is None:

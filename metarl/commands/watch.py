@@ -14,9 +14,9 @@ from metarl.commands.output import progress_bar, say
 from metarl.commands.policies import NAMED, find_policy, make_act
 from metarl.errors import ConfigError, RenderError
 from metarl.family import TaskFamily
-from metarl.policies import read_checkpoint, sees_task
+from metarl.runs.policies import read_checkpoint, sees_task
 from metarl.registry import family_class, full_name, make_family, split_name
-from metarl.sim.gl import has_display, load_triton_first
+from metarl.film.gl import has_display, load_triton_first
 from metarl.types import Split
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def _starter(family: str, policy: str, split: Split, seed: int) -> Callable[[], 
 def _film(
     worlds: Worlds, act: Act, title: str, split: Split, episodes: int, out: Path
 ) -> list[tuple[bool, float]]:
-    from metarl.sim.film import episode_frames, film_renderer
-    from metarl.sim.mp4 import write_film
+    from metarl.film.episode import episode_frames, film_renderer
+    from metarl.film.mp4 import write_film
 
     results: list[tuple[bool, float]] = []
 

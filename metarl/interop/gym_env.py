@@ -14,7 +14,7 @@ from metarl.interop.episodes import Episodes, action_space, observation_space
 from metarl.types import Split, num_tasks
 
 if TYPE_CHECKING:
-    from metarl.sim.render import Renderer
+    from metarl.film.render import Renderer
 
 _OPTIONS = ("task", "new_task")
 
@@ -117,7 +117,7 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """Draw the film camera's view: RGB, shape (480, 640, 3), uint8; None without a mode."""
         if self.render_mode is None:
             return None
-        from metarl.sim.render import Renderer
+        from metarl.film.render import Renderer
 
         model, data = self.worlds.world(0)
         mujoco.mj_forward(model, data)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from metarl.errors import TrainingError
-from metarl.losses import gae, masked_mean
-from metarl.meta.inner import Batch
-from metarl.rollout import Trajectories
+from metarl.learn.losses import gae, masked_mean
+from metarl.meta.maml.inner import Batch
+from metarl.learn.rollout import Trajectories
 
 
 def features(obs: Tensor) -> Tensor:

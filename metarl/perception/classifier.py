@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.checkpoint import load_checkpoint, save_checkpoint
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.nn.network import Network, load_partial
 from metarl.perception.backbones import BACKBONES, build_backbone

@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from metarl.errors import ConfigError, FamilyError, SimulationError, UnknownNameError
-from metarl.sim.render import Renderer
+from metarl.film.render import Renderer
 from metarl.types import num_tasks, take
 
 Progress = Callable[[int, int], None]  # (done, total)

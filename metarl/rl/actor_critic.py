@@ -10,7 +10,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 
-from metarl.losses import gaussian_entropy, gaussian_log_prob
+from metarl.learn.losses import gaussian_entropy, gaussian_log_prob
 from metarl.nn.policy import Critic, GaussianPolicy
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from metarl.adaptation import Adapted, per_task
+from metarl.adapt.adaptation import Adapted, per_task
 from metarl.errors import require
-from metarl.losses import clipped_surrogate
+from metarl.learn.losses import clipped_surrogate
 from metarl.meta.baseline import make_batch
-from metarl.meta.inner import Batch, log_prob_of
+from metarl.meta.maml.inner import Batch, log_prob_of
 from metarl.nn.functional import Params, apply
-from metarl.rollout import collect
+from metarl.learn.rollout import collect
 from metarl.sim.worlds import Worlds
 
 
@@ -65,7 +65,7 @@ def fine_tune(
     Adam works element by element, so one of it over (K, ...) tensors is K of them.
 
     Args:
-        worlds: As for `metarl.meta.inner_loop.adapt_policy`.
+        worlds: As for `metarl.meta.maml.inner_loop.adapt_policy`.
         policy: The policy.
         params: Its parameters, each (...) or (K, ...).
         how: Rate, epochs and the rest.

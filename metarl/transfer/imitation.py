@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.adaptation import Adapted, per_task
+from metarl.adapt.adaptation import Adapted, per_task
 from metarl.errors import require
 from metarl.nn.functional import apply
-from metarl.rollout import Memoryless, play
+from metarl.learn.rollout import Memoryless, play
 from metarl.sim.worlds import Worlds
 
 
@@ -59,7 +59,7 @@ def imitate(
     and the expert says what it would have done. Each update learns from all episodes so far.
 
     Args:
-        worlds: As for `metarl.meta.inner_loop.adapt_policy`; of a family with an expert.
+        worlds: As for `metarl.meta.maml.inner_loop.adapt_policy`; of a family with an expert.
         policy: The policy.
         params: Its parameters, each (...) or (K, ...).
         how: Rate, steps and the rest.

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl.adaptation import State
+from metarl.adapt.adaptation import State
 from metarl.errors import TrainingError, require
 from metarl.nn.policy import GaussianPolicy
-from metarl.rollout import Trajectories
+from metarl.learn.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 from metarl.transfer.strategy_optimization import BySearch, StrategyOptimization
 from metarl.types import Act

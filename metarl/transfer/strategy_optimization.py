@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metarl.adaptation import ByContext, State, require_hidden
+from metarl.adapt.adaptation import ByContext, State, require_hidden
 from metarl.errors import TrainingError, require
 from metarl.nn.policy import GaussianPolicy
-from metarl.rollout import Trajectories
+from metarl.learn.rollout import Trajectories
 from metarl.sim.worlds import Worlds
 
 _LEAST_STD = 0.05

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metarl.rewards import distance
-from metarl.sim.robot import HAND_LAG_S, STEP_M, STEP_RAD
+from metarl.robots.robot import HAND_LAG_S, STEP_M, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl_kitchen.cooking import COLD, shaken_g
 from metarl_kitchen.dishes import counter, places, process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metarl.rewards import distance
-from metarl.sim.robot import Robot
+from metarl.robots.robot import Robot
 from metarl.sim.scene import Scene
 from metarl_kitchen.cooking import colours, cook, follow, shaken_g
 from metarl_kitchen.dishes import counter, judge, places

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metarl.sim.robot import NUM_USERDATA
+from metarl.robots.robot import NUM_USERDATA
 from metarl_kitchen.dishes.recipes import SKILLS
 
 # Columns of userdata.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metarl.sim.robot import Gripper
+from metarl.robots.robot import Gripper
 
 OPEN_M = 0.04  # opening of each finger [m]
 # From the flange to the point between the fingertips [m].

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metarl.registry import register_robot
-from metarl.sim.robot import Robot
+from metarl.robots.robot import Robot
 from metarl_kitchen.robots.fingers import FINGERS, hand_mjcf
 
 _BRIDGE_M = 0.80  # height of the beams

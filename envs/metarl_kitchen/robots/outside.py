@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from metarl.errors import ConfigError
-from metarl.sim.robot import Robot
+from metarl.robots.robot import Robot
 from metarl_kitchen.robots.fingers import FINGERS, hand_mjcf
 
 PREFIX = "arm/"  # of every name that comes from the file

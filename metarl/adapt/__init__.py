@@ -1,0 +1,1 @@
+"""What meets new tasks, and how that is measured."""

@@ -1,0 +1,1 @@
+"""How worlds are drawn and filmed."""

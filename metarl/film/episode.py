@@ -1,0 +1,105 @@
+"""Episodes on film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mujoco
+import numpy as np
+
+from metarl.film.captions import burn
+from metarl.film.mp4 import write_film
+from metarl.film.render import Renderer
+from metarl.types import Act, Step
+
+if TYPE_CHECKING:
+    from metarl.sim.worlds import Worlds
+
+WIDTH, HEIGHT = 640, 480
+
+Caption = Callable[[int, Step | None], str]  # (control steps done, the last one) -> text
+
+
+def episode_frames(
+    worlds: Worlds,
+    act: Act,
+    renderer: Renderer,
+    *,
+    world: int = 0,
+    caption: Caption | None = None,
+    every: int = 1,
+) -> Iterator[np.ndarray]:
+    """Run one episode of every world and draw one of them, a frame a control step.
+
+    Args:
+        worlds: Their tasks are assigned; they are reset here.
+        act: The policy.
+        renderer: Made for that world's model.
+        world: Which world is drawn.
+        caption: What stands at the bottom of each frame; None for nothing.
+        every: Only each so manyth control step has a frame, and the last one: time lapse.
+    Yields:
+        RGB, shape (H, W, 3), uint8.
+    """
+    obs, step = worlds.reset(), None
+    for done in range(worlds.family.horizon + 1):
+        ended = step is not None and bool(worlds.done[world])
+        if done % every == 0 or ended:
+            yield _shot(worlds, renderer, world, caption(done, step) if caption else "")
+        if ended:
+            return
+        step = worlds.step(act(obs))
+        obs = step.obs
+        over = worlds.done.copy()
+        over[world] = False
+        if over.any():
+            obs = worlds.reset(np.flatnonzero(over))
+
+
+def _shot(worlds: Worlds, renderer: Renderer, world: int, text: str) -> np.ndarray:
+    model, data = worlds.world(world)  # the model too: colours follow what cooks
+    mujoco.mj_forward(model, data)
+    frame = renderer.frame(model, data)
+    if told := worlds.caption(world):
+        frame = burn(frame, told, at="top")
+    return burn(frame, text, at="bottom") if text else frame
+
+
+def film_renderer(
+    worlds: Worlds, world: int = 0, *, width: int = WIDTH, height: int = HEIGHT
+) -> Renderer:
+    """Make the renderer of a world's films: the family's own camera, with shadows."""
+    model, _ = worlds.world(world)
+    return Renderer(model, width, height, worlds.family.film_camera, film=True)
+
+
+def film_episode(
+    worlds: Worlds,
+    act: Act,
+    path: Path | str,
+    *,
+    world: int = 0,
+    caption: Caption | None = None,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+) -> Path:
+    """Film one episode at its true speed.
+
+    Args:
+        worlds: Their tasks are assigned; they are reset here.
+        act: The policy, observations (N, D) -> actions (N, A).
+        path: The MP4 file.
+        world: Which world is filmed.
+        caption: Text for a frame from (control steps done, the last `Step` or None).
+        width: Width [pixels].
+        height: Height [pixels].
+    Returns:
+        The path.
+    Raises:
+        RenderError: If nothing can be drawn or written; the message names the remedy.
+    """
+    with film_renderer(worlds, world, width=width, height=height) as renderer:
+        frames = episode_frames(worlds, act, renderer, world=world, caption=caption)
+        return write_film(path, frames, 1.0 / worlds.family.control_dt_s)

@@ -1,0 +1,121 @@
+"""Frames of one world: films with shadows, observation cameras without."""
+
+from __future__ import annotations
+
+import copy
+from types import TracebackType
+
+import mujoco
+import numpy as np
+
+from metarl.errors import ConfigError, UnknownNameError
+from metarl.film.gl import gl_error, prepare_gl
+
+FREE_CAMERA = -1
+FILM_SHADOW_MAP = 2048  # texels a side, at most; 4096 took 1.6 times as long
+FILM_SAMPLES = 4
+# Roundness of an observation camera's shapes; at 84 pixels nobody sees the difference to
+# MuJoCo's own 28 x 16, and it is what a machine without GPU spends its time on.
+SLICES, STACKS, QUADS = 16, 8, 1
+
+
+class Renderer:
+    """Draws worlds of one model; a context manager.
+
+    Args:
+        model: The compiled model; it is not changed.
+        width: Width of a frame [pixels].
+        height: Height of a frame [pixels].
+        camera: A camera's name or index; -1 is the free camera that sees everything.
+        film: With shadows, mirrors and multisampling for people, or without for policies, which
+            is many times faster on a machine without GPU.
+    Raises:
+        RenderError: If nothing can be drawn here; the message says what to install.
+        UnknownNameError: If there is no such camera.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        width: int,
+        height: int,
+        camera: str | int = FREE_CAMERA,
+        *,
+        film: bool,
+    ):
+        if width < 1 or height < 1:
+            raise ConfigError(f"a frame is {width} x {height} pixels; expected at least 1 x 1")
+        self._camera = _camera(model, camera)
+        self._renderer = _open(_with_quality(model, width, height, film), width, height)
+        flags = self._renderer.scene.flags
+        flags[mujoco.mjtRndFlag.mjRND_SHADOW] = film
+        flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = film  # each mirror draws the scene once more
+
+    def frame(
+        self, model: mujoco.MjModel, data: mujoco.MjData, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Draw one world.
+
+        Args:
+            model: The model that the renderer was made for, or a world's own variant of it
+                (colours, sizes and lights may differ).
+            data: Its state; positions are current (after ``mj_forward``).
+            out: Where to put the pixels; None makes a new array.
+        Returns:
+            RGB, shape (height, width, 3), uint8.
+        """
+        everything = mujoco.mjtCatBit.mjCAT_ALL.value
+        option, scene = mujoco.MjvOption(), self._renderer.scene
+        mujoco.mjv_updateScene(model, data, option, None, self._camera, everything, scene)
+        return self._renderer.render(out=out)
+
+    def close(self) -> None:
+        """Free the drawing context."""
+        self._renderer.close()
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _with_quality(model: mujoco.MjModel, width: int, height: int, film: bool) -> mujoco.MjModel:
+    # The drawing context takes these from the model when it is made.
+    model = copy.copy(model)
+    own = model.vis.quality.shadowsize
+    model.vis.quality.shadowsize = min(own, FILM_SHADOW_MAP) if film else 0
+    model.vis.quality.offsamples = FILM_SAMPLES if film else 0
+    if not film:
+        model.vis.quality.numslices, model.vis.quality.numstacks = SLICES, STACKS
+        model.vis.quality.numquads = QUADS
+    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+    return model
+
+
+def _open(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
+    prepare_gl()
+    try:
+        return mujoco.Renderer(model, height=height, width=width)
+    except Exception as error:  # each GL backend raises its own
+        raise gl_error(error) from error
+
+
+def _camera(model: mujoco.MjModel, name: str | int) -> mujoco.MjvCamera:
+    camera = mujoco.MjvCamera()
+    if name == FREE_CAMERA:
+        mujoco.mjv_defaultFreeCamera(model, camera)
+        return camera
+    names = [model.camera(i).name for i in range(model.ncam)]
+    index = names.index(name) if name in names else name
+    if not isinstance(index, int) or not 0 <= index < model.ncam:
+        raise UnknownNameError("camera", str(name), [n for n in names if n])
+    camera.type = mujoco.mjtCamera.mjCAMERA_FIXED  # type: ignore[assignment]
+    camera.fixedcamid = index
+    return camera

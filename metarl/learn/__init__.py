@@ -1,0 +1,1 @@
+"""How anything learns: episodes, losses, and the loop around a trainer."""

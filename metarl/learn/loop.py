@@ -1,0 +1,151 @@
+"""The loop around any meta-trainer: run folder, progress, signals, resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.config import describe_config
+from metarl.errors import TrainingError
+from metarl.runs.run import Run
+from metarl.runs.signals import Signals, Stopped, on_signals
+
+
+class Trainer(Protocol):
+    """What the loop needs of a trainer."""
+
+    @property
+    def config(self) -> Any: ...
+
+    iteration: int
+    num_steps: int
+    seconds: float
+
+    def iterate(self) -> dict[str, float]: ...
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]: ...
+    def restore(self, checkpoint: Checkpoint) -> None: ...
+
+
+def train(
+    trainer: Trainer,
+    folder: Path,
+    *,
+    resume: bool = False,
+    command: str = "",
+    save_every_s: float = 30.0,
+    console: Console | None = None,
+) -> dict[str, float]:
+    """Iterate until the config's budget is spent, in a run folder.
+
+    Args:
+        trainer: What is trained; its config says for how many iterations and seconds.
+        folder: The run folder.
+        resume: Go on from the newest checkpoint in it.
+        command: The command line that started the run.
+        save_every_s: Time between checkpoints [s]; one is always written at the end.
+        console: Where the progress bar is drawn; None: nowhere.
+    Returns:
+        The last iteration's metrics; empty if the run was finished before.
+    Raises:
+        Stopped: After SIGINT or SIGTERM, with everything saved.
+        TrainingError: If an update was refused; the last good state is saved.
+    """
+    with (
+        Run.create(folder, trainer.config, resume=resume, command=command) as run,
+        on_signals() as signals,
+        _progress(console) as progress,
+    ):
+        known: Mapping[str, Any] = {}
+        if latest := run.latest():
+            trainer.restore(latest[1])
+            known = latest[1].meta.get("metrics", {})
+        made_with = describe_config(trainer.config, command)["made-with"]
+
+        def save(metrics: Mapping[str, float]) -> None:
+            """Write a checkpoint that also says, alone, what made it and what it reached."""
+            tensors, meta = trainer.checkpoint()
+            said = {"made-with": made_with, "metrics": _finite(metrics or known)}
+            run.save(trainer.iteration, tensors, {**meta, **said})
+
+        try:
+            metrics = _iterate(trainer, run, save, signals, progress, save_every_s)
+        except Stopped:
+            done = f"{trainer.iteration} of {trainer.config.iterations} iterations"
+            progress.console.print(f"stopped after {done}, saved; go on with --resume")
+            raise
+        run.finish({"steps": trainer.num_steps, "seconds": trainer.seconds, **(metrics or known)})
+    return metrics
+
+
+def _iterate(
+    trainer: Trainer,
+    run: Run,
+    save: Callable[[Mapping[str, float]], None],
+    signals: Signals,
+    progress: Progress,
+    save_every_s: float,
+) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    bar = progress.add_task("", total=trainer.config.iterations, completed=trainer.iteration)
+    saved_s = time.monotonic()
+    try:
+        while _goes_on(trainer, signals):
+            metrics = trainer.iterate()
+            run.log(trainer.iteration, **metrics)
+            _show(progress, bar, trainer, metrics)
+            if time.monotonic() - saved_s >= save_every_s:
+                save(metrics)
+                saved_s = time.monotonic()
+    except TrainingError:  # the trainer kept its last good state; other errors may not have
+        save(metrics)
+        raise
+    save(metrics)
+    if signals.stop is not None:
+        raise Stopped(signals.stop)
+    return metrics
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Turn what strict JSON cannot hold into null."""
+    return {n: float(v) if v is not None and math.isfinite(v) else None for n, v in metrics.items()}
+
+
+def _goes_on(trainer: Trainer, signals: Signals) -> bool:
+    limit = trainer.config.max_seconds
+    in_time = limit is None or trainer.seconds < limit
+    return signals.stop is None and trainer.iteration < trainer.config.iterations and in_time
+
+
+def _progress(console: Console | None) -> Progress:
+    return Progress(
+        TextColumn("iteration {task.completed:.0f}/{task.total:.0f}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+        console=console or Console(quiet=True),
+        disable=console is None,
+    )
+
+
+def _show(progress: Progress, bar: TaskID, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    """Draw one line; where the time is the nearer limit, the bar counts towards it."""
+    limit, done = trainer.config.max_seconds, trainer.iteration
+    rates = [metrics[n] for n in ("success_before", "success_after", "success") if n in metrics]
+    total = trainer.config.iterations
+    if limit is not None:
+        total = min(total, max(done, round(done * limit / max(trainer.seconds, 1e-9))))
+    progress.update(
+        bar,
+        completed=done,
+        total=total,
+        description=f"success {' -> '.join(f'{rate:.0%}' for rate in rates)}"
+        f"  {metrics.get('steps_per_s', 0.0) / 1000:.1f}k steps/s",
+    )

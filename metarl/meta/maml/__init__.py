@@ -1,0 +1,1 @@
+"""MAML and its kin: learning by an inner gradient step."""

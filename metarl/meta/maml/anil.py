@@ -1,0 +1,26 @@
+"""ANIL: almost no inner loop; the head alone adapts.
+
+The trunk, the task context and the actions' standard deviation learn in the outer loop alone:
+they are what every task starts from, and stay what they are within one.
+
+Source: Raghu et al. 2020, arXiv:1909.09157, section 4.
+Deviation: The outer step is Adam's on a clipped surrogate.
+"""
+
+from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.maml import MamlTrainer, by_inner_loop
+from metarl.methods import Method
+
+METHOD = Method(
+    "ANIL: MAML whose inner loop changes the head alone",
+    MamlConfig,
+    MamlTrainer,
+    by_inner_loop,
+    {
+        "adapts": "head",
+        "inner_rate": 0.1,
+        "context_rate": None,
+        "first_order": False,
+        "outer_epochs": 3,
+    },
+)

@@ -1,0 +1,24 @@
+"""Meta-SGD: the initial parameters, and a rate for each of their elements, from one update.
+
+Source: Li et al. 2017, arXiv:1707.09835, algorithm 2.
+Deviation: The outer step is Adam's on a clipped surrogate.
+"""
+
+from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.maml import MamlTrainer, by_inner_loop
+from metarl.methods import Method
+
+METHOD = Method(
+    "Meta-SGD: second order, one update, a learned rate for each parameter's element",
+    MamlConfig,
+    MamlTrainer,
+    by_inner_loop,
+    {
+        "inner_updates": 1,
+        "learn_rates": True,
+        "context_rate": 1.2,
+        "first_order": False,
+        "multi_step": False,
+        "outer_epochs": 3,
+    },
+)

@@ -1,0 +1,1 @@
+"""PEARL: learning by inferring what is hidden."""

@@ -1,0 +1,1 @@
+"""RL2: learning by a memory."""

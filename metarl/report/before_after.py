@@ -1,0 +1,82 @@
+"""The same held-out task before and after adaptation, side by side on film."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+
+from metarl.adapt.adaptation import State
+from metarl.runs.checkpoint import Checkpoint
+from metarl.adapt.evaluate import start_adaptation
+from metarl.family import TaskFamily
+from metarl.adapt.protocol import Protocol, held_out_tasks
+from metarl.film.captions import side_by_side_frames
+from metarl.film.episode import episode_frames, film_renderer
+from metarl.film.mp4 import write_film
+from metarl.sim.worlds import Worlds
+from metarl.types import take
+
+WIDTH, HEIGHT = 400, 304
+FRAMES = 200  # of a side, at most; longer episodes are shown in time lapse
+
+
+def lapse(family: TaskFamily[Any]) -> int:
+    """How many times as fast as life a film of a whole episode is, unless told otherwise."""
+    return math.ceil(family.horizon / FRAMES)
+
+
+def film_adaptation(
+    family: TaskFamily[Any],
+    method: str,
+    checkpoint: Checkpoint,
+    protocol: Protocol,
+    states: Sequence[State],
+    path: Path,
+    *,
+    task: int = 0,
+    every: int | None = None,
+) -> Path:
+    """Film a task before the first and after the last update; the last frame becomes a PNG.
+
+    Args:
+        family: The family.
+        method: What adapted.
+        checkpoint: What it started from.
+        protocol: Where the tasks come from.
+        states: The adaptation's state after each update, as `evaluate_adaptation` keeps them.
+        path: The MP4 to write.
+        task: Which of the protocol's tasks.
+        every: Only each so manyth control step has a frame: so many times as fast as life. None:
+            as `lapse` says.
+    Raises:
+        RenderError: If nothing can be drawn or written.
+    """
+    adaptation = start_adaptation(family, method, checkpoint, protocol)
+    one = take(held_out_tasks(family, protocol), slice(task, task + 1))
+    sides, every = [], lapse(family) if every is None else every
+    updates = len(states) - 1
+    after = f"after {updates} update{'s' * (updates != 1)}"
+    for label, state in (("before", states[0]), (after, states[-1])):
+        worlds = Worlds(family, 1, seed=protocol.seed)
+        worlds.assign(one)
+        with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
+            act = adaptation.act_in(worlds, task, state)
+            caption = _outcome(worlds, label)
+            sides.append(list(episode_frames(worlds, act, renderer, caption=caption, every=every)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = list(side_by_side_frames(sides[0], sides[1], ("", "")))  # above is the family's own
+    imageio.imwrite(path.with_suffix(".png"), frames[-1])
+    return write_film(path, frames, fps=1.0 / family.control_dt_s)
+
+
+def _outcome(worlds: Worlds, label: str) -> Callable[[int, Any], str]:
+    def caption(done: int, step: Any) -> str:
+        ended = step is not None and worlds.done[0]
+        outcome = ("success" if step.success[0] else "failure") if ended else ""
+        return f"{label}  ·  {done * worlds.family.control_dt_s:.1f} s  {outcome}"
+
+    return caption

@@ -1,0 +1,107 @@
+"""Policies that were trained: read from checkpoints, never unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metarl.errors import CheckpointError
+from metarl.runs.trained import part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metarl.runs.checkpoint import Checkpoint
+    from metarl.nn.policy import GaussianPolicy
+    from metarl.sim.worlds import Worlds
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Load a checkpoint file, or the newest checkpoint of a run folder.
+
+    Raises:
+        CheckpointError: If there is none, or it is damaged.
+    """
+    from metarl.runs.checkpoint import load_checkpoint
+    from metarl.runs.run import latest_checkpoint
+
+    if not path.is_dir():
+        return load_checkpoint(path)
+    found = latest_checkpoint(path)
+    if found is None:
+        raise CheckpointError(f"{path} holds no checkpoint; expected a run folder or a file")
+    return found[1]
+
+
+def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
+    """Rebuild the policy that a run saved.
+
+    Args:
+        checkpoint: Its tensors ``policy.*``, and the interface it was trained for.
+    Raises:
+        CheckpointError: If it holds no policy, or parts of one.
+    """
+    import torch
+
+    from metarl.nn.policy import GaussianPolicy
+
+    meta = checkpoint.meta
+    state = part("policy", checkpoint.tensors)
+    try:
+        policy = GaussianPolicy(
+            sum(meta["blocks"].values()),
+            meta["action_dim"],
+            meta["blocks"]["task"],
+            torch.Generator().manual_seed(0),  # every weight is loaded below
+            hidden=tuple(meta["config"]["hidden"]),
+        )
+        policy.load_state_dict(state)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(f"this checkpoint holds no whole policy: {error}") from error
+    return policy.eval()
+
+
+def load_policy_for(checkpoint: Checkpoint, worlds: Worlds) -> GaussianPolicy:
+    """Rebuild the policy that a run saved, to act in these worlds.
+
+    Raises:
+        CheckpointError: If it holds no whole policy, or one for other observations or actions.
+    """
+    require_interface(checkpoint, worlds)
+    return load_policy(checkpoint)
+
+
+def require_interface(checkpoint: Checkpoint, worlds: Worlds) -> None:
+    """Check that what was trained sees and does what these worlds show and take.
+
+    Raises:
+        CheckpointError: If it does not; the message has both.
+    """
+    meta, spec = checkpoint.meta, worlds.spec
+    here = (dict(spec.blocks), spec.action_dim)
+    there = (dict(meta.get("blocks", {})), meta.get("action_dim"))
+    if here != there:
+        raise CheckpointError(
+            f"the checkpoint was trained on {meta.get('family', 'another family')} with blocks and"
+            f" actions {there}; {worlds.family.id} has {here}"
+        )
+
+
+def sees_task(checkpoint: Checkpoint) -> bool:
+    """Whether the policy was trained with the hidden task fields in view."""
+    return bool(checkpoint.meta.get("config", {}).get("task_visible", False))
+
+
+def load_rates(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Read the learned inner rates of a meta-trained checkpoint, each (U, ...).
+
+    Raises:
+        CheckpointError: If it has none.
+    """
+    rates = part("rates", checkpoint.tensors)
+    if not rates:
+        raise CheckpointError(
+            f"a checkpoint of method {checkpoint.meta.get('method')!r} has no inner rates;"
+            " expected one of method 'maml'"
+        )
+    return rates

@@ -1,0 +1,103 @@
+"""A world alone: what its family says of a control step, in plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metarl.family import TaskFamily
+from metarl.sim.blocks import ObservationStack
+from metarl.sim.replay.program import Replay
+from metarl.sim.scene import Scene
+from metarl.sim.verdict import Judge
+from metarl.types import Step
+
+_LOW, _HIGH = -np.ones(1, np.float32), np.ones(1, np.float32)
+
+
+class One(NamedTuple):
+    """What one control step of one world gave; see `Step`."""
+
+    obs: np.ndarray  # (D,) float32
+    reward: float
+    terminated: bool
+    truncated: bool
+    success: bool
+    diverged: bool
+    terms: dict[str, float]
+    score: float
+
+    def step(self) -> Step:
+        """The same with a row for the world."""
+        return Step(
+            self.obs[None].copy(), np.array([self.reward], np.float32),
+            np.array([self.terminated]), np.array([self.truncated]), np.array([self.success]),
+            np.array([self.diverged]),
+            {name: np.array([x], np.float32) for name, x in self.terms.items()},
+            np.array([self.score], np.float32),
+        )  # fmt: skip
+
+
+class Alone:
+    """A family before and after the physics of one world.
+
+    Args:
+        family: The family.
+        judge: Who asks it.
+        stack: Who stacks its observations.
+    """
+
+    def __init__(self, family: TaskFamily[Any], judge: Judge, stack: ObservationStack):
+        def act(scene: Any, task: Any, action: Any) -> tuple[Any, ...]:
+            family.act(scene, task, np.minimum(np.maximum(action, _LOW), _HIGH))
+            return ()
+
+        def judged(scene: Any, task: Any, action: Any) -> tuple[Any, ...]:
+            action = np.minimum(np.maximum(action, _LOW), _HIGH)
+            found = judge.judge(scene, task, action)
+            blocks = stack.clipped(family.observe(scene, task), family)
+            whole = np.concatenate(list(blocks.values()), axis=1)
+            one = (found.reward(), found.terminated, found.success, found.score)
+            return whole, *one, *found.terms.values()
+
+        self._act, self._judge = Replay(act, family.task_type), Replay(judged, family.task_type)
+        self._stack, self._terms = stack, tuple(family.weights)
+
+    @property
+    def why_not(self) -> str:
+        """Why the family is asked with NumPy in every step, if it is."""
+        return self._act.why_not or self._judge.why_not
+
+    def step(
+        self,
+        scene: Scene,
+        task: Any,
+        action: np.ndarray,
+        row: list[float],
+        advance: Callable[[], bool],
+        late: bool,
+    ) -> One:
+        """Act, advance, and judge.
+
+        Args:
+            scene: The world's.
+            task: Its task, one row.
+            action: Finite, (1, A).
+            row: Its numbers.
+            advance: Runs the physics; says whether the world has diverged.
+            late: Whether the time is up.
+        """
+        self._act(scene, task, action, row)
+        diverged = advance()
+        numbers = self._judge(scene, task, action, row)
+        if diverged:
+            numbers = [[type(x)(0) for x in part] for part in numbers]
+        seen, (reward,), (terminated,), (success,), (score,), *terms = numbers
+        obs = self._stack.blank()[0]
+        obs[: len(seen)] = seen
+        return One(
+            obs, reward, terminated, (late or diverged) and not terminated, success, diverged,
+            {name: x for name, (x,) in zip(self._terms, terms)}, score,
+        )  # fmt: skip

@@ -1,0 +1,307 @@
+"""One world alone: what its family does with NumPy is written down once, then done by Python.
+
+See `metarl.sim.replay.traced` for how. A program is tried before it is used, in several steps: what it
+gives and what it writes must equal, to the bit, what the family itself gave and wrote.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from metarl.sim.scene import Scene
+from metarl.sim.replay.tape import Tape, Untraceable, text
+from metarl.sim.replay.traced import Traced, lift
+from metarl.types import variations
+
+Numbers = list[list[Any]]  # what each of a function's arrays holds
+Function = Callable[[Any, Any, np.ndarray], tuple[Any, ...]]
+
+TRIALS = 8  # steps in which a program is tried beside the function, the one it was written on first
+WARM = 16  # control steps that a family does itself before anything is written down
+MOST = 64  # programs for one model and one kind of task
+
+_STATE = ("qpos", "qvel", "ctrl", "userdata")
+_NAMED = ("site_pos", "site_mat", "body_pos", "body_mat", "body_quat", "mocap_pos", "mocap_quat")
+_OTHER = ("sensor", "model_field")
+_SAME = ("model", "num_worlds", "id", "ctrl_mid", "ctrl_half")
+
+
+class Replay:
+    """A function of one world that is done by programs wherever these hold.
+
+    Args:
+        function: Of a scene of one world, its task and an array, (1, ...): gives arrays, may
+            write into the scene, and keeps nothing to itself.
+        task_type: The task dataclass.
+    Attributes:
+        why_not: Why there are no programs, if there can be none.
+    """
+
+    def __init__(self, function: Function, task_type: type):
+        self.function = function
+        self.why_not = ""
+        self._varying = tuple(variations(task_type))
+        self._labels = [
+            f.name for f in dataclasses.fields(task_type) if f.name not in self._varying
+        ]
+        self._programs: dict[Any, list[_Program]] = {}
+        self._met: dict[Any, int] = {}
+        self._failed = 0
+        self._task: Any = None
+        self._label: tuple[Any, ...] = ()
+        self._values: list[list[Any]] = []
+
+    def __call__(self, scene: Scene, task: Any, given: np.ndarray, row: list[Any]) -> Numbers:
+        """Do the function.
+
+        Args:
+            scene: A scene of one world.
+            task: Its task, one row.
+            given: Shape (1, ...).
+            row: Its numbers.
+        Returns:
+            The numbers of each array that it gives.
+        """
+        if self.why_not:
+            return _numbers(self.function(scene, task, given))
+        if task is not self._task:
+            self._task = task
+            self._label = tuple(bytes(np.asarray(getattr(task, name))) for name in self._labels)
+            self._values = [
+                np.asarray(getattr(task, name)).reshape(-1).tolist() for name in self._varying
+            ]
+        key = (scene, given.dtype.char, self._label)
+        programs = self._programs.get(key)
+        if programs is None:
+            programs = self._programs[key] = []
+        for k, program in enumerate(programs):
+            try:
+                found = program.run(self._values, row, bool(program.trials))
+            except (ArithmeticError, ValueError):  # NumPy gives infinities and NaNs there
+                continue
+            if found is not None:
+                if k:
+                    programs.insert(0, programs.pop(k))
+                return self._tried(program, found, scene, task, given) if program.trials else found
+        self._met[key] = self._met.get(key, 0) + 1
+        if len(programs) == MOST:
+            self.why_not = f"it takes more than {MOST} ways"
+        if self._met[key] <= WARM or self.why_not:
+            return _numbers(self.function(scene, task, given))
+        return self._learn(programs, scene, task, given, row)
+
+    def _learn(
+        self, programs: list[_Program], scene: Scene, task: Any, given: np.ndarray, row: list[Any]
+    ) -> Numbers:
+        """Write down what the function does here, and do it."""
+        program: _Program | None = None
+        would: tuple[Numbers, list[Any]] | None = None
+        try:
+            program = self._written(scene, task, given)
+            would = program.run(self._values, row, try_it=True)
+        except Untraceable as error:
+            self.why_not = str(error)
+        except Exception as error:  # here, or the function's own: it will say so itself
+            self._failed += 1
+            if self._failed > WARM:
+                self.why_not = f"{type(error).__name__}: {error}"
+        if program is None or would is None:
+            return _numbers(self.function(scene, task, given))
+        programs.insert(0, program)
+        return self._tried(program, would, scene, task, given)
+
+    def _tried(
+        self,
+        program: _Program,
+        would: tuple[Numbers, list[Any]],
+        scene: Scene,
+        task: Any,
+        given: np.ndarray,
+    ) -> Numbers:
+        """Do the function itself; nothing is replayed any more if a program would do otherwise."""
+        program.remember()
+        program.trials -= 1
+        found = _numbers(self.function(scene, task, given))
+        if not (_same(would[0], found) and program.wrote(would[1])):
+            self.why_not = "what was written down does not do the same"
+        return found
+
+    def _written(self, scene: Scene, task: Any, given: np.ndarray) -> _Program:
+        tape = Tape()
+        seen = TracedScene(tape, scene)
+        fields = {
+            name: _input(tape, getattr(task, name), f"t{k}") for k, name in enumerate(self._varying)
+        }
+        fields |= {name: getattr(task, name) for name in self._labels}
+        action: Any = _input(tape, given, "a")
+        gives = self.function(seen, type(task)(**fields), action)
+        return _Program(tape, seen, [lift(tape, x) for x in gives])
+
+
+def _same(a: Numbers, b: Numbers) -> bool:
+    """Whether numbers are equal; NaNs are."""
+    pairs = zip(a, b)
+    return len(a) == len(b) and all(
+        len(x) == len(y) and all(p == q or (p != p and q != q) for p, q in zip(x, y))
+        for x, y in pairs
+    )
+
+
+def _numbers(arrays: tuple[Any, ...]) -> Numbers:
+    return [np.asarray(x).reshape(-1).tolist() for x in arrays]
+
+
+def _input(tape: Tape, values: Any, name: str) -> Traced:
+    """An array whose k-th number is called ``name_k`` on the tape."""
+    values = np.array(values)
+    cells = np.empty(values.size, object)
+    cells[:] = [f"{name}_{k}" for k in range(values.size)]
+    return Traced(tape, values, cells.reshape(values.shape))
+
+
+class TracedScene:
+    """A scene of one world whose arrays are traced copies.
+
+    Args:
+        tape: Where they are written.
+        scene: The scene.
+    """
+
+    def __init__(self, tape: Tape, scene: Scene):
+        self._tape, self._scene = tape, scene
+        self.sources: list[np.ndarray] = []  # the scene's own arrays, of which there are copies
+        self.copies: list[Traced] = []
+        self._at: dict[tuple[int, tuple[int, ...]], Traced] = {}
+
+    def _copy(self, source: np.ndarray) -> Traced:
+        at = (source.__array_interface__["data"][0], source.shape)
+        if at not in self._at:
+            self._at[at] = _input(self._tape, source, f"s{len(self.sources)}")
+            self.sources.append(source)
+            self.copies.append(self._at[at])
+        return self._at[at]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _STATE:
+            return self._copy(getattr(self._scene, name))
+        if name == "history":
+            return lambda: self._copy(self._scene.history())
+        if name in _NAMED or name in _OTHER:
+            return lambda thing: self._copy(getattr(self._scene, name)(thing))
+        if name in _SAME:
+            return getattr(self._scene, name)
+        raise Untraceable(f"{name} of the scene is not written down")
+
+    def joint_pos(self, name: str) -> Traced:
+        """As of `Scene`."""
+        first = int(self._scene.model.joint(name).qposadr[0])
+        width = self._scene.joint_pos(name).shape[1]
+        return self.qpos[:, first : first + width]
+
+    def joint_vel(self, name: str) -> Traced:
+        """As of `Scene`."""
+        first = int(self._scene.model.joint(name).dofadr[0])
+        width = self._scene.joint_vel(name).shape[1]
+        return self.qvel[:, first : first + width]
+
+
+class _Program:
+    """What stands on a tape, as a function of Python's.
+
+    Args:
+        tape: The tape.
+        seen: The scene's traced arrays.
+        gives: What it gives.
+    """
+
+    def __init__(self, tape: Tape, seen: TracedScene, gives: list[Traced]):
+        self._flat = [_flat(source) for source in seen.sources]
+        self._writes = [
+            (k, at, cell)
+            for k, copy in enumerate(seen.copies)
+            for at, cell in enumerate(copy.cells.reshape(-1).tolist())
+            if cell != f"s{k}_{at}"
+        ]
+        roots = [cell for array in gives for cell in array.cells.reshape(-1).tolist()]
+        roots += [cell for _, _, cell in self._writes]
+        needed = {cell for cell in roots if isinstance(cell, str)}
+        kept = []
+        for name, expression, needs in reversed(tape.lines):
+            if not name or name in needed:
+                needed.update(needs)
+                line = f"{name} = {expression}" if name else f"if not ({expression}): return"
+                kept.append((line, needs))
+        reads, body = _Reads(needed), []
+        for line, needs in reversed(kept):
+            body += [*reads.of(needs), line]
+        body += reads.of(tuple(needed))
+        given = ", ".join(f"[{', '.join(map(text, x.cells.reshape(-1).tolist()))}]" for x in gives)
+        written = ", ".join(text(cell) for _, _, cell in self._writes)
+        body.append(f"if try_it: return [{given}], [{written}]")
+        body += [f"w{k}[{at}] = {text(cell)}" for k, at, cell in self._writes]
+        body.append(f"return [{given}]")
+        names = dict(tape.names)
+        names |= {f"w{k}": flat for k, flat in enumerate(self._flat)}
+        names |= {f"r{k}": flat.tolist for k, flat in enumerate(self._flat)}
+        names |= {f"i{k}": flat.item for k, flat in enumerate(self._flat)}
+        source = "def run(t, a, try_it=False):\n " + "\n ".join(body)
+        exec(compile(source, "<replay>", "exec"), names)  # numbers and names of ours alone
+        self.run: Callable[..., Any] = names["run"]
+        self.trials = TRIALS
+        self._before: list[np.ndarray] = []
+
+    def remember(self) -> None:
+        """Note what the arrays hold before a trial."""
+        self._before = [flat.copy() for flat in self._flat]
+
+    def wrote(self, numbers: list[Any]) -> bool:
+        """Whether they hold now what the program would have written, and nothing else."""
+        after = self._before
+        for (k, at, _), number in zip(self._writes, numbers):
+            after[k][at] = number
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(after, self._flat))
+
+
+def _flat(source: np.ndarray) -> np.ndarray:
+    flat = source.reshape(-1)
+    if not np.shares_memory(flat, source):
+        flat = source[0].reshape(-1)
+    if not np.shares_memory(flat, source):
+        raise Untraceable("an array of the scene's has no flat view")
+    return flat
+
+
+_FEW = 3  # numbers that are cheaper one by one than as a list
+
+
+class _Reads:
+    """Lines that read a program's inputs, each array where it is first needed.
+
+    Args:
+        needed: All names that the program needs.
+    """
+
+    def __init__(self, needed: set[str]):
+        self._rows: dict[str, list[int]] = {}  # places in each array that was not read yet
+        for name in sorted(needed):
+            row, _, at = name.rpartition("_")
+            if row:
+                self._rows.setdefault(row, []).append(int(at))
+
+    def of(self, names: tuple[str, ...]) -> list[str]:
+        """What must be read for some names."""
+        lines = []
+        for name in names:
+            row = name.rpartition("_")[0]
+            places = self._rows.pop(row, [])
+            if row.startswith("s") and len(places) <= _FEW:
+                lines += [f"{row}_{at} = i{row[1:]}({at})" for at in places]
+            elif places:
+                whole = {"s": f"r{row[1:]}()", "t": f"t[{row[1:]}]", "a": "a"}[row[0]]
+                lines.append(f"l{row} = {whole}")
+                lines += [f"{row}_{at} = l{row}[{at}]" for at in places]
+        return lines
