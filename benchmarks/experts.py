@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import tyro
-from shared.machine import among_saved, write_result
 from metarl_kitchen.dishes.family import Dishes
+from shared.machine import among_saved, write_result
 
 from metarl.registry import (
     family_class,

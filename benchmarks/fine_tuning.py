@@ -18,10 +18,10 @@ import tyro
 from shared.machine import write_result
 
 from metarl.adapt.evaluate import evaluate_adaptation
-from metarl.runs.policies import read_checkpoint
 from metarl.adapt.protocol import Protocol
-from metarl.registry import make_family, slug
 from metarl.learn.train import train
+from metarl.registry import make_family, slug
+from metarl.runs.policies import read_checkpoint
 
 
 @dataclass(frozen=True)

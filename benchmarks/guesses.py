@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from shared.machine import write_result
 from metarl_kitchen.skills import HELD_OUT, Skills
+from shared.machine import write_result
 
+from metarl.learn.rollout import collect
 from metarl.nn.functional import parameters_of
 from metarl.runs.policies import load_policy_for, read_checkpoint
-from metarl.learn.rollout import collect
 from metarl.runs.shipped import shipped
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams

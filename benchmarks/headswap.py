@@ -23,10 +23,10 @@ import numpy as np
 import torch
 import tyro
 
+from metarl.adapt.statistics import estimate
 from metarl.perception.headswap import FitConfig, SwapResult, compare, train_classifier
 from metarl.perception.pictures import get_scene
 from metarl.report.plots import bars_png
-from metarl.adapt.statistics import estimate
 
 ROOT = Path(__file__).parents[1]
 SELECTION = (

@@ -20,20 +20,20 @@ from shared.machine import write_result
 from torch import Tensor, nn
 
 from metarl.adapt.adaptation import per_task
+from metarl.adapt.statistics import estimate
 from metarl.family import TaskFamily
-from metarl.meta.critic.trainer import MetaCriticTrainer, task_blocks
+from metarl.learn.rollout import collect
 from metarl.meta.critic.config import MetaCriticConfig
 from metarl.meta.critic.lessons import Lesson, Pair, critic_errors, targets
 from metarl.meta.critic.teaching import School, Teacher
+from metarl.meta.critic.trainer import MetaCriticTrainer, task_blocks
 from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import apply, expand, parameters_of
 from metarl.nn.network import Network
 from metarl.nn.policy import start_policy
 from metarl.nn.trunks import Mlp
-from metarl.learn.rollout import collect
 from metarl.sim.scene import Scene
 from metarl.sim.worlds import Worlds
-from metarl.adapt.statistics import estimate
 from metarl.streams import Streams
 from metarl.types import Split, repeat, varies
 

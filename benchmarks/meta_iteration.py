@@ -30,6 +30,7 @@ from throughput import Raw, record_controls, single, timed
 
 from metarl.interop.gym_env import FamilyEnv
 from metarl.learn.losses import gaussian_log_prob, surrogate
+from metarl.learn.rollout import Trajectories
 from metarl.meta.baseline import make_batch
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.inner import Batch, log_prob_of
@@ -38,7 +39,6 @@ from metarl.meta.maml.maml import MamlTrainer
 from metarl.nn.functional import parameters_of
 from metarl.nn.policy import start_policy
 from metarl.registry import make_family
-from metarl.learn.rollout import Trajectories
 from metarl.types import take
 
 PARTS = ("collect_s", "adapt_s", "update_s")

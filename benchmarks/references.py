@@ -20,11 +20,11 @@ from shared.machine import among_saved, provenance, restart_for_same_bits, write
 from shared.recipes import REFERENCES
 
 from metarl.adapt.adaptation import act_with
-from metarl.runs.policies import load_policy_for, read_checkpoint
-from metarl.registry import make_family, slug
-from metarl.sim.worlds import Worlds
 from metarl.adapt.statistics import estimate
 from metarl.learn.train import train
+from metarl.registry import make_family, slug
+from metarl.runs.policies import load_policy_for, read_checkpoint
+from metarl.sim.worlds import Worlds
 from metarl.types import Act
 
 

@@ -19,8 +19,8 @@ import numpy as np
 import tyro
 from shared.machine import write_result
 
-from metarl.registry import family_names, make_family
 from metarl.film.render import Renderer
+from metarl.registry import family_names, make_family
 from metarl.sim.worlds import Worlds
 
 

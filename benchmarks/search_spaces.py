@@ -20,16 +20,16 @@ import numpy as np
 import torch
 import tyro
 from guesses import tasks_of
-from shared.machine import among_saved, restart_for_same_bits, write_result
 from metarl_kitchen.skills import TRAIN, Skills
+from shared.machine import among_saved, restart_for_same_bits, write_result
 from torch import Tensor
 
-from metarl.runs.checkpoint import save_checkpoint
 from metarl.errors import ConfigError
-from metarl.nn.functional import parameters_of
-from metarl.runs.policies import load_policy_for, read_checkpoint
-from metarl.rl.dagger import DaggerConfig, DaggerTrainer
 from metarl.learn.rollout import Memoryless, Trajectories, play
+from metarl.nn.functional import parameters_of
+from metarl.rl.dagger import DaggerConfig, DaggerTrainer
+from metarl.runs.checkpoint import save_checkpoint
+from metarl.runs.policies import load_policy_for, read_checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.transfer.residual_search import lines
 from metarl.transfer.strategy_optimization import StrategyOptimization, around, refit

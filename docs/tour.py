@@ -24,7 +24,7 @@ from PIL import Image
 from metarl.adapt.adaptation import act_with
 from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
-from metarl.runs.policies import load_policy, read_checkpoint
+from metarl.film.episode import episode_frames, film_renderer
 from metarl.registry import (
     family_class,
     family_names,
@@ -33,8 +33,8 @@ from metarl.registry import (
     robot_class,
     robot_names,
 )
+from metarl.runs.policies import load_policy, read_checkpoint
 from metarl.runs.shipped import reference
-from metarl.film.episode import episode_frames, film_renderer
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import SPLITS, variations

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 
 from metarl.adapt.adaptation import State
-from metarl.runs.checkpoint import load_checkpoint
+from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.adapt.protocol import Protocol
+from metarl.adapt.results import AdaptationResult, summarise
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import ConfigError
-from metarl.adapt.evaluate import evaluate_adaptation
 from metarl.meta.maml.config import MamlConfig
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
-from metarl.adapt.protocol import Protocol
 from metarl.registry import make_family, slug
 from metarl.report import Curve, Report, bars_png, curves_png
 from metarl.report.before_after import film_adaptation
-from metarl.adapt.results import AdaptationResult, summarise
+from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.shipped import shipped
 from metarl.transfer.fine_tuning import FineTuning
 

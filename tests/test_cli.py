@@ -18,14 +18,14 @@ import pytest
 import torch
 
 from metarl import cli
-from metarl.runs.checkpoint import save_checkpoint
 from metarl.commands import watch as watch_module
 from metarl.commands.learn import default_folder
 from metarl.errors import CheckpointError
 from metarl.methods import method_names
-from metarl.runs.metrics import read_metrics
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import make_family
+from metarl.runs.checkpoint import save_checkpoint
+from metarl.runs.metrics import read_metrics
 from metarl.sim.worlds import Worlds
 
 HERE = Path(__file__).parent  # toy.py is here: toy:toy/reach finds it in the working folder

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from metarl.runs.checkpoint import Checkpoint
 from metarl.family import TaskFamily
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import register
 from metarl.rewards import closeness, distance
+from metarl.runs.checkpoint import Checkpoint
 from metarl.types import varies
 
 

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from shared.grid import results_by_name
 from metarl_kitchen.skills import Skills
-from shared.recipes import FEW_EPISODES, ONCE, PUBLISHED, metric
 
 from metarl.adapt.protocol import Protocol, held_out_tasks
-from metarl.report import Curve, curves_png
 from metarl.adapt.statistics import estimate
+from metarl.report import Curve, curves_png
+from shared.grid import results_by_name
+from shared.recipes import FEW_EPISODES, ONCE, PUBLISHED, metric
 
 SHOWN = (0, 1, 2, 3, 5, 10)
 AFTER = 5  # updates, in the summary

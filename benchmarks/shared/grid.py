@@ -11,6 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling
+from metarl.adapt.protocol import Protocol
+from metarl.adapt.results import AdaptationResult
+from metarl.learn.train import train
+from metarl.meta.maml.config import MamlConfig
+from metarl.registry import make_family, slug
+from metarl.runs.checkpoint import save_checkpoint
+from metarl.runs.policies import read_checkpoint
 from shared.machine import provenance
 from shared.recipes import (
     ALONE,
@@ -23,15 +32,6 @@ from shared.recipes import (
     Recipe,
     recipe,
 )
-
-from metarl.runs.checkpoint import save_checkpoint
-from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling
-from metarl.meta.maml.config import MamlConfig
-from metarl.runs.policies import read_checkpoint
-from metarl.adapt.protocol import Protocol
-from metarl.registry import make_family, slug
-from metarl.adapt.results import AdaptationResult
-from metarl.learn.train import train
 
 ENVS = Path(__file__).parents[2] / "envs"
 KEPT = (

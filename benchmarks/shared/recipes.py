@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
 from metarl.adapt.protocol import Protocol
+from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
 from metarl.transfer import RESIDUAL, SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.imitation import Imitation
 from metarl.transfer.strategy_optimization import StrategyOptimization

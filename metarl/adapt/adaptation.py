@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from metarl.errors import ConfigError
-from metarl.nn.functional import Params, expand, is_batched, parameters_of
 from metarl.learn.rollout import Trajectories, collect
+from metarl.nn.functional import Params, expand, is_batched, parameters_of
 from metarl.sim.worlds import Worlds
 from metarl.types import Act, Spec
 

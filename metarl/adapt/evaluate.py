@@ -11,17 +11,17 @@ import numpy as np
 import torch
 
 from metarl.adapt.adaptation import Adaptation, Adapted, ByParameters, State
-from metarl.runs.checkpoint import Checkpoint
+from metarl.adapt.protocol import Protocol, held_out_tasks
+from metarl.adapt.results import AdaptationResult, Outcome, outcome_of
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.family import TaskFamily
+from metarl.learn.rollout import collect
 from metarl.meta.maml.maml import with_rates
 from metarl.methods import adaptation_of, get_method, method_names
 from metarl.nn.functional import parameters_of
 from metarl.nn.policy import GaussianPolicy
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy_for
-from metarl.adapt.protocol import Protocol, held_out_tasks
-from metarl.adapt.results import AdaptationResult, Outcome, outcome_of
-from metarl.learn.rollout import collect
 from metarl.sim.worlds import Worlds
 from metarl.transfer import (
     BASELINES,

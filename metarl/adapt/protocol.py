@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from metarl.runs.config import describe_config, load_config
 from metarl.errors import ConfigError, require
 from metarl.family import TaskFamily
 from metarl.meta.maml.config import MamlConfig
+from metarl.runs.config import describe_config, load_config
 from metarl.streams import Streams
 from metarl.transfer import DAGGER, RESIDUAL, SEARCH, STRATEGIES, UNTRAINED
 from metarl.transfer.fine_tuning import FineTuning

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metarl.learn.rollout import Trajectories
 from metarl.adapt.statistics import Estimate, estimate
+from metarl.learn.rollout import Trajectories
 
 
 class Outcome(NamedTuple):

@@ -38,9 +38,9 @@ def train(
         start = find_checkpoint(start, family)
     if method not in (names := method_names()):
         raise UnknownNameError("method", method, names)
-    from metarl.runs.config import CONFIG_FILE
     from metarl.learn.train import parse_settings
     from metarl.learn.train import train as train_policy
+    from metarl.runs.config import CONFIG_FILE
 
     folder = out or default_folder(family, method, seed)
     if resume and not (folder / CONFIG_FILE).exists():
@@ -98,9 +98,9 @@ def adapt(
     checkpoint = find_checkpoint(checkpoint, family)
     from metarl.adapt.adaptation import State
     from metarl.adapt.evaluate import choose_method, evaluate_adaptation
-    from metarl.runs.policies import read_checkpoint
     from metarl.adapt.protocol import Protocol
     from metarl.learn.train import parse_settings
+    from metarl.runs.policies import read_checkpoint
 
     found = read_checkpoint(checkpoint)
     method = choose_method(found, strategy)

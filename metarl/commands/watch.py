@@ -14,9 +14,9 @@ from metarl.commands.output import progress_bar, say
 from metarl.commands.policies import NAMED, find_policy, make_act
 from metarl.errors import ConfigError, RenderError
 from metarl.family import TaskFamily
-from metarl.runs.policies import read_checkpoint, sees_task
-from metarl.registry import family_class, full_name, make_family, split_name
 from metarl.film.gl import has_display, load_triton_first
+from metarl.registry import family_class, full_name, make_family, split_name
+from metarl.runs.policies import read_checkpoint, sees_task
 from metarl.types import Split
 
 if TYPE_CHECKING:

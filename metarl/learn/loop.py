@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from metarl.errors import TrainingError
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import describe_config
-from metarl.errors import TrainingError
 from metarl.runs.run import Run
 from metarl.runs.signals import Signals, Stopped, on_signals
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.runs.config import CONFIG_FILE, describe_config, load_config, read_json
 from metarl.errors import ConfigError
 from metarl.family import TaskFamily
 from metarl.methods import get_method
 from metarl.registry import make_family, split_name
+from metarl.runs.config import CONFIG_FILE, describe_config, load_config, read_json
 from metarl.runs.run import latest_checkpoint
 from metarl.runs.trained import part
 

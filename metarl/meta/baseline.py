@@ -7,8 +7,8 @@ from torch import Tensor
 
 from metarl.errors import TrainingError
 from metarl.learn.losses import gae, masked_mean
-from metarl.meta.maml.inner import Batch
 from metarl.learn.rollout import Trajectories
+from metarl.meta.maml.inner import Batch
 
 
 def features(obs: Tensor) -> Tensor:

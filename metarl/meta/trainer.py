@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl.runs.checkpoint import Checkpoint
 from metarl.family import TaskFamily
 from metarl.learn.rollout import Trajectories
-from metarl.sim.worlds import Worlds
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, unflatten
 from metarl.runs.trained import describe, join, part
+from metarl.sim.worlds import Worlds
 from metarl.types import repeat
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.nn.network import Network, load_partial
 from metarl.perception.backbones import BACKBONES, build_backbone
 from metarl.perception.pictures import Progress, draw_pictures, get_scene
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 
 RATE = 3e-3
 BATCH_SIZE = 64

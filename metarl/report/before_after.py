@@ -10,13 +10,13 @@ from typing import Any
 import imageio.v3 as imageio
 
 from metarl.adapt.adaptation import State
-from metarl.runs.checkpoint import Checkpoint
 from metarl.adapt.evaluate import start_adaptation
-from metarl.family import TaskFamily
 from metarl.adapt.protocol import Protocol, held_out_tasks
+from metarl.family import TaskFamily
 from metarl.film.captions import side_by_side_frames
 from metarl.film.episode import episode_frames, film_renderer
 from metarl.film.mp4 import write_film
+from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.types import take
 

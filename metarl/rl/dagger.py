@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl.runs.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError, require
 from metarl.family import TaskFamily
 from metarl.methods import Method
 from metarl.nn.policy import start_policy
-from metarl.sim.worlds import Worlds
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, unflatten
 from metarl.runs.trained import annealed, describe, join, part, spent
+from metarl.sim.worlds import Worlds
 
 NOT_LEARNED = ("context", "log_std")
 

@@ -20,7 +20,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
-from metarl.runs.checkpoint import Checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError, require
 from metarl.family import TaskFamily
 from metarl.interop.sb3 import FamilyVecEnv
@@ -29,6 +28,7 @@ from metarl.nn.network import load_partial
 from metarl.nn.policy import GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
 from metarl.rl.random_state import lend, read_random_state
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, unflatten
 from metarl.runs.trained import describe, join, part
 from metarl.types import Spec

@@ -83,7 +83,7 @@ def load_config(source: Path | str | Mapping[str, Any], cls: type[_T]) -> _T:
         CheckpointError: If the file is missing or is no JSON.
     """
     saved = dict(source) if isinstance(source, Mapping) else read_json(_config_path(source))
-    name = saved.pop(_CLASS, _class_name(cls))
+    name = _bare(saved.pop(_CLASS, _class_name(cls)))
     if name != _class_name(cls):
         raise ConfigError(f"this is the config of a {name}, expected a {_class_name(cls)}")
     saved.pop(_MADE_WITH, None)
@@ -99,7 +99,7 @@ def config_differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> li
     Returns:
         One line per differing key, with both values; nested keys are dotted.
     """
-    old, new = _dotted(saved), _dotted(given)
+    old, new = (_dotted({**x, _CLASS: _bare(x.get(_CLASS))}) for x in (saved, given))
     return [
         f"{key}: saved {old.get(key, '(absent)')!r}, given {new.get(key, '(absent)')!r}"
         for key in dict.fromkeys([*old, *new])
@@ -136,7 +136,12 @@ def _config_path(source: Path | str) -> Path:
 
 
 def _class_name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+    return _bare(cls.__qualname__)
+
+
+def _bare(name: Any) -> Any:
+    """A class's own name: runs outlive the module that a class stands in."""
+    return name.rpartition(".")[2] if isinstance(name, str) else name
 
 
 def _made_with(command: str) -> dict[str, Any]:

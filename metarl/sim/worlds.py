@@ -11,9 +11,9 @@ import numpy as np
 
 from metarl.errors import ConfigError, FamilyError, ShapeError
 from metarl.family import TaskFamily
-from metarl.sim.replay.alone import Alone, One
 from metarl.sim.blocks import ObservationStack, make_spec
 from metarl.sim.groups import Group, count_substeps, group_worlds, stepped
+from metarl.sim.replay.alone import Alone, One
 from metarl.sim.scene import Scene, compile_model
 from metarl.sim.verdict import Judge, Verdict
 from metarl.streams import Streams

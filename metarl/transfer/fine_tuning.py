@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from metarl.adapt.adaptation import Adapted, per_task
 from metarl.errors import require
 from metarl.learn.losses import clipped_surrogate
+from metarl.learn.rollout import collect
 from metarl.meta.baseline import make_batch
 from metarl.meta.maml.inner import Batch, log_prob_of
 from metarl.nn.functional import Params, apply
-from metarl.learn.rollout import collect
 from metarl.sim.worlds import Worlds
 
 

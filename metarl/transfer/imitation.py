@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from metarl.adapt.adaptation import Adapted, per_task
 from metarl.errors import require
-from metarl.nn.functional import apply
 from metarl.learn.rollout import Memoryless, play
+from metarl.nn.functional import apply
 from metarl.sim.worlds import Worlds
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from metarl.adapt.adaptation import State
 from metarl.errors import TrainingError, require
-from metarl.nn.policy import GaussianPolicy
 from metarl.learn.rollout import Trajectories
+from metarl.nn.policy import GaussianPolicy
 from metarl.sim.worlds import Worlds
 from metarl.transfer.strategy_optimization import BySearch, StrategyOptimization
 from metarl.types import Act

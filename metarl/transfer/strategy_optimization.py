@@ -10,8 +10,8 @@ from torch import Tensor
 
 from metarl.adapt.adaptation import ByContext, State, require_hidden
 from metarl.errors import TrainingError, require
-from metarl.nn.policy import GaussianPolicy
 from metarl.learn.rollout import Trajectories
+from metarl.nn.policy import GaussianPolicy
 from metarl.sim.worlds import Worlds
 
 _LEAST_STD = 0.05

@@ -11,13 +11,13 @@ import torch
 from sliders import Slide
 from toy import Reach
 
-from metarl.runs.checkpoint import Checkpoint
-from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling
-from metarl.meta.maml.config import MamlConfig
-from metarl.meta.maml.maml import MamlTrainer
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult, summarise
+from metarl.errors import CheckpointError, ConfigError, UnknownNameError
+from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.maml import MamlTrainer
+from metarl.runs.checkpoint import Checkpoint
 from metarl.transfer import LEARNERS
 from metarl.transfer.fine_tuning import FineTuning
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metarl.errors import ConfigError, ShapeError
 from metarl.adapt.statistics import Estimate, estimate, iqm, mean, mean_iqm, stratified_bootstrap
+from metarl.errors import ConfigError, ShapeError
 
 
 def rng(seed=0):

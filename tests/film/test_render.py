@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from toy import Reach
 
-from metarl.runs.checkpoint import Checkpoint
-from metarl.errors import ConfigError, RenderError, ShapeError, UnknownNameError
 from metarl.adapt.evaluate import evaluate_adaptation
 from metarl.adapt.protocol import Protocol
-from metarl.report.before_after import FRAMES, film_adaptation, lapse
-from metarl.rl.ppo import PpoConfig, PpoTrainer
+from metarl.errors import ConfigError, RenderError, ShapeError, UnknownNameError
 from metarl.film import gl
 from metarl.film.captions import burn, side_by_side, side_by_side_frames
 from metarl.film.episode import episode_frames, film_episode, film_renderer
 from metarl.film.mp4 import HOLD_S, write_film
 from metarl.film.render import Renderer
+from metarl.report.before_after import FRAMES, film_adaptation, lapse
+from metarl.rl.ppo import PpoConfig, PpoTrainer
+from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
 
 XML = """<mujoco><visual><headlight diffuse="0 0 0"/></visual><worldbody>

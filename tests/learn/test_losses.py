@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from metarl.errors import ShapeError
-from metarl.learn.losses import clipped_surrogate, gae, gaussian_entropy, gaussian_log_prob, surrogate
+from metarl.learn.losses import (
+    clipped_surrogate,
+    gae,
+    gaussian_entropy,
+    gaussian_log_prob,
+    surrogate,
+)
 
 
 def test_log_prob_of_a_standard_normal_and_a_scaled_one():

@@ -7,9 +7,9 @@ from toy import Reach
 
 from metarl.errors import ShapeError
 from metarl.learn.losses import gaussian_log_prob
+from metarl.learn.rollout import Memoryless, collect, play
 from metarl.nn.functional import apply, expand, is_batched, parameters_of
 from metarl.nn.policy import GaussianPolicy
-from metarl.learn.rollout import Memoryless, collect, play
 from metarl.sim.worlds import Worlds
 
 K, B = 3, 2

@@ -10,15 +10,15 @@ import pytest
 import torch
 from toy import Reach
 
-from metarl.runs.checkpoint import Checkpoint
 from metarl.errors import ConfigError, TrainingError
 from metarl.family import TaskFamily
+from metarl.learn.train import train as by_name
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.maml import MamlTrainer
-from metarl.runs.policies import load_policy, read_checkpoint, sees_task
 from metarl.rl.dagger import DaggerConfig, DaggerTrainer
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.policies import load_policy, read_checkpoint, sees_task
 from metarl.runs.trained import part
-from metarl.learn.train import train as by_name
 
 TINY = DaggerConfig(num_worlds=32, minibatch=256, epochs=2, iterations=4)
 

@@ -13,13 +13,13 @@ import torch
 from toy import Reach
 
 from metarl.errors import ConfigError, TrainingError
+from metarl.learn.loop import train
+from metarl.learn.train import train as by_name
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.maml import MamlTrainer
-from metarl.runs.policies import load_policy, read_checkpoint
 from metarl.rl.ppo import PpoConfig, PpoTrainer, _Outcomes
+from metarl.runs.policies import load_policy, read_checkpoint
 from metarl.runs.run import latest_checkpoint
-from metarl.learn.train import train as by_name
-from metarl.learn.loop import train
 
 TINY = PpoConfig(num_worlds=32, minibatch=640, epochs=2, iterations=4)
 

@@ -13,14 +13,14 @@ from test_meta_critic import move_to_meta
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
-from metarl.runs.checkpoint import Checkpoint
-from metarl.errors import ConfigError
 from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.adapt.protocol import Protocol
+from metarl.errors import ConfigError
 from metarl.family import TaskFamily
 from metarl.nn.functional import expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
-from metarl.adapt.protocol import Protocol
 from metarl.rl.dagger import DaggerConfig, DaggerTrainer
+from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.transfer.imitation import Imitation, Lessons, imitate, learn
 

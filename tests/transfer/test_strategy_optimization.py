@@ -10,10 +10,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Breaking, Reach, knowing, saved
 
-from metarl.runs.checkpoint import Checkpoint
-from metarl.errors import ConfigError, TrainingError
 from metarl.adapt.evaluate import evaluate_adaptation, start_adaptation
 from metarl.adapt.protocol import Protocol
+from metarl.errors import ConfigError, TrainingError
+from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.transfer.strategy_optimization import StrategyOptimization, around, best, refit

@@ -11,8 +11,8 @@ from torch.nn.functional import pad
 
 from metarl.errors import TrainingError
 from metarl.learn.losses import gae, masked_mean
-from metarl.nn.critics import MetaCritic
 from metarl.learn.rollout import Trajectories
+from metarl.nn.critics import MetaCritic
 
 _OF_STEPS = ("obs", "action", "time", "reward", "ends", "mask")  # fields (K, T, B, ...)
 _NO_SPREAD = 1e-8  # of targets that are all alike

@@ -9,12 +9,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from metarl.meta.finite import require_finite
+from metarl.learn.rollout import Trajectories, collect
 from metarl.meta.critic.config import MetaCriticConfig
 from metarl.meta.critic.lessons import Lesson, make_lesson
+from metarl.meta.finite import require_finite
 from metarl.nn.functional import Params, apply
 from metarl.nn.policy import GaussianPolicy
-from metarl.learn.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
 
 _REACH = 1.2  # beyond this an action's value is not asked: worlds clip to [-1, 1]

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from metarl.adapt.adaptation import Adapted, ByParameters, per_task
-from metarl.runs.checkpoint import Checkpoint
 from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
-from metarl.meta.finite import require_finite
+from metarl.learn.rollout import Trajectories
 from metarl.meta.critic.config import MetaCriticConfig
 from metarl.meta.critic.lessons import (
     Errors,
@@ -23,16 +22,17 @@ from metarl.meta.critic.lessons import (
     draw_pair,
 )
 from metarl.meta.critic.teaching import RATES, School
+from metarl.meta.finite import require_finite
 from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method
 from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import Params, parameters_of
 from metarl.nn.policy import GaussianPolicy, start_policy
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy_for
-from metarl.learn.rollout import Trajectories
+from metarl.runs.trained import annealed, part
 from metarl.sim.blocks import ObservationStack
 from metarl.sim.worlds import Worlds
-from metarl.runs.trained import annealed, part
 from metarl.types import Spec
 
 _MOMENTUM = 0.9  # of how steep values are

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from metarl.learn.rollout import Trajectories, collect
 from metarl.meta.baseline import make_batch
 from metarl.meta.maml.inner import Batch, Guesses
-from metarl.learn.rollout import Trajectories, collect
 from metarl.sim.worlds import Worlds
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from metarl.adapt.adaptation import ByParameters
-from metarl.runs.checkpoint import Checkpoint
 from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
+from metarl.learn.rollout import Trajectories
 from metarl.meta.baseline import make_batch
+from metarl.meta.finite import require_finite
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.explore import Exploration, explore
-from metarl.meta.finite import require_finite
 from metarl.meta.maml.inner import Batch, detached_gradient, follow, policy_gradient
 from metarl.meta.maml.inner_loop import adapt_policy
 from metarl.meta.maml.outer import Backend, outer_gradients
@@ -25,10 +25,10 @@ from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method, get_method
 from metarl.nn.functional import Params, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy, start_policy
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy_for, load_rates
-from metarl.learn.rollout import Trajectories
-from metarl.sim.worlds import Worlds
 from metarl.runs.trained import annealed
+from metarl.sim.worlds import Worlds
 
 RATES = "inner_rate or outer_rate"  # smaller ones may help where something is not finite
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from metarl.learn.losses import clipped_surrogate, gaussian_entropy, gaussian_kl, masked_mean, surrogate
+from metarl.learn.losses import (
+    clipped_surrogate,
+    gaussian_entropy,
+    gaussian_kl,
+    masked_mean,
+    surrogate,
+)
 from metarl.meta.maml.inner import Batch, adapt, log_prob_of, policy_gradient
 from metarl.nn.functional import Params, apply, expand
 

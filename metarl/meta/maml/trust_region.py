@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from metarl.errors import require
+from metarl.meta.finite import require_finite
 from metarl.meta.maml.config import MamlConfig, require_default
 from metarl.meta.maml.explore import Exploration
-from metarl.meta.finite import require_finite
 from metarl.meta.maml.inner import Batch
 from metarl.meta.maml.maml import RATES, MamlTrainer, by_inner_loop
 from metarl.meta.maml.outer import Outer, adaptation_path, kl_from_acting, remember

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 
 from metarl.adapt.adaptation import ByContext, State, require_hidden
-from metarl.runs.checkpoint import Checkpoint
 from metarl.errors import CheckpointError
+from metarl.learn.rollout import Trajectories
 from metarl.meta.pearl.config import PearlConfig
 from metarl.meta.pearl.context import Context, context_width, describe
 from metarl.nn.encoder import Belief, FactorEncoder, Gaussian
 from metarl.nn.policy import GaussianPolicy
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy_for
-from metarl.learn.rollout import Trajectories
-from metarl.sim.worlds import Worlds
 from metarl.runs.trained import part
+from metarl.sim.worlds import Worlds
 
 
 def start_encoder(worlds: Worlds, config: PearlConfig, generator: torch.Generator) -> FactorEncoder:

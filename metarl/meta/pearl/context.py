@@ -10,8 +10,8 @@ from torch import Tensor
 
 from metarl.errors import TrainingError
 from metarl.family import TaskFamily
-from metarl.nn.encoder import Belief, FactorEncoder
 from metarl.learn.rollout import Trajectories
+from metarl.nn.encoder import Belief, FactorEncoder
 from metarl.sim.blocks import ObservationStack
 from metarl.types import Spec
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from metarl.errors import CheckpointError, TrainingError
 from metarl.learn.losses import clipped_surrogate, gaussian_entropy
+from metarl.learn.rollout import Trajectories
 from metarl.meta.baseline import make_batch
 from metarl.meta.maml.inner import Batch, log_prob_of
 from metarl.meta.pearl.config import PearlConfig
 from metarl.meta.pearl.context import Lesson, draw
 from metarl.nn.encoder import FactorEncoder
 from metarl.nn.policy import GaussianPolicy
-from metarl.learn.rollout import Trajectories
 
 
 class Loss(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from metarl.family import TaskFamily
+from metarl.learn.rollout import Trajectories
 from metarl.meta.pearl.adaptation import PearlAdaptation, by_inference, start_encoder
 from metarl.meta.pearl.config import PearlConfig
 from metarl.meta.pearl.context import Lesson, hidden_of, make_lesson
@@ -20,7 +21,6 @@ from metarl.meta.pearl.learning import Pupil, all_or_nothing, teach_encoder, tea
 from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Method
 from metarl.nn.policy import start_policy
-from metarl.learn.rollout import Trajectories
 from metarl.runs.trained import annealed
 
 

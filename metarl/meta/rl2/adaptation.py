@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from metarl.adapt.adaptation import Adaptation, State
-from metarl.runs.checkpoint import Checkpoint
 from metarl.errors import CheckpointError
+from metarl.learn.rollout import Trajectories, play
 from metarl.meta.rl2.config import Rl2Config
 from metarl.meta.rl2.trial import Remembering, reading_width
 from metarl.nn.recurrent import RecurrentPolicy, TaskMemory
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy_for
-from metarl.learn.rollout import Trajectories, play
-from metarl.sim.worlds import Worlds
 from metarl.runs.trained import part
+from metarl.sim.worlds import Worlds
 from metarl.types import Act, Spec
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from metarl.errors import TrainingError
 from metarl.learn.losses import gae
-from metarl.nn.recurrent import RecurrentPolicy
 from metarl.learn.rollout import Trajectories, play
+from metarl.nn.recurrent import RecurrentPolicy
 from metarl.sim.blocks import ObservationStack
 from metarl.sim.worlds import Worlds
 from metarl.types import Spec, Step

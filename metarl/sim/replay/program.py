@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from metarl.sim.scene import Scene
 from metarl.sim.replay.tape import Tape, Untraceable, text
 from metarl.sim.replay.traced import Traced, lift
+from metarl.sim.scene import Scene
 from metarl.types import variations
 
 Numbers = list[list[Any]]  # what each of a function's arrays holds

@@ -7,8 +7,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from metarl.registry import make_family
 from metarl.film.render import Renderer
+from metarl.registry import make_family
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import SPLITS

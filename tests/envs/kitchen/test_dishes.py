@@ -14,11 +14,11 @@ from metarl_kitchen.dishes.task import GAIN
 from metarl_kitchen.pantry import MEAT
 
 from metarl.errors import UnknownNameError
-from metarl.nn.surgery import FIRST
-from metarl.runs.policies import read_checkpoint
-from metarl.registry import make_family
-from metarl.sim.worlds import Worlds
 from metarl.learn.train import train
+from metarl.nn.surgery import FIRST
+from metarl.registry import make_family
+from metarl.runs.policies import read_checkpoint
+from metarl.sim.worlds import Worlds
 
 
 def cooked(family, num_worlds=32, split="train", seed=11):

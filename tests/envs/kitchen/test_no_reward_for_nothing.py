@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from metarl.adapt.adaptation import act_with
-from metarl.runs.policies import load_policy_for, read_checkpoint
 from metarl.registry import make_family
+from metarl.runs.policies import load_policy_for, read_checkpoint
 from metarl.runs.shipped import reference
 from metarl.sim.worlds import Worlds
 

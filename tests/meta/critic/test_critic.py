@@ -12,9 +12,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
-from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.errors import CheckpointError, ConfigError, TrainingError
-from metarl.meta.critic.trainer import MetaCriticTrainer, by_critic, task_blocks
+from metarl.learn.loop import train
+from metarl.learn.rollout import collect
 from metarl.meta.critic.config import MetaCriticConfig
 from metarl.meta.critic.lessons import (
     Lesson,
@@ -25,12 +25,12 @@ from metarl.meta.critic.lessons import (
     targets,
 )
 from metarl.meta.critic.teaching import States, draw_states, steepness, teach
+from metarl.meta.critic.trainer import MetaCriticTrainer, by_critic, task_blocks
 from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import apply, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
-from metarl.learn.rollout import collect
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.sim.worlds import Worlds
-from metarl.learn.loop import train
 from metarl.types import repeat
 
 K, B, T, D, A, Z = 3, 2, 8, 6, 2, 4

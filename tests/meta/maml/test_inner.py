@@ -11,9 +11,10 @@ from toy import Reach
 
 from metarl.errors import ConfigError
 from metarl.learn.losses import gaussian_entropy
+from metarl.learn.rollout import collect
+from metarl.meta.baseline import features, fit_values, make_batch
 from metarl.meta.maml import learn2learn_backend
 from metarl.meta.maml import outer as outer_module
-from metarl.meta.baseline import features, fit_values, make_batch
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.inner import (
     Batch,
@@ -27,7 +28,6 @@ from metarl.meta.maml.maml import MamlTrainer
 from metarl.meta.maml.outer import Outer, outer_gradients, outer_loss
 from metarl.nn.functional import apply, expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
-from metarl.learn.rollout import collect
 from metarl.sim.worlds import Worlds
 from metarl.types import repeat
 

@@ -11,10 +11,11 @@ from problem import A, K, M, assert_finite_differences, make_problem, on_meta, w
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
-from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from metarl.errors import ConfigError, TrainingError
 from metarl.adapt.evaluate import evaluate_adaptation, start_adaptation
+from metarl.adapt.protocol import Protocol
+from metarl.errors import ConfigError, TrainingError
 from metarl.learn.losses import gaussian_kl
+from metarl.learn.train import train
 from metarl.meta.maml.inner import adapted, policy_gradient
 from metarl.meta.maml.outer import Outer, outer_gradients, outer_loss, remember
 from metarl.meta.maml.promp import PrompConfig, drifts, tightened
@@ -27,10 +28,9 @@ from metarl.meta.maml.trust_region import (
     trust_region_step,
 )
 from metarl.methods import get_method
-from metarl.runs.metrics import read_metrics
 from metarl.nn.functional import expand
-from metarl.adapt.protocol import Protocol
-from metarl.learn.train import train
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from metarl.runs.metrics import read_metrics
 
 KIN = ("maml-trpo", "promp", "reptile", "meta-sgd", "anil")
 QUICK = Protocol(num_tasks=2, episodes=2, updates=2, eval_episodes=1)

@@ -10,16 +10,16 @@ import torch
 from alike import same
 from toy import Reach
 
-from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.errors import ConfigError, TrainingError
+from metarl.learn.loop import train
 from metarl.meta.baseline import make_batch
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.maml import MamlTrainer
 from metarl.meta.maml.outer import adaptation_path
-from metarl.runs.metrics import read_metrics
 from metarl.nn.functional import apply, expand
 from metarl.nn.policy import GaussianPolicy
-from metarl.learn.loop import train
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
+from metarl.runs.metrics import read_metrics
 
 TINY = MamlConfig(
     num_tasks=2, episodes=2, inner_updates=2, outer_epochs=2, iterations=4, hidden=(8,)

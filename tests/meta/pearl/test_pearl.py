@@ -16,11 +16,12 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from toy import Reach
 
 from metarl.adapt.adaptation import as_offset
-from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.adapt.evaluate import evaluate_adaptation, start_adaptation
+from metarl.adapt.protocol import Protocol
+from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.learn.loop import train
+from metarl.learn.rollout import collect
 from metarl.meta.maml.inner import Batch
-from metarl.meta.pearl.trainer import PearlTrainer
 from metarl.meta.pearl.adaptation import PearlAdaptation, start_encoder
 from metarl.meta.pearl.config import PearlConfig
 from metarl.meta.pearl.context import (
@@ -33,13 +34,12 @@ from metarl.meta.pearl.context import (
     make_lesson,
 )
 from metarl.meta.pearl.learning import encoder_loss, policy_loss
+from metarl.meta.pearl.trainer import PearlTrainer
 from metarl.nn.encoder import Belief, FactorEncoder
 from metarl.nn.functional import parameters_of
 from metarl.nn.policy import GaussianPolicy
-from metarl.adapt.protocol import Protocol
-from metarl.learn.rollout import collect
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.sim.worlds import Worlds
-from metarl.learn.loop import train
 from metarl.types import repeat, varies
 
 TINY = PearlConfig(

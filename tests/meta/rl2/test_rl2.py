@@ -12,21 +12,21 @@ from alike import same
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
-from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.adapt.protocol import Protocol
+from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.learn.loop import train
 from metarl.learn.losses import gaussian_log_prob
-from metarl.meta.rl2.trainer import METHOD, Rl2Trainer
+from metarl.learn.rollout import play
 from metarl.meta.rl2.adaptation import Rl2Adaptation, by_memory
 from metarl.meta.rl2.config import Rl2Config
+from metarl.meta.rl2.trainer import METHOD, Rl2Trainer
 from metarl.meta.rl2.trial import Lesson, Remembering, Trials, advantages, run_trials, true_task
 from metarl.meta.rl2.update import TrialCritic, descend, policy_loss, recall, task_loss
 from metarl.nn.policy import GaussianPolicy
 from metarl.nn.recurrent import Recurrent, RecurrentPolicy, TaskMemory
-from metarl.adapt.protocol import Protocol
-from metarl.learn.rollout import play
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.sim.worlds import Worlds
-from metarl.learn.loop import train
 from metarl.types import Act, Spec, repeat
 
 TINY = Rl2Config(
