@@ -96,7 +96,7 @@ def test_config_round_trip(tmp_path):
         ({"weights": {"a": "b"}}, "Config.weights.a"),
         ({"weights": []}, "Config.weights"),
         ({"family": None}, "Config.family: None"),
-        ({"class": "other.Config"}, "config of a other.Config"),
+        ({"class": "other.Config"}, "config of a Config"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(change, match):
