@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 from shared.machine import write_result
 
-from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.adapt.evaluate import evaluate_adaptation, settings_of
 from metarl.adapt.protocol import Protocol
 from metarl.learn.train import train
 from metarl.registry import make_family, slug
@@ -60,8 +60,9 @@ def main(config: Config) -> None:
             config.rates, config.epochs, config.log_stds
         ):
             setting = {"rate": rate, "epochs": epochs, "log_std": log_std}
-            protocol = base.tuned("fine-tune", setting)
-            result = evaluate_adaptation(family, "fine-tune", found, protocol)
+            result = evaluate_adaptation(
+                family, "fine-tune", found, base, settings=settings_of("fine-tune", setting)
+            )
             success, score = result.success.mean(axis=1), result.score.mean(axis=1)
             rows.append(
                 {"family": name, **setting, "success": success.tolist(), "score": score.tolist()}

@@ -67,7 +67,8 @@ def measure(name: str, config: Config) -> dict[str, Any]:
         out=config.runs / f"{slug(name)}-{how.method}", **how.settings,
     )  # fmt: skip
     family, rng = make_family(name), np.random.default_rng(0)
-    found, row = read_checkpoint(path), {"family": name, "training": cost(path)}
+    found = read_checkpoint(path)
+    row: dict[str, Any] = {"family": name, "training": cost(path)}
     worlds = Worlds(family, config.num_tasks, seed=1000, split="test", task_visible=True)
     shape = (config.num_tasks, worlds.spec.action_dim)
     policy = load_policy_for(found, worlds)

@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 from shared.machine import write_result
 
-from metarl.methods import get_method
+from metarl.methods import get_training
 from metarl.registry import family_names, make_family
 from metarl.sim.worlds import Worlds
 
@@ -100,7 +100,7 @@ def play(name: str, num_worlds: int) -> Iterator[int]:
 
 def learn(method: str, family: str) -> Iterator[int]:
     """Train; yields the control steps of each iteration."""
-    kind = get_method(method)
+    kind = get_training(method)
     trainer = kind.trainer(make_family(family), kind.config(**kind.settings))
     while True:
         before = trainer.num_steps

@@ -102,8 +102,8 @@ class Train:
     method: str = "maml"
     """ppo or dagger (imitation), the task in view; with it hidden: maml, maml-trpo, promp, reptile,
     meta-sgd, anil, rl2, pearl, meta-critic"""
-    seed: int = 0
-    """of weights, worlds, tasks and noise"""
+    seed: int | None = None
+    """of weights, worlds, tasks and noise; None: 0"""
     max_seconds: float | None = None
     """stop after this wall time [s]"""
     iterations: int | None = None
@@ -112,10 +112,10 @@ class Train:
     """the run folder; None: runs/FAMILY-METHOD-sSEED"""
     resume: bool = False
     """go on with the run in that folder; with --iterations beyond its end"""
-    backend: Literal["torch", "learn2learn"] = "torch"
-    """who differentiates the inner loop"""
-    device: str = "cpu"
-    """where the networks live: cpu, cuda, cuda:1"""
+    backend: Literal["torch", "learn2learn"] | None = None
+    """who differentiates the inner loop, in methods that have one; None: torch"""
+    device: str | None = None
+    """where the networks live: cpu, cuda, cuda:1; None: cpu"""
     start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
     """begin with the weights of this checkpoint, run, or shipped checkpoint (heat-ppo)"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
@@ -146,12 +146,12 @@ class Adapt:
     """how many episodes of each task judge each update"""
     seed: int = 0
     """of tasks, worlds and noise"""
-    strategy: str = "fine-tune"
-    """scratch, fine-tune, frozen-trunk or small-rate: by reward, or taught by the family's expert
+    strategy: str | None = None
+    """None: the way it was trained for, or fine-tune. scratch, fine-tune, frozen-trunk or small-rate: by reward, or taught by the family's expert
     with -dagger behind it; or untrained-inner-loop (MAML's inner step on any policy), or
     strategy-optimization (which task that the policy knows is this one most like?), or
-    residual-search (and what must be added to the motions that it knows?). What was meta-trained has
-    its own way"""
+    residual-search (and what must be added to the motions that it knows?). metarl methods lists
+    them"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """of the strategy, for example rate=5e-4 log_std=-2.5, or steps=400 with an expert, or std=0.6 of a
     search; of the untrained inner loop, fields of maml's config, for example context_std=0.5"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ import numpy as np
 import torch
 
 from metarl.adapt.adaptation import State
-from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.adapt.evaluate import evaluate_adaptation, settings_of
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult, summarise
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import ConfigError
-from metarl.meta.maml.config import MamlConfig
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
 from metarl.registry import make_family, slug
@@ -25,7 +24,6 @@ from metarl.report import Curve, Report, bars_png, curves_png
 from metarl.report.before_after import film_adaptation
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.shipped import shipped
-from metarl.transfer.fine_tuning import FineTuning
 
 SCENE = "kitchen/ingredients"
 SHOWN = (0, 1, 2, 3)  # updates in the printed table
@@ -41,6 +39,7 @@ class Show:
         family: Its name.
         starts: Methods, the best one last, and the shipped checkpoints they start from.
         protocol: How adaptation is measured.
+        settings: Of methods, where they are not the usual ones.
         metric: ``success`` or ``score``.
         every: The film shows each so manyth control step.
     """
@@ -48,6 +47,7 @@ class Show:
     family: str
     starts: Mapping[str, str]
     protocol: Protocol
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metric: str = "success"
     every: int = 1
 
@@ -57,7 +57,7 @@ class Show:
 DISH_INNER_LOOP: Mapping[str, Any] = {
     "context_std": 0.5, "context_decay": 0.7, "log_std": -2.5, "gamma": 0.99, "lam": 0.95,
 }  # fmt: skip
-DISH_FINE_TUNING = FineTuning(rate=5e-4, gamma=0.99, log_std=-2.5)
+DISH_FINE_TUNING: Mapping[str, Any] = {"rate": 5e-4, "gamma": 0.99, "log_std": -2.5}
 
 SHOWS = (
     Show(
@@ -77,14 +77,16 @@ SHOWS = (
             "fine-tune": "dishes-dagger",
             "untrained-inner-loop": "dishes-dagger",
         },
-        Protocol(
-            num_tasks=8, updates=1, eval_episodes=2,
-            fine_tuning=DISH_FINE_TUNING, untrained=MamlConfig(**DISH_INNER_LOOP),
-        ),
+        Protocol(num_tasks=8, updates=1, eval_episodes=2),
+        {
+            "scratch": DISH_FINE_TUNING,
+            "fine-tune": DISH_FINE_TUNING,
+            "untrained-inner-loop": DISH_INNER_LOOP,
+        },
         metric="score",
         every=12,
     ),
-)  # fmt: skip
+)
 
 
 def run(out: Path) -> list[Path]:
@@ -122,16 +124,21 @@ def _present(show: Show, report: Report, out: Path) -> Path:
         source = load_checkpoint(shipped(show.family, name))
         say(f"{show.family}: adapting by {method} to {show.protocol.num_tasks} held-out tasks")
         keep: list[State] = []
-        progress = _updates(method)
+        progress, settings = _updates(method), settings_of(method, show.settings.get(method))
         results.append(
-            evaluate_adaptation(family, method, source, show.protocol, keep=keep, progress=progress)
-        )
-        stages.append((method, source, keep))
+            evaluate_adaptation(
+                family, method, source, show.protocol,
+                settings=settings, keep=keep, progress=progress,
+            )
+        )  # fmt: skip
+        stages.append((method, source, keep, settings))
     _report_results(show, results, report)
     path = out / "films" / f"{slug(show.family)}.mp4"
     say(f"{show.family}: filming a held-out task before and after adaptation")
-    method, source, keep = stages[-1]
-    film_adaptation(family, method, source, show.protocol, keep, path, every=show.every)
+    method, source, keep, settings = stages[-1]
+    film_adaptation(
+        family, method, source, show.protocol, keep, path, every=show.every, settings=settings
+    )
     lapse = f", {show.every} times as fast as life" if show.every > 1 else ""
     report.film(
         f"{show.family}: before and after",

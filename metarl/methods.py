@@ -1,26 +1,27 @@
-"""Methods of learning by name: one module each, imported only when it is asked for.
+"""Methods by name: how something is trained, how it meets new tasks, or both.
 
-A method from outside is a `Method` in any module, named in the entry-point group
-``metarl.methods`` of its package.
+One module each, imported only when it is asked for. A method from outside is a `Method` in any
+module, named in the entry-point group ``metarl.methods`` of its package.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
-from metarl.errors import ConfigError, UnknownNameError
+from metarl.errors import ConfigError, UnknownNameError, describe
 
 GROUP = "metarl.methods"
 
-# Name -> where the method is, as in an entry point.
-_BUILT_IN = {
+# Name -> where the method is, as in an entry point. What is trained:
+_TRAINED = {
     "ppo": "metarl.rl.ppo:METHOD",
     "dagger": "metarl.rl.dagger:METHOD",
-    "maml": "metarl.meta.maml.maml:MAML",
+    "maml": "metarl.meta.maml.maml:METHOD",
     "maml-trpo": "metarl.meta.maml.trust_region:METHOD",
     "promp": "metarl.meta.maml.promp:METHOD",
     "reptile": "metarl.meta.maml.reptile:METHOD",
@@ -30,35 +31,99 @@ _BUILT_IN = {
     "pearl": "metarl.meta.pearl.trainer:METHOD",
     "meta-critic": "metarl.meta.critic.trainer:METHOD",
 }
+# How a policy that was not trained for it meets new tasks: a strategy.
+_STRATEGIES = {
+    "scratch": "metarl.transfer.scratch:METHOD",
+    "fine-tune": "metarl.transfer.fine_tune:METHOD",
+    "frozen-trunk": "metarl.transfer.frozen_trunk:METHOD",
+    "small-rate": "metarl.transfer.small_rate:METHOD",
+    "scratch-dagger": "metarl.transfer.scratch:TAUGHT",
+    "fine-tune-dagger": "metarl.transfer.fine_tune:TAUGHT",
+    "frozen-trunk-dagger": "metarl.transfer.frozen_trunk:TAUGHT",
+    "small-rate-dagger": "metarl.transfer.small_rate:TAUGHT",
+    "untrained-inner-loop": "metarl.meta.maml.untrained:METHOD",
+    "strategy-optimization": "metarl.transfer.strategy_optimization:METHOD",
+    "residual-search": "metarl.transfer.residual_search:METHOD",
+}
+_BUILT_IN = {**_TRAINED, **_STRATEGIES}
+USUAL_STRATEGY = "fine-tune"  # of what was not trained to adapt
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a method trains a policy on a family's training tasks.
+
+    Args:
+        config: A frozen dataclass of everything that decides what a run computes, a child of
+            `metarl.learn.config.TrainConfig`.
+        trainer: Makes a `metarl.learn.loop.Trainer` from ``(family, config, initial=None,
+            num_threads=0)``.
+        settings: Fields of the config whose defaults this method changes.
+        needs: What it cannot do without, in a few words; empty: nothing.
+        backends: For each value of the config's field ``backend``, which fields it asks to have
+            other defaults; empty: there is no such field.
+    """
+
+    config: type[Any]
+    trainer: Callable[..., Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    needs: str = ""
+    backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Adapting:
+    """How a method meets new tasks.
+
+    Args:
+        start: Makes a `metarl.adapt.adaptation.Adaptation` from ``(checkpoint, meeting, config)``:
+            a `metarl.runs.checkpoint.Checkpoint`, a `metarl.adapt.meeting.Meeting`, and one of
+            `config`, or None.
+        config: A frozen dataclass of its settings; None: it has none, and goes as it was trained.
+        needs: What it cannot do without, in a few words; empty: any checkpoint will do.
+        strategy: A `metarl.transfer.strategy.Strategy` where it is that and no more: pictures then
+            learn by it too.
+    """
+
+    start: Callable[[Any, Any, Any], Any]
+    config: type[Any] | None = None
+    needs: str = ""
+    strategy: Any = None
 
 
 @dataclass(frozen=True)
 class Method:
-    """How policies are trained, and how what was trained meets new tasks.
+    """One way to train, to meet new tasks, or both.
+
+    What has a training adapts what it trained itself; what has none adapts any policy, and is a
+    strategy.
 
     Args:
         doc: One line.
-        config: A frozen dataclass of everything that decides what a run computes; it has at
-            least ``iterations``, ``max_seconds``, ``seed``, ``hidden``, ``device`` and
-            ``task_visible``.
-        trainer: Makes a `metarl.learn.loop.Trainer` from ``(family, config, initial=None,
-            num_threads=0)``.
-        adaptation: Makes a `metarl.adapt.adaptation.Adaptation` from ``(checkpoint, worlds,
-            num_tasks=, updates=, generator=)``; None: what was trained has no way of its own
-            and is fine-tuned.
-        settings: Fields of the config whose defaults this method changes.
+        training: How it trains; None: it does not.
+        adapting: How it meets new tasks; None: what it trained is adapted by a strategy.
+        source: Where it was published: author, year, where.
     """
 
     doc: str
-    config: type[Any]
-    trainer: Callable[..., Any]
-    adaptation: Callable[..., Any] | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    training: Training | None = None
+    adapting: Adapting | None = None
+    source: str = ""
 
 
 def method_names() -> list[str]:
     """List every method, built in or from outside, in alphabetical order."""
     return sorted({**_outside(), **_BUILT_IN})
+
+
+def training_names() -> list[str]:
+    """List what can be trained, in alphabetical order; one from outside that is broken counts."""
+    return [name for name in method_names() if name in _TRAINED or _may(name, "training")]
+
+
+def strategy_names() -> list[str]:
+    """List what adapts any policy, in alphabetical order; one from outside that is broken counts."""
+    return [name for name in method_names() if name in _STRATEGIES or _may(name, "strategy")]
 
 
 def get_method(name: str) -> Method:
@@ -72,18 +137,59 @@ def get_method(name: str) -> Method:
     if found is None:
         raise UnknownNameError("method", name, method_names())
     module, _, attribute = found.partition(":")
-    try:
+    if name in _BUILT_IN:
         method = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        if name in _BUILT_IN:
-            raise
-        raise ConfigError(f"method {name!r} cannot be imported from {found}: {error}") from error
+    else:
+        method = _import_outside(name, module, attribute)
     if not isinstance(method, Method):
         raise ConfigError(f"method {name!r}: {found} is no metarl.methods.Method but {method!r}")
     return method
 
 
-def adaptation_of(meta: Mapping[str, Any]) -> Callable[..., Any] | None:
+def _import_outside(name: str, module: str, attribute: str) -> Any:
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a stranger's module raises, SystemExit included
+        said = describe(error, module.partition(".")[0])
+        raise ConfigError(
+            f"method {name!r} cannot be imported from {module}:{attribute}: {said}"
+        ) from error
+
+
+def get_training(name: str) -> Training:
+    """Look up how a method trains.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        ConfigError: If it trains nothing; the message lists what does.
+    """
+    training = get_method(name).training
+    if training is None:
+        raise ConfigError(
+            f"{name} trains nothing, it adapts what others trained: metarl adapt ... --strategy"
+            f" {name}; expected one of {', '.join(training_names())}"
+        )
+    return training
+
+
+def get_adapting(name: str) -> Adapting:
+    """Look up how a method meets new tasks.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        ConfigError: If it has no way of its own; the message lists the strategies.
+    """
+    adapting = get_method(name).adapting
+    if adapting is None:
+        raise ConfigError(
+            f"{name!r} has no adaptation of its own; expected one of {', '.join(strategy_names())}"
+        )
+    return adapting
+
+
+def adapting_of(meta: Mapping[str, Any]) -> Adapting | None:
     """Find the way in which what a checkpoint holds adapts, if its method has one of its own.
 
     Args:
@@ -91,7 +197,36 @@ def adaptation_of(meta: Mapping[str, Any]) -> Callable[..., Any] | None:
     Raises:
         UnknownNameError: If it is of a method that is not installed.
     """
-    return get_method(meta["method"]).adaptation if "method" in meta else None
+    return get_method(meta["method"]).adapting if "method" in meta else None
+
+
+def choose_adapting(meta: Mapping[str, Any], strategy: str | None = None) -> str:
+    """Choose by name how a checkpoint adapts.
+
+    Args:
+        meta: The checkpoint's.
+        strategy: What is asked for; None: the way it was trained for, or `USUAL_STRATEGY`.
+    """
+    if strategy is not None:
+        return strategy
+    return USUAL_STRATEGY if adapting_of(meta) is None else meta["method"]
+
+
+def defaults_of(training: Training) -> dict[str, Any]:
+    """The fields of a training's config, as the method sets them where nobody else does."""
+    fields = {f.name: f.default for f in dataclasses.fields(training.config)}
+    return {**fields, **training.settings}
+
+
+def _may(name: str, kind: str) -> bool:
+    """Whether a method from outside is of a kind."""
+    if name in _BUILT_IN:
+        return False
+    try:
+        method = get_method(name)
+    except ConfigError:
+        return True
+    return (method.training is not None) == (kind == "training")
 
 
 def _outside() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A small meta-learning problem with every field filled, and the same on device meta."""
 
 import torch
+from torch import nn
 
 from metarl.meta.maml.inner import Batch, initial_rates, log_prob_of
 from metarl.meta.maml.outer import remember
@@ -65,3 +66,12 @@ def assert_finite_differences(loss, tensors, gradients, every=4):
             flat[i] = value
             numeric = (losses[0] - losses[1]) / 2e-5
             assert abs(gradients[name].reshape(-1)[i].item() - numeric) < 1e-6, (name, i)
+
+
+def move_to_meta(network):
+    """`Module.to` cannot, under FakeTensorMode."""
+    for module in network.modules():
+        for name, p in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.empty(p.shape, device="meta")))
+        for name, b in module.named_buffers(recurse=False):
+            setattr(module, name, torch.empty(b.shape, device="meta"))

@@ -11,7 +11,18 @@ import pytest
 
 from metarl import methods
 from metarl.errors import ConfigError, UnknownNameError
-from metarl.methods import Method, adaptation_of, get_method, method_names
+from metarl.methods import (
+    Adapting,
+    Method,
+    adapting_of,
+    choose_adapting,
+    get_adapting,
+    get_method,
+    get_training,
+    method_names,
+    strategy_names,
+    training_names,
+)
 
 OURS = ("iterations", "max_seconds", "seed", "hidden", "device", "task_visible")
 
@@ -19,15 +30,31 @@ OURS = ("iterations", "max_seconds", "seed", "hidden", "device", "task_visible")
 @pytest.mark.parametrize("name", method_names())
 def test_every_method_is_whole(name: str):
     method = get_method(name)
-    config = method.config(**method.settings)
-    assert set(OURS) <= {f.name for f in dataclasses.fields(config)}
     assert method.doc
-    assert config.task_visible == (method.adaptation is None)
+    assert method.source
+    assert method.training is not None or method.adapting is not None
+    if method.training is not None:
+        config = method.training.config(**method.training.settings)
+        assert set(OURS) <= {f.name for f in dataclasses.fields(config)}
+        assert config.task_visible == (method.adapting is None)
+    if method.adapting is not None and method.adapting.config is not None:
+        method.adapting.config()  # every field has a default
+
+
+def test_names_tell_the_two_kinds_apart():
+    trained, strategies = training_names(), strategy_names()
+    assert sorted([*trained, *strategies]) == method_names()
+    assert all(get_method(name).training is not None for name in trained)
+    assert all(get_method(name).training is None for name in strategies)
+    with pytest.raises(ConfigError, match=r"fine-tune trains nothing.*--strategy.*expected.*ppo"):
+        get_training("fine-tune")
+    with pytest.raises(ConfigError, match=r"'ppo' has no adaptation of its own.*fine-tune"):
+        get_adapting("ppo")
 
 
 UNTIL_THE_FIRST_STEP = """
 import sys
-from metarl.methods import get_method, method_names
+from metarl.methods import get_training, training_names
 from metarl.registry import make_family
 from metarl.sim.worlds import Worlds
 
@@ -38,15 +65,15 @@ def step(self, action):
     raise Stepped
 
 Worlds.step, stepped = step, 0
-for name in method_names():
-    method = get_method(name)
+for name in training_names():
+    method = get_training(name)
     try:
         method.trainer(make_family("kitchen/season"), method.config(**method.settings)).iterate()
     except Stepped:
         stepped += 1
     early = {"torch._dynamo", "sympy"} & set(sys.modules)
     assert not early, f"{name} imported {early} before its first step"
-assert stepped == len(method_names())
+assert stepped == len(training_names()) > 10
 """
 
 
@@ -63,9 +90,16 @@ def test_an_unknown_method_names_the_nearest():
 
 
 def test_a_checkpoint_without_a_method_is_a_plain_policy():
-    assert adaptation_of({}) is None
-    assert adaptation_of({"method": "ppo"}) is None
-    assert adaptation_of({"method": "maml"}) is get_method("maml").adaptation
+    assert adapting_of({}) is None
+    assert adapting_of({"method": "ppo"}) is None
+    assert adapting_of({"method": "maml"}) is get_method("maml").adapting
+
+
+def test_a_checkpoint_adapts_as_it_was_trained_to_unless_asked():
+    assert choose_adapting({"method": "maml"}) == "maml"
+    assert choose_adapting({"method": "ppo"}) == "fine-tune"
+    assert choose_adapting({}) == "fine-tune"
+    assert choose_adapting({"method": "maml"}, "fine-tune") == "fine-tune"
 
 
 def test_a_method_from_outside_is_an_entry_point(monkeypatch: pytest.MonkeyPatch):
@@ -73,6 +107,8 @@ def test_a_method_from_outside_is_an_entry_point(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(methods, "entry_points", lambda group: found)
     assert "stranger" in method_names()
     assert get_method("stranger") is STRANGER
+    assert "stranger" in strategy_names()
+    assert "stranger" not in training_names()
     with pytest.raises(ConfigError, match="absent"):
         get_method("broken")
     with pytest.raises(ConfigError, match="no metarl"):
@@ -80,7 +116,7 @@ def test_a_method_from_outside_is_an_entry_point(monkeypatch: pytest.MonkeyPatch
     assert isinstance(get_method("maml"), Method)  # a broken one hides no healthy one
 
 
-STRANGER = Method("from outside", int, int)
+STRANGER = Method("from outside", adapting=Adapting(int))
 OUTSIDE = {
     "stranger": f"{__name__}:STRANGER",
     "broken": "absent_package:METHOD",

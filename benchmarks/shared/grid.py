@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling
+from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling, settings_of
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult
 from metarl.learn.train import train
-from metarl.meta.maml.config import MamlConfig
 from metarl.registry import make_family, slug
 from metarl.runs.checkpoint import save_checkpoint
 from metarl.runs.policies import read_checkpoint
@@ -25,11 +24,10 @@ from shared.recipes import (
     ALONE,
     EPISODES,
     LEVELS,
-    MANY_SEARCH,
     PRETRAINING,
     PROTOCOLS,
-    SETTINGS,
     Recipe,
+    adapting,
     recipe,
 )
 
@@ -88,11 +86,10 @@ class Grid:
 
     def protocol(self, family: str, method: str) -> Protocol:
         """How adaptation is measured on a family."""
-        untrained = MamlConfig(**SETTINGS.get((family, "maml"), {}))
         own = dict(PROTOCOLS.get(family, {}))
         if method in EPISODES:
-            own |= {"episodes": EPISODES[method], "search": MANY_SEARCH}
-        return Protocol(num_tasks=self.num_tasks, updates=self.updates, untrained=untrained, **own)
+            own["episodes"] = EPISODES[method]
+        return Protocol(num_tasks=self.num_tasks, updates=self.updates, **own)
 
     def _train(self, family: str, how: Recipe, seed: int, start: Path | None = None) -> Path:
         return train(
@@ -126,6 +123,7 @@ class Grid:
         print(f"{slug(family)}-s{seed} {result}", flush=True)
         return {
             "protocol": asdict(protocol),
+            "settings": {method: adapting(family, method, method)},
             "training": {
                 **{name: cost(path) for name, path in pretrained.items()},
                 _run(family, recipe(family, method), seed): cost(trained),
@@ -141,8 +139,11 @@ class Grid:
         found, task_family = read_checkpoint(start), make_family(family)
         protocol = self.protocol(family, method)
         results = {}
-        for name in ALONE[method]:
-            result = evaluate_adaptation(task_family, name, found, protocol)
+        settings = {name: adapting(family, method, name) for name in ALONE[method]}
+        for name, own in settings.items():
+            result = evaluate_adaptation(
+                task_family, name, found, protocol, settings=settings_of(name, own)
+            )
             print(f"{slug(family)}-s{seed} {result}", flush=True)
             results[name] = result.to_json()
         levels = {}
@@ -151,6 +152,7 @@ class Grid:
             levels[name] = {k: v.tolist() for k, v in outcome._asdict().items()}
         return {
             "protocol": asdict(protocol),
+            "settings": settings,
             "training": {name: cost(path) for name, path in pretrained.items()},
             "results": results,
             **({"levels": levels} if levels else {}),

@@ -7,14 +7,12 @@ chosen on train tasks, with training seeds that are in no table; README.md has t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from metarl.adapt.protocol import Protocol
 from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
-from metarl.transfer import RESIDUAL, SEARCH, STRATEGIES, UNTRAINED
-from metarl.transfer.imitation import Imitation
-from metarl.transfer.strategy_optimization import StrategyOptimization
+from metarl.meta.maml.inner_loop import InnerLoop
 
 
 @dataclass(frozen=True)
@@ -97,6 +95,9 @@ FEWER = {
 DEPTH = ("maml", "rl2", "pearl")
 # Cells of what needs the pretrained policy alone. Where reward is not enough, the family's expert
 # teaches; where ten episodes are not, there are many.
+STRATEGIES = ("scratch", "fine-tune", "frozen-trunk", "small-rate")
+TEACHABLE = tuple(f"{name}-dagger" for name in STRATEGIES)
+UNTRAINED, SEARCH, RESIDUAL = "untrained-inner-loop", "strategy-optimization", "residual-search"
 LEVELS, SEARCHED, TAUGHT = "baselines", "searched", "taught"
 MANY, MANY_SEARCHED, MANY_RESIDUAL = "many", "many-searched", "many-residual"
 MOST, MOST_RESIDUAL = "most", "most-residual"
@@ -118,7 +119,7 @@ EPISODES = {
     **dict.fromkeys((MANY, MANY_SEARCHED, MANY_RESIDUAL), 80),
     **dict.fromkeys((MOST, MOST_RESIDUAL), 160),
 }
-MANY_SEARCH = StrategyOptimization(decay=None)
+MANY_SEARCH = {"decay": None}
 HARD = ("kitchen/skills", "kitchen/dishes")
 ONE_SEED = {(family, "pearl") for family in HARD}  # its encoder learns neither (log in README.md)
 
@@ -158,14 +159,13 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     },
 }
 
-# Where a family asks for another protocol: fine-tuning's settings that won on its train tasks, and
-# fewer episodes to judge by where they are long.
-PROTOCOLS: dict[str, dict[str, Any]] = {
-    "kitchen/dishes": {
-        "eval_episodes": 2,
-        "fine_tuning": DISH_FINE_TUNING,
-        "imitation": Imitation(rate=3e-4),
-    },
+# Where a family asks for another protocol: fewer episodes to judge by where they are long.
+PROTOCOLS: dict[str, dict[str, Any]] = {"kitchen/dishes": {"eval_episodes": 2}}
+# Where strategies meet a family with other settings than their own: those that won on its train
+# tasks. The untrained inner loop goes as MAML does.
+ADAPTING: dict[tuple[str, str], Mapping[str, Any]] = {
+    **{("kitchen/dishes", name): DISH_FINE_TUNING for name in STRATEGIES},
+    **{("kitchen/dishes", name): {"rate": 3e-4} for name in TEACHABLE},
 }
 
 
@@ -200,6 +200,16 @@ def recipe(family: str, method: str) -> Recipe:
     """Look up how a method is trained on a family."""
     iterations = FEWER.get((family, method), ITERATIONS[method])
     return Recipe(method, iterations, SETTINGS.get((family, method), {}))
+
+
+def adapting(family: str, cell: str, method: str) -> dict[str, Any]:
+    """Look up the settings by which a method meets a family's tasks, in a cell."""
+    if method == UNTRAINED:
+        own = {f.name for f in fields(InnerLoop)}
+        return {k: v for k, v in SETTINGS.get((family, "maml"), {}).items() if k in own}
+    if method == SEARCH and cell in EPISODES:
+        return dict(MANY_SEARCH)
+    return dict(ADAPTING.get((family, method), {}))
 
 
 def metric(family: str) -> str:

@@ -1,43 +1,30 @@
-"""Adaptation measured: success on held-out tasks after exactly 0 .. U updates."""
+"""Adaptation measured: success on held-out tasks after exactly 0 .. U updates.
+
+It knows no method: it asks the registry by name.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from metarl.adapt.adaptation import Adaptation, Adapted, ByParameters, State
+from metarl.adapt.adaptation import Adaptation, State
+from metarl.adapt.meeting import Meeting
 from metarl.adapt.protocol import Protocol, held_out_tasks
 from metarl.adapt.results import AdaptationResult, Outcome, outcome_of
-from metarl.errors import CheckpointError, ConfigError, UnknownNameError
+from metarl.errors import CheckpointError, ConfigError
 from metarl.family import TaskFamily
 from metarl.learn.rollout import collect
-from metarl.meta.maml.maml import with_rates
-from metarl.methods import adaptation_of, get_method, method_names
+from metarl.methods import get_adapting, get_method
 from metarl.nn.functional import parameters_of
-from metarl.nn.policy import GaussianPolicy
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.config import configure
 from metarl.runs.policies import load_policy_for
 from metarl.sim.worlds import Worlds
-from metarl.transfer import (
-    BASELINES,
-    DAGGER,
-    LEARNERS,
-    RESIDUAL,
-    SEARCH,
-    STRATEGIES,
-    UNTRAINED,
-    learned,
-    prepare,
-)
-from metarl.transfer.fine_tuning import fine_tune
-from metarl.transfer.imitation import imitate
-from metarl.transfer.residual_search import ByResidualSearch
-from metarl.transfer.strategy_optimization import BySearch
 from metarl.types import repeat
 
 Progress = Callable[[int, int], None]
@@ -70,6 +57,7 @@ def evaluate_adaptation(
     checkpoint: Checkpoint,
     protocol: Protocol,
     *,
+    settings: Any = None,
     num_threads: int = 0,
     progress: Progress | None = None,
     keep: list[State] | None = None,
@@ -78,17 +66,20 @@ def evaluate_adaptation(
 
     Args:
         family: The family.
-        method: One of `metarl.transfer.LEARNERS`, or the method that trained the checkpoint;
-            scratch takes only the architecture from it.
+        method: A strategy, or the method that trained the checkpoint; scratch takes only the
+            architecture from it.
         checkpoint: Of a pretrained or meta-trained policy.
         protocol: How it is measured.
+        settings: The method's, as `settings_of` makes them; None: its defaults.
         num_threads: Physics threads; 0 takes every core.
         progress: Called with (updates done, updates in all).
         keep: If given, the adaptation's state after each update is appended.
     Returns:
         The result; nothing is chosen by it.
     """
-    adaptation = start_adaptation(family, method, checkpoint, protocol, num_threads=num_threads)
+    adaptation = start_adaptation(
+        family, method, checkpoint, protocol, settings=settings, num_threads=num_threads
+    )
     judge = _judging_worlds(family, protocol, num_threads=num_threads)
     rows, seconds = [], 0.0
     for u in range(protocol.updates + 1):
@@ -113,6 +104,7 @@ def start_adaptation(
     checkpoint: Checkpoint,
     protocol: Protocol,
     *,
+    settings: Any = None,
     num_threads: int = 0,
 ) -> Adaptation:
     """Put a policy before the protocol's tasks, without any update yet.
@@ -122,107 +114,64 @@ def start_adaptation(
         method: As for `evaluate_adaptation`.
         checkpoint: Likewise.
         protocol: Likewise.
+        settings: Likewise.
         num_threads: Physics threads; 0 takes every core.
     Raises:
         UnknownNameError: If there is no such method.
         CheckpointError: If another method trained the checkpoint, or it is for another interface.
-        ConfigError: If the family has no expert, and one is to teach, or hides nothing of its tasks,
-            and that is to be inferred, or the episodes cannot be shared among a search's generations.
+        ConfigError: If the method cannot meet tasks, or not these: what it needs is missing.
     """
-    adapt = None
-    if method not in LEARNERS:
-        if method not in (names := method_names()):
-            raise UnknownNameError("adaptation method", method, (*LEARNERS, *names))
-        adapt = get_method(method).adaptation
-        if adapt is None:
-            raise ConfigError(
-                f"{method!r} has no adaptation of its own; expected one of {', '.join(LEARNERS)}"
-            )
-        if (trained := checkpoint.meta.get("method")) != method:
-            raise CheckpointError(f"the checkpoint was trained by {trained!r}, not by {method!r}")
-    if method in DAGGER and not family.has_expert():
-        raise ConfigError(
-            f"{family.id} has no expert that could teach; expected one of {', '.join(BASELINES)}"
+    adapting = get_adapting(method)
+    trained = checkpoint.meta.get("method")
+    if get_method(method).training is not None and trained != method:
+        raise CheckpointError(f"the checkpoint was trained by {trained!r}, not by {method!r}")
+    if settings is None:
+        settings = settings_of(method)
+    elif not isinstance(settings, adapting.config or type(None)):
+        expected = "None" if adapting.config is None else f"a {adapting.config.__name__}"
+        raise ConfigError(f"settings of {method} are {settings!r}; expected {expected}")
+    tasks = held_out_tasks(family, protocol)
+
+    def worlds_of(each: int) -> Worlds:
+        worlds = Worlds(
+            family,
+            protocol.num_tasks * each,
+            seed=protocol.seed,
+            split=protocol.split,
+            num_threads=num_threads,
         )
-    generations = protocol.residual.generations(protocol.episodes) if method == RESIDUAL else 1
-    each = protocol.episodes // generations
-    worlds = Worlds(
-        family,
-        protocol.num_tasks * each,
-        seed=protocol.seed,
-        split=protocol.split,
-        num_threads=num_threads,
-    )
-    worlds.assign(repeat(held_out_tasks(family, protocol), each))
+        worlds.assign(repeat(tasks, each))
+        return worlds
+
     generator = torch.Generator().manual_seed(protocol.seed)
-    if adapt is not None:
-        return adapt(
-            checkpoint, worlds,
-            num_tasks=protocol.num_tasks, updates=protocol.updates, generator=generator,
-        )  # fmt: skip
-    policy = load_policy_for(checkpoint, worlds)
-    if method == UNTRAINED:
-        return _by_untrained_inner_loop(worlds, policy, protocol, generator)
-    if method == SEARCH:
-        return BySearch(
-            worlds, policy, protocol.search, num_tasks=protocol.num_tasks, generator=generator
+    meeting = Meeting(
+        worlds_of, protocol.num_tasks, protocol.episodes, protocol.updates,
+        protocol.seed, generator,
+    )  # fmt: skip
+    return adapting.start(checkpoint, meeting, settings)
+
+
+def settings_of(method: str, settings: Mapping[str, Any] | None = None) -> Any:
+    """Build a method's settings for meeting tasks from some of them, the others at their defaults.
+
+    Args:
+        method: Its name.
+        settings: Fields of its adapting config, as JSON values.
+    Returns:
+        One of its adapting config; None for a method that has none: it goes as it was trained.
+    Raises:
+        UnknownNameError: If there is no such method.
+        ConfigError: If a setting is unknown, of another type, or out of range.
+    """
+    config, settings = get_adapting(method).config, settings or {}
+    if config is not None:
+        return configure(config, settings)
+    if settings:
+        raise ConfigError(
+            f"setting {next(iter(settings))!r}; {method} takes no settings, it adapts as it was"
+            " trained to"
         )
-    if method == RESIDUAL:
-        return ByResidualSearch(
-            worlds, policy, protocol.residual,
-            num_tasks=protocol.num_tasks, generations=generations, generator=generator,
-        )  # fmt: skip
-    return _by_strategy(worlds, policy, method, protocol, generator, _fresh(checkpoint, protocol))
-
-
-def _fresh(checkpoint: Checkpoint, protocol: Protocol) -> torch.Generator:
-    """What new weights are drawn from: other ones for each training seed."""
-    trained = checkpoint.meta.get("config", {}).get("seed", 0)
-    state = np.random.SeedSequence([protocol.seed, trained]).generate_state(1)
-    return torch.Generator().manual_seed(int(state[0]))
-
-
-def _by_untrained_inner_loop(
-    worlds: Worlds, policy: GaussianPolicy, protocol: Protocol, generator: torch.Generator
-) -> Adaptation:
-    inner = protocol.untrained
-    _explore(policy, protocol.fine_tuning.log_std if inner.log_std is None else inner.log_std)
-    rates = inner.rates(parameters_of(policy), worlds.spec.hidden)
-    return with_rates(
-        worlds, policy, rates, inner,
-        num_tasks=protocol.num_tasks, updates=protocol.updates, generator=generator,
-    )  # fmt: skip
-
-
-def _by_strategy(
-    worlds: Worlds,
-    policy: GaussianPolicy,
-    name: str,
-    protocol: Protocol,
-    generator: torch.Generator,
-    fresh: torch.Generator,
-) -> Adaptation:
-    strategy = {**STRATEGIES, **DAGGER}[name]
-    policy = prepare(policy, strategy, generator=fresh)
-    if strategy.start == "scratch":
-        with torch.no_grad():
-            policy.context.zero_()
-    teach: Callable[..., Iterator[Adapted]] = imitate if name in DAGGER else fine_tune
-    how: Any = protocol.imitation if name in DAGGER else protocol.fine_tuning
-    how = dataclasses.replace(how, rate=how.rate * strategy.rate_scale)
-    _explore(policy, how.log_std)
-    params = parameters_of(policy)
-    updates = teach(
-        worlds, policy, params, how,
-        learned=learned(strategy, params), num_tasks=protocol.num_tasks, updates=protocol.updates,
-        generator=generator,
-    )  # fmt: skip
-    return ByParameters(worlds, policy, updates, num_tasks=protocol.num_tasks, generator=generator)
-
-
-def _explore(policy: GaussianPolicy, log_std: float) -> None:
-    with torch.no_grad():
-        policy.log_std.fill_(log_std)
+    return None
 
 
 def measure_ceiling(
@@ -243,15 +192,3 @@ def measure_ceiling(
         generator=torch.Generator(), deterministic=True,
     )  # fmt: skip
     return outcome_of(episodes)
-
-
-def choose_method(checkpoint: Checkpoint, strategy: str) -> str:
-    """Choose how a checkpoint adapts: by the method that trained it, if that has a way of its
-    own and nothing else is asked for, else by a transfer strategy.
-
-    Args:
-        checkpoint: The checkpoint.
-        strategy: What is asked for; ``fine-tune`` asks for nothing else.
-    """
-    own = strategy == "fine-tune" and adaptation_of(checkpoint.meta) is not None
-    return checkpoint.meta["method"] if own else strategy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from metarl.commands.output import progress_bar, say
-from metarl.errors import UnknownNameError
-from metarl.methods import method_names
+from metarl.errors import ConfigError, UnknownNameError
+from metarl.methods import method_names, strategy_names, training_names
 from metarl.registry import family_class, make_family, slug
 from metarl.runs.shipped import find_checkpoint
 from metarl.types import Split
@@ -16,13 +16,13 @@ def train(
     family: str,
     method: str,
     *,
-    seed: int,
+    seed: int | None,
     max_seconds: float | None,
     iterations: int | None,
     out: Path | None,
     resume: bool,
-    backend: str,
-    device: str,
+    backend: str | None,
+    device: str | None,
     start: Path | None,
     set: tuple[str, ...],
 ) -> int:
@@ -36,13 +36,18 @@ def train(
     family_class(family)
     if start is not None:
         start = find_checkpoint(start, family)
-    if method not in (names := method_names()):
+    if method not in (names := training_names()):
+        if method in strategy_names():
+            raise ConfigError(
+                f"{method} trains nothing, it adapts what others trained: metarl adapt CHECKPOINT"
+                f" {family} --strategy {method}; to train, choose one of {', '.join(names)}"
+            )
         raise UnknownNameError("method", method, names)
     from metarl.learn.train import parse_settings
     from metarl.learn.train import train as train_policy
     from metarl.runs.config import CONFIG_FILE
 
-    folder = out or default_folder(family, method, seed)
+    folder = out or default_folder(family, method, seed or 0)
     if resume and not (folder / CONFIG_FILE).exists():
         say(f"no run in {folder} to go on with; starting one")
     written = train_policy(
@@ -76,7 +81,7 @@ def adapt(
     num_tasks: int,
     eval_episodes: int,
     seed: int,
-    strategy: str,
+    strategy: str | None,
     set: tuple[str, ...],
     split: Split,
     film: Path | None = None,
@@ -90,32 +95,35 @@ def adapt(
     Raises:
         MetaRLError: If a name is unknown or the checkpoint does not load.
     """
-    from metarl.transfer import LEARNERS
-
-    if strategy not in LEARNERS:
-        raise UnknownNameError("strategy", strategy, LEARNERS)
+    if strategy is not None and strategy not in (names := method_names()):
+        raise UnknownNameError("strategy", strategy, names)
     family_class(family)
     checkpoint = find_checkpoint(checkpoint, family)
     from metarl.adapt.adaptation import State
-    from metarl.adapt.evaluate import choose_method, evaluate_adaptation
+    from metarl.adapt.evaluate import evaluate_adaptation, settings_of
     from metarl.adapt.protocol import Protocol
     from metarl.learn.train import parse_settings
+    from metarl.methods import choose_adapting
     from metarl.runs.policies import read_checkpoint
 
     found = read_checkpoint(checkpoint)
-    method = choose_method(found, strategy)
+    method = choose_adapting(found.meta, strategy)
+    settings = settings_of(method, parse_settings(set))
     protocol = Protocol(
         num_tasks=num_tasks, episodes=episodes, updates=updates, eval_episodes=eval_episodes,
         seed=seed, split=split,
-    ).tuned(method, parse_settings(set))  # fmt: skip
+    )  # fmt: skip
     made, keep = make_family(family), list[State]()
     with progress_bar("adapting") as progress:
-        result = evaluate_adaptation(made, method, found, protocol, progress=progress, keep=keep)
+        result = evaluate_adaptation(
+            made, method, found, protocol, settings=settings, progress=progress, keep=keep
+        )
     say(str(result))
     if film is not None:
         from metarl.report.before_after import film_adaptation, lapse
 
         times = lapse(made)
         pace = f", {times} times as fast as life" if times > 1 else ""
-        say(f"wrote {film_adaptation(made, method, found, protocol, keep, film)}{pace}")
+        written = film_adaptation(made, method, found, protocol, keep, film, settings=settings)
+        say(f"wrote {written}{pace}")
     return 0

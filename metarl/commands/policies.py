@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metarl.errors import CheckpointError, ConfigError, FamilyError, unknown
-from metarl.methods import adaptation_of
+from metarl.methods import adapting_of
 from metarl.runs.policies import load_policy_for
 from metarl.runs.shipped import REFERENCE, find_checkpoint
 
@@ -75,12 +75,12 @@ def _trained(checkpoint: Checkpoint, worlds: Worlds) -> Act:
     import torch
 
     from metarl.adapt.adaptation import act_with
+    from metarl.adapt.meeting import meet_in
 
-    adaptation = adaptation_of(checkpoint.meta)
-    if adaptation is None:
+    adapting = adapting_of(checkpoint.meta)
+    if adapting is None:
         policy = load_policy_for(checkpoint, worlds)
         return act_with(policy, dict(policy.named_parameters()))
-    start = adaptation(
-        checkpoint, worlds, num_tasks=1, updates=0, generator=torch.Generator().manual_seed(0)
-    )
+    meeting = meet_in(worlds, num_tasks=1, generator=torch.Generator().manual_seed(0))
+    start = adapting.start(checkpoint, meeting, None)
     return start.act_in(worlds, 0, start.state())

@@ -13,10 +13,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from torch import Tensor
 
 from metarl.errors import TrainingError
+from metarl.learn.start import Start
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import describe_config
 from metarl.runs.run import Run
 from metarl.runs.signals import Signals, Stopped, on_signals
+
+START_FILE = "start.json"
 
 
 class Trainer(Protocol):
@@ -42,6 +45,7 @@ def train(
     command: str = "",
     save_every_s: float = 30.0,
     console: Console | None = None,
+    start: Start | None = None,
 ) -> dict[str, float]:
     """Iterate until the config's budget is spent, in a run folder.
 
@@ -52,6 +56,7 @@ def train(
         command: The command line that started the run.
         save_every_s: Time between checkpoints [s]; one is always written at the end.
         console: Where the progress bar is drawn; None: nowhere.
+        start: What the trainer's policy started from, which the folder keeps key by key.
     Returns:
         The last iteration's metrics; empty if the run was finished before.
     Raises:
@@ -63,6 +68,8 @@ def train(
         on_signals() as signals,
         _progress(console) as progress,
     ):
+        if start is not None:
+            run.record(START_FILE, start.to_json())
         known: Mapping[str, Any] = {}
         if latest := run.latest():
             trainer.restore(latest[1])

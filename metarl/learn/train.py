@@ -7,39 +7,31 @@ import inspect
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from metarl.errors import ConfigError
-from metarl.family import TaskFamily
-from metarl.methods import get_method
-from metarl.registry import make_family, split_name
-from metarl.runs.config import CONFIG_FILE, describe_config, load_config, read_json
+from metarl.learn.start import Start, start_from
+from metarl.methods import Training, get_training
+from metarl.registry import make_family
+from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
 from metarl.runs.run import latest_checkpoint
-from metarl.runs.trained import part
 
-# What learn2learn's plainest learner can do: one fixed rate for all parameters.
-PLAIN = {
-    "inner_rate": 0.01,
-    "learn_rates": False,
-    "context_rate": None,
-    "context_std": None,
-    "inner_clip": None,
-}
+_MANY = 1_000_000  # iterations of a run that ends by the clock
 
 
 def train(
     family: str,
     method: str,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     max_seconds: float | None = None,
     iterations: int | None = None,
     out: Path,
     resume: bool = False,
-    backend: str = "torch",
-    device: str = "cpu",
+    backend: str | None = None,
+    device: str | None = None,
     start: Path | None = None,
     **options: Any,
 ) -> Path:
@@ -47,14 +39,16 @@ def train(
 
     Args:
         family: Name of the family.
-        method: One of `metarl.methods.method_names`.
-        seed: Of everything that is drawn.
+        method: One of `metarl.methods.training_names`.
+        seed: Of everything that is drawn; None: 0.
         max_seconds: Training time [s]; None: the method's own budget.
         iterations: Iterations; None: the method's own number.
         out: The run folder.
-        resume: Go on with the run in it, by default to the end of its own budget.
-        backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop.
-        device: Where the networks live.
+        resume: Go on with the run in it, by default to the end of its own budget; what is not given
+            is as the run has it.
+        backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop; None:
+            ``torch``.
+        device: Where the networks live; None: the CPU.
         start: Checkpoint of a policy to start from, of this or another family; the networks
             take its widths, and what it learned of blocks that this family observes too.
         options: Other fields of the method's config.
@@ -62,53 +56,78 @@ def train(
         The newest checkpoint.
     Raises:
         UnknownNameError: If there is no such method.
-        ConfigError: If an option is unknown, of another type, or out of range.
+        ConfigError: If an option is unknown, of another type, out of range, or without effect.
     """
-    found = get_method(method)
-    require_device(device)
-    if resume and iterations is None and max_seconds is None:
-        iterations, max_seconds = _budget_of(out)
+    training = get_training(method)
+    asked = {**options, **_given(seed=seed, device=device, backend=backend)}
+    if device is not None:
+        require_device(device)
+    made, began = make_family(family), None
+    saved = _saved(out) if resume else None
+    if saved is not None:
+        _require_same_run(out, method, made.id)
+    elif start is not None:
+        began = start_from(start, made)
+    config = configure(
+        training.config,
+        {
+            **_defaults(training, asked, began),
+            **(saved or {}),
+            **asked,
+            **_budget(iterations, max_seconds),
+        },
+    )
+    began = began and began.under(config)
     import torch
     from rich.console import Console
 
     from metarl.learn.loop import train as run_loop
 
     torch.set_num_threads(1)  # small networks: a second thread gains nothing, and stalls when busy
-    config_class = found.config
-    given: dict[str, Any] = {
-        **found.settings,
-        "seed": seed,
-        "device": device,
-        "max_seconds": max_seconds,
-    }
-    if "backend" in {f.name for f in dataclasses.fields(config_class)}:
-        given["backend"] = backend
-        if backend == "learn2learn":
-            given = {**PLAIN, **given}  # what a method is made of stays
-    if iterations is not None:
-        given["iterations"] = iterations
-    elif max_seconds is not None:
-        given["iterations"] = 1_000_000
-    made = make_family(family)
-    initial, hidden = _initial(start, made)
-    if hidden is not None:
-        given["hidden"] = list(hidden)  # other widths would leave next to nothing of the start
-    defaults = describe_config(config_class())
-    config = load_config({**defaults, **given, **options}, config_class)
-    trainer = found.trainer(made, config, initial=initial)
+    trainer = training.trainer(made, config, initial=None if began is None else began.tensors)
     trainer.method = method  # several may share a trainer
-    if resume:
-        _require_same_run(out, method, trainer.family.id)
+    console = Console(stderr=True)
+    if began is not None:
+        console.print(str(began), markup=False, highlight=False, soft_wrap=True)
     run_loop(
         trainer,
         out,
         resume=resume,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),  # no folder of this machine
-        console=Console(stderr=True),
+        console=console,
+        start=began,
     )
     latest = latest_checkpoint(out)
     assert latest is not None  # the loop has just saved one
     return out / "checkpoints" / f"step-{latest[0]:08d}.safetensors"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _defaults(training: Training, asked: Mapping[str, Any], began: Start | None) -> dict[str, Any]:
+    """What the fields are that nobody gave: the method's own, those of a backend, of a start."""
+    fields = {f.name for f in dataclasses.fields(training.config)}
+    backend = asked.get("backend")
+    if backend is not None and "backend" not in fields:
+        raise ConfigError(
+            f"backend {backend!r} has no effect: this method differentiates no inner loop; leave it"
+            " out"
+        )
+    found = {**training.backends.get(backend or "torch", {}), **training.settings}
+    if began is not None and began.hidden is not None:
+        found["hidden"] = list(began.hidden)  # other widths would leave next to nothing of it
+    return found
+
+
+def _budget(iterations: int | None, max_seconds: float | None) -> dict[str, Any]:
+    """The fields of the budget that are given."""
+    if iterations is None and max_seconds is None:
+        return {}
+    if iterations is not None:
+        return {"iterations": iterations, "max_seconds": max_seconds}
+    return {"iterations": _MANY, "max_seconds": max_seconds}
 
 
 def require_device(device: str) -> None:
@@ -129,12 +148,12 @@ def require_device(device: str) -> None:
             raise ConfigError(f"device is {device!r}; torch finds {count} GPUs here; use cpu")
 
 
-def _budget_of(folder: Path) -> tuple[int | None, float | None]:
-    """Iterations and seconds of the run in a folder; (None, None) if there is none."""
+def _saved(folder: Path) -> dict[str, Any] | None:
+    """The config of the run in a folder, by field; None if there is none."""
     if not (folder / CONFIG_FILE).exists():
-        return None, None
+        return None
     saved = read_json(folder / CONFIG_FILE)
-    return saved.get("iterations"), saved.get("max_seconds")
+    return {name: value for name, value in saved.items() if name not in NO_FIELDS}
 
 
 def _require_same_run(folder: Path, method: str, family: str) -> None:
@@ -172,23 +191,3 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             settings[name] = text
     return settings
-
-
-def _initial(
-    start: Path | None, family: TaskFamily[Any]
-) -> tuple[dict[str, Any] | None, tuple[int, ...] | None]:
-    """The policy's tensors of a checkpoint, as a family observes, and the widths of its layers."""
-    if start is None:
-        return None, None
-    from metarl.nn.surgery import carry_blocks
-    from metarl.runs.policies import read_checkpoint
-    from metarl.sim.worlds import Worlds
-
-    found = read_checkpoint(start)
-    hidden = found.meta.get("config", {}).get("hidden")
-    tensors = part("policy", found.tensors)
-    if there := found.meta.get("blocks"):
-        strange = split_name(found.meta.get("family", ""))[0] != split_name(family.id)[0]
-        here = Worlds(family, 1).spec.blocks
-        tensors = carry_blocks(tensors, there, here, strange=("task",) if strange else ())
-    return tensors, None if hidden is None else tuple(hidden)

@@ -13,6 +13,7 @@ from metarl.nn.trunks import Mlp
 from metarl.types import Spec
 
 HIDDEN = (64, 64)
+LOG_STD = -0.7  # first log standard deviation of actions, where nothing else is said
 
 
 class GaussianPolicy(Network):
@@ -43,7 +44,7 @@ class GaussianPolicy(Network):
         generator: torch.Generator,
         *,
         hidden: Sequence[int] = HIDDEN,
-        log_std: float = -0.7,
+        log_std: float = LOG_STD,
     ):
         trunk = Mlp(obs_dim, hidden, "tanh", generator=generator)
         super().__init__(trunk, action_dim, generator, head_gain=0.01)

@@ -22,12 +22,12 @@ from metarl.perception.classifier import (
     train_classifier,
 )
 from metarl.perception.pictures import PictureScene, Progress, draw_pictures
-from metarl.transfer.strategies import (
-    STRATEGIES,
+from metarl.transfer.strategy import (
     Strategy,
     get_strategy,
     parameter_groups,
     prepare,
+    strategies_by_name,
 )
 
 __all__ = [
@@ -100,7 +100,7 @@ def compare(
     num_train: int = 200,
     num_test: int = 500,
     seed: int,
-    strategies: Sequence[str] = tuple(STRATEGIES),
+    strategies: Sequence[str] | None = None,
     config: FitConfig | None = None,
     progress: Progress | None = None,
 ) -> list[SwapResult]:
@@ -112,7 +112,7 @@ def compare(
         num_train: Pictures to train on, those held back included.
         num_test: Other pictures, to judge the result.
         seed: Decides pictures, heads and order.
-        strategies: Names of `STRATEGIES`.
+        strategies: Their names; None: all.
         config: How to fit; the same for all.
         progress: Called with (strategies done, strategies).
     Returns:
@@ -121,7 +121,7 @@ def compare(
         UnknownNameError: If a strategy is unknown.
         ConfigError: If there are too few pictures.
     """
-    chosen = [get_strategy(name) for name in strategies]
+    chosen = [get_strategy(name) for name in strategies or strategies_by_name()]
     require_positive(num_train=num_train, num_test=num_test)
     train = draw_pictures(scene, num_train, seed=derive_seed(seed, "headswap/train"))
     test = draw_pictures(scene, num_test, seed=derive_seed(seed, "headswap/test"))

@@ -39,6 +39,7 @@ def film_adaptation(
     *,
     task: int = 0,
     every: int | None = None,
+    settings: Any = None,
 ) -> Path:
     """Film a task before the first and after the last update; the last frame becomes a PNG.
 
@@ -52,10 +53,11 @@ def film_adaptation(
         task: Which of the protocol's tasks.
         every: Only each so manyth control step has a frame: so many times as fast as life. None:
             as `lapse` says.
+        settings: The method's, as for `evaluate_adaptation`.
     Raises:
         RenderError: If nothing can be drawn or written.
     """
-    adaptation = start_adaptation(family, method, checkpoint, protocol)
+    adaptation = start_adaptation(family, method, checkpoint, protocol, settings=settings)
     one = take(held_out_tasks(family, protocol), slice(task, task + 1))
     sides, every = [], lapse(family) if every is None else every
     updates = len(states) - 1

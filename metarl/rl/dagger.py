@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl.errors import CheckpointError, ConfigError, TrainingError, require
+from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.family import TaskFamily
-from metarl.methods import Method
+from metarl.learn.config import TrainConfig
+from metarl.methods import Method, Training
 from metarl.nn.policy import start_policy
+from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, unflatten
 from metarl.runs.trained import annealed, describe, join, part, spent
@@ -25,8 +26,8 @@ from metarl.sim.worlds import Worlds
 NOT_LEARNED = ("context", "log_std")
 
 
-@dataclasses.dataclass(frozen=True)
-class DaggerConfig:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DaggerConfig(TrainConfig):
     """Everything that decides what an imitation run computes.
 
     Args:
@@ -40,46 +41,21 @@ class DaggerConfig:
             falls linearly from 1 to 0; 0: it acts in the first iterations alone. In a long task
             a learner that does not get beyond the first step would see nothing of the others.
         segment: Control steps for which one of the two acts, while they take turns.
-        max_grad_norm: Longest gradient; longer ones are shortened.
-        iterations: How many iterations the run has.
-        max_seconds: Stop after this wall time [s]; None: never.
-        seed: Of weights, worlds, tasks and noise.
-        hidden: Widths of the network's layers.
         log_std: Log standard deviation of the actions while the learner acts, and of the
             policy that is saved.
-        device: Where the network lives.
-        task_visible: Whether the policy sees the hidden task fields.
     """
 
-    num_worlds: int = 512
-    minibatch: int = 2048
-    epochs: int = 4
-    learning_rate: float = 2e-3
-    anneal: float = 0.5
-    expert_iterations: int = 1
-    mixing: float = 0.0
-    segment: int = 25
-    max_grad_norm: float = 1.0
-    iterations: int = 25
-    max_seconds: float | None = None
-    seed: int = 0
-    hidden: tuple[int, ...] = (64, 64)
-    log_std: float = -1.2
-    device: str = "cpu"
+    num_worlds: int = fields.count(512)
+    minibatch: int = fields.count(2048)
+    epochs: int = fields.count(4)
+    learning_rate: float = fields.positive(2e-3)
+    anneal: float = fields.share(0.5)
+    expert_iterations: int = fields.count(1, least=0)
+    mixing: float = fields.share(0.0)
+    segment: int = fields.count(25)
+    iterations: int = fields.count(25)
+    log_std: float = fields.log_std(-1.2)
     task_visible: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("num_worlds", "minibatch", "epochs", "iterations", "segment"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
-        for name in ("expert_iterations", "seed"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "an integer >= 0")
-        for name in ("learning_rate", "max_grad_norm"):
-            value = getattr(self, name)
-            require(math.isfinite(value) and value > 0, name, value, "a finite number > 0")
-        for name in ("anneal", "mixing"):
-            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
-        limit = self.max_seconds
-        require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
 
 
 class DaggerTrainer:
@@ -257,4 +233,8 @@ class DaggerTrainer:
         self.iteration, self.num_steps, self.seconds = state["progress"]
 
 
-METHOD = Method("imitation of the family's expert, the task in view", DaggerConfig, DaggerTrainer)
+METHOD = Method(
+    "imitation of the family's expert, the task in view",
+    Training(DaggerConfig, DaggerTrainer, needs="an expert"),
+    source="Ross et al. 2011, arXiv:1011.0686",
+)

@@ -20,22 +20,24 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
-from metarl.errors import CheckpointError, ConfigError, TrainingError, require
+from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.family import TaskFamily
 from metarl.interop.sb3 import FamilyVecEnv
-from metarl.methods import Method
+from metarl.learn.config import GradientConfig
+from metarl.methods import Method, Training
 from metarl.nn.network import load_partial
-from metarl.nn.policy import GaussianPolicy
+from metarl.nn.policy import LOG_STD, GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
 from metarl.rl.random_state import lend, read_random_state
+from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, unflatten
 from metarl.runs.trained import describe, join, part
 from metarl.types import Spec
 
 
-@dataclasses.dataclass(frozen=True)
-class PpoConfig:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PpoConfig(GradientConfig):
     """Everything that decides what a pretraining run computes.
 
     Args:
@@ -43,50 +45,20 @@ class PpoConfig:
         minibatch: Samples in a gradient step.
         epochs: Passes over an iteration's samples.
         learning_rate: Adam's.
-        gamma: Discount per control step.
-        lam: Of the generalised advantage estimate.
-        clip: Of the surrogate.
-        entropy: Weight of the entropy bonus.
         reward_scale: What rewards are multiplied by before anything learns from them; the
             critic is best off with values of a few units.
-        max_grad_norm: Longest gradient; longer ones are shortened.
-        iterations: How many iterations the run has.
-        max_seconds: Stop after this wall time [s]; None: never.
-        seed: Of weights, worlds, tasks and noise.
-        hidden: Widths of the networks' layers.
-        log_std: First log standard deviation of the actions.
-        device: Where the networks live.
-        task_visible: Whether the policy sees the hidden task fields.
+        log_std: First log standard deviation of the actions; None: that of the policy that
+            training starts from, or -0.7.
     """
 
-    num_worlds: int = 512
-    minibatch: int = 5120
-    epochs: int = 4
-    learning_rate: float = 1e-3
-    gamma: float = 0.95
-    lam: float = 0.95
-    clip: float = 0.2
-    entropy: float = 0.0
-    reward_scale: float = 1.0
-    max_grad_norm: float = 1.0
-    iterations: int = 120
-    max_seconds: float | None = None
-    seed: int = 0
-    hidden: tuple[int, ...] = (64, 64)
-    log_std: float = -0.7
-    device: str = "cpu"
+    num_worlds: int = fields.count(512)
+    minibatch: int = fields.count(5120)
+    epochs: int = fields.count(4)
+    learning_rate: float = fields.positive(1e-3)
+    reward_scale: float = fields.positive(1.0)
+    iterations: int = fields.count(120)
+    log_std: float | None = fields.log_std(None, optional=True)
     task_visible: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("num_worlds", "minibatch", "epochs", "iterations"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
-        for name in ("learning_rate", "clip", "max_grad_norm", "reward_scale"):
-            require(getattr(self, name) > 0, name, getattr(self, name), "a number > 0")
-        for name in ("gamma", "lam"):
-            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
-        limit = self.max_seconds
-        require(limit is None or limit > 0, "max_seconds", limit, "a time > 0 s or None")
-        require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
 
 
 class _Outcomes(BaseCallback):
@@ -167,7 +139,8 @@ class PpoTrainer:
         with lend(self.random_state):
             self.model = self._build()
         if initial is not None:
-            given = {name: tensor for name, tensor in initial.items() if name != "context"}
+            own = ("context",) if config.log_std is None else ("context", "log_std")
+            given = {name: tensor for name, tensor in initial.items() if name not in own}
             report = load_partial(self.policy, given)
             if not report.loaded:
                 raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
@@ -200,7 +173,7 @@ class PpoTrainer:
             policy_kwargs={
                 "context_dim": spec.task_dim,
                 "hidden": config.hidden,
-                "first_log_std": config.log_std,
+                "first_log_std": LOG_STD if config.log_std is None else config.log_std,
                 "seed": config.seed,
             },
         )
@@ -289,4 +262,8 @@ class PpoTrainer:
         self.iteration, self.num_steps, self.seconds = state["progress"]
 
 
-METHOD = Method("Stable-Baselines3's PPO, the task in view", PpoConfig, PpoTrainer)
+METHOD = Method(
+    "Stable-Baselines3's PPO, the task in view",
+    Training(PpoConfig, PpoTrainer),
+    source="Schulman et al. 2017, arXiv:1707.06347",
+)

@@ -25,6 +25,7 @@ from metarl.errors import CheckpointError, ConfigError, unknown
 
 CONFIG_FILE = "config.json"
 _CLASS, _MADE_WITH = "class", "made-with"
+NO_FIELDS = (_CLASS, _MADE_WITH)  # entries of config.json that are no fields of the config
 _NOT_FINITE = ("nan", "inf", "-inf")
 _T = TypeVar("_T")
 
@@ -66,6 +67,18 @@ def config_defaults(config: Any) -> dict[str, Any]:
         elif field.init and field.default_factory is not dataclasses.MISSING:
             defaults[field.name] = field.default_factory()
     return {name: _to_json(value, name) for name, value in defaults.items()}
+
+
+def configure(cls: type[_T], settings: Mapping[str, Any]) -> _T:
+    """Build a config from some of its fields, the others at their defaults.
+
+    Args:
+        cls: The dataclass to build; every field has a default.
+        settings: JSON values by field.
+    Raises:
+        ConfigError: If a field is unknown, or a value of another type or out of range.
+    """
+    return load_config({**config_defaults(cls()), **settings}, cls)
 
 
 def load_config(source: Path | str | Mapping[str, Any], cls: type[_T]) -> _T:

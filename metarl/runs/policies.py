@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from metarl.errors import CheckpointError
+from metarl.errors import CheckpointError, ConfigError, UnknownNameError
+from metarl.methods import get_training
 from metarl.runs.trained import part
 
 if TYPE_CHECKING:
@@ -85,6 +86,25 @@ def require_interface(checkpoint: Checkpoint, worlds: Worlds) -> None:
             f"the checkpoint was trained on {meta.get('family', 'another family')} with blocks and"
             f" actions {there}; {worlds.family.id} has {here}"
         )
+
+
+def config_of(checkpoint: Checkpoint) -> Any:
+    """Rebuild the config of the training that saved a checkpoint.
+
+    Raises:
+        CheckpointError: If it is of no method that is installed, or none of that method's.
+    """
+    from metarl.runs.config import configure
+
+    meta = checkpoint.meta
+    name, saved = meta.get("method"), meta.get("config")
+    try:
+        cls = get_training(name).config if isinstance(name, str) else None
+        if cls is None or not isinstance(saved, dict):
+            raise ConfigError(f"method {name!r} and config {saved!r}")
+        return configure(cls, saved)
+    except (ConfigError, UnknownNameError) as error:
+        raise CheckpointError(f"this checkpoint's config is none of {name}'s: {error}") from error
 
 
 def sees_task(checkpoint: Checkpoint) -> bool:

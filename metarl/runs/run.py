@@ -197,6 +197,14 @@ class Run:
         """
         write_atomically(self.folder / RESULT_FILE, _to_bytes(finite(result)))
 
+    def record(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write JSON values into a file of the folder.
+
+        Raises:
+            CheckpointError: If it cannot be written.
+        """
+        write_atomically(self.folder / name, _to_bytes(content))
+
     def close(self) -> None:
         """Close the files; closing twice is fine."""
         self._metrics.close()

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.adapt.adaptation import Adapted, per_task
-from metarl.errors import require
+from metarl.adapt.adaptation import Adapted, ByParameters, per_task
+from metarl.adapt.meeting import Meeting
+from metarl.errors import ConfigError
 from metarl.learn.rollout import Memoryless, play
-from metarl.nn.functional import apply
+from metarl.methods import Adapting, Method, get_adapting, strategy_names
+from metarl.nn.functional import apply, parameters_of
+from metarl.runs import fields
+from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
+from metarl.transfer.strategy import Strategy, learned, student_of
+
+EXPERT = "an expert"
 
 
-@dataclass(frozen=True)
-class Imitation:
+@dataclass(frozen=True, kw_only=True)
+class Imitation(fields.Checked):
     """How a policy learns from an expert.
 
     Args:
@@ -29,17 +35,47 @@ class Imitation:
         log_std: Log standard deviation of the actions while the learner acts.
     """
 
-    rate: float = 3e-3
-    steps: int = 200
-    minibatch: int = 256
-    log_std: float = -2.0
+    rate: float = fields.positive(3e-3)
+    steps: int = fields.count(200)
+    minibatch: int = fields.count(256)
+    log_std: float = fields.log_std(-2.0)
 
-    def __post_init__(self) -> None:
-        rate = self.rate
-        require(math.isfinite(rate) and rate > 0, "rate", rate, "a finite number > 0")
-        for name in ("steps", "minibatch"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
-        require(math.isfinite(self.log_std), "log_std", self.log_std, "a finite number")
+
+def by_expert(strategy: Strategy) -> Adapting:
+    """Meet new tasks as a strategy says, taught by the family's expert."""
+
+    def start(checkpoint: Checkpoint, meeting: Meeting, how: Imitation) -> ByParameters:
+        worlds, policy = student_of(checkpoint, meeting, strategy, how.log_std)
+        if not worlds.family.has_expert():
+            raise ConfigError(
+                f"{worlds.family.id} has no expert that could teach; expected one of"
+                f" {', '.join(by_reward_alone())}"
+            )
+        params = parameters_of(policy)
+        updates = imitate(
+            worlds, policy, params, replace(how, rate=how.rate * strategy.rate_scale),
+            learned=learned(strategy, params), num_tasks=meeting.num_tasks,
+            updates=meeting.updates, generator=meeting.generator,
+        )  # fmt: skip
+        return ByParameters(
+            worlds, policy, updates, num_tasks=meeting.num_tasks, generator=meeting.generator
+        )
+
+    return Adapting(start, Imitation, needs=EXPERT, strategy=strategy)
+
+
+def taught(strategy: Strategy) -> Method:
+    """The method of a strategy whose teacher is the family's expert."""
+    return Method(
+        f"{strategy.doc}, taught by the family's expert",
+        adapting=by_expert(strategy),
+        source="Ross et al. 2011, arXiv:1011.0686",
+    )
+
+
+def by_reward_alone() -> list[str]:
+    """List the strategies that need no expert."""
+    return [name for name in strategy_names() if get_adapting(name).needs != EXPERT]
 
 
 def imitate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +9,20 @@ import torch
 from torch import Tensor
 
 from metarl.adapt.adaptation import State
+from metarl.adapt.meeting import Meeting
 from metarl.errors import TrainingError, require
 from metarl.learn.rollout import Trajectories
+from metarl.methods import Adapting, Method
 from metarl.nn.policy import GaussianPolicy
+from metarl.runs import fields
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.policies import load_policy_for
 from metarl.sim.worlds import Worlds
 from metarl.transfer.strategy_optimization import BySearch, StrategyOptimization
 from metarl.types import Act
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResidualSearch(StrategyOptimization):
     """How a search looks for the hidden task, and for what is added to the policy's actions.
 
@@ -35,20 +39,12 @@ class ResidualSearch(StrategyOptimization):
             which of the known tasks this one is most like, then what is to be changed there.
     """
 
-    decay: float | None = None
-    memory: int = 2
-    residual_std: float = 0.45
-    knots: int = 5
-    generation: int = 40
-    task_first: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        std = self.residual_std
-        require(math.isfinite(std) and std > 0, "residual_std", std, "a finite number > 0")
-        require(self.knots >= 1, "knots", self.knots, "an integer >= 1")
-        require(self.generation >= 2, "generation", self.generation, "an integer >= 2")
-        require(self.task_first >= 0, "task_first", self.task_first, "an integer >= 0")
+    decay: float | None = fields.factor(None, optional=True)
+    memory: int = fields.count(2, least=2)
+    residual_std: float = fields.positive(0.45)
+    knots: int = fields.count(5)
+    generation: int = fields.count(40, least=2)
+    task_first: int = fields.count(1, least=0)
 
     def generations(self, episodes: int) -> int:
         """Into how many generations so many episodes of an update are cut.
@@ -166,3 +162,26 @@ def lines(horizon: int, knots: int) -> Tensor:
     """How much each of several knots counts at each step of an episode, (horizon, knots)."""
     at = torch.linspace(0.0, knots - 1.0, horizon)[:, None]
     return (1.0 - (at - torch.arange(knots)).abs()).clamp(min=0.0)
+
+
+def by_residual_search(
+    checkpoint: Checkpoint, meeting: Meeting, how: ResidualSearch
+) -> ByResidualSearch:
+    """Meet new tasks by guessing, and by adding to the actions of a policy that saw its task.
+
+    Raises:
+        ConfigError: If an update's episodes cannot be shared among the generations.
+    """
+    generations = how.generations(meeting.episodes)
+    worlds = meeting.worlds(generations)
+    return ByResidualSearch(
+        worlds, load_policy_for(checkpoint, worlds), how, num_tasks=meeting.num_tasks,
+        generations=generations, generator=meeting.generator,
+    )  # fmt: skip
+
+
+METHOD = Method(
+    "the same, and what must be added to the motions that the policy knows?",
+    adapting=Adapting(by_residual_search, ResidualSearch, needs="a policy that saw its task"),
+    source="Silver et al. 2018, arXiv:1812.06298; Theodorou et al. 2010, JMLR 11",
+)

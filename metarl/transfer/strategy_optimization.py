@@ -9,16 +9,21 @@ import torch
 from torch import Tensor
 
 from metarl.adapt.adaptation import ByContext, State, require_hidden
-from metarl.errors import TrainingError, require
+from metarl.adapt.meeting import Meeting
+from metarl.errors import TrainingError
 from metarl.learn.rollout import Trajectories
+from metarl.methods import Adapting, Method
 from metarl.nn.policy import GaussianPolicy
+from metarl.runs import fields
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.policies import load_policy_for
 from metarl.sim.worlds import Worlds
 
 _LEAST_STD = 0.05
 
 
-@dataclass(frozen=True)
-class StrategyOptimization:
+@dataclass(frozen=True, kw_only=True)
+class StrategyOptimization(fields.Checked):
     """How guesses of the hidden task are searched for the one by which a policy does best.
 
     Args:
@@ -32,17 +37,10 @@ class StrategyOptimization:
         memory: How many of the latest guesses are remembered, >= 2; always all of the last update.
     """
 
-    std: float = 0.4
-    decay: float | None = 0.7
-    elites: float = 0.1
-    memory: int = 40
-
-    def __post_init__(self) -> None:
-        require(math.isfinite(self.std) and self.std > 0, "std", self.std, "a finite number > 0")
-        decay, elites = self.decay, self.elites
-        require(decay is None or 0 < decay <= 1, "decay", decay, "a number > 0 and <= 1, or None")
-        require(0 < elites <= 1, "elites", elites, "a number > 0 and <= 1")
-        require(self.memory >= 2, "memory", self.memory, "an integer >= 2")
+    std: float = fields.positive(0.4)
+    decay: float | None = fields.factor(0.7, optional=True)
+    elites: float = fields.factor(0.1)
+    memory: int = fields.count(40, least=2)
 
 
 class BySearch(ByContext):
@@ -159,3 +157,19 @@ def best(guesses: Tensor, returns: Tensor, share: float) -> Tensor:
     count = min(max(2, round(share * many)), many)
     rows = returns.topk(count, 1).indices
     return guesses.gather(1, rows[..., None].expand(-1, -1, guesses.shape[-1]))
+
+
+def by_search(checkpoint: Checkpoint, meeting: Meeting, how: StrategyOptimization) -> BySearch:
+    """Meet new tasks by guessing, with a policy that was trained with its task in view."""
+    worlds = meeting.worlds()
+    return BySearch(
+        worlds, load_policy_for(checkpoint, worlds), how,
+        num_tasks=meeting.num_tasks, generator=meeting.generator,
+    )  # fmt: skip
+
+
+METHOD = Method(
+    "which task that the policy knows is this one most like? No gradient",
+    adapting=Adapting(by_search, StrategyOptimization, needs="a policy that saw its task"),
+    source="Yu et al. 2019, arXiv:1810.05751",
+)

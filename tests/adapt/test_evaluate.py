@@ -11,15 +11,16 @@ import torch
 from sliders import Slide
 from toy import Reach
 
-from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling
+from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling, settings_of
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult, summarise
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.inner_loop import InnerLoop
 from metarl.meta.maml.maml import MamlTrainer
+from metarl.methods import strategy_names
 from metarl.runs.checkpoint import Checkpoint
-from metarl.transfer import LEARNERS
-from metarl.transfer.fine_tuning import FineTuning
+from metarl.transfer.reward import FineTuning
 
 TINY = Protocol(num_tasks=3, episodes=2, updates=2, eval_episodes=4)
 
@@ -31,7 +32,7 @@ def checkpoint() -> Checkpoint:
     return Checkpoint(*trainer.checkpoint())
 
 
-@pytest.mark.parametrize("method", [*LEARNERS, "maml"])
+@pytest.mark.parametrize("method", [*strategy_names(), "maml"])
 def test_every_method_spends_exactly_the_stated_budget(method: str, checkpoint: Checkpoint):
     result = evaluate_adaptation(Reach(), method, checkpoint, TINY)
     assert result.success.shape == (3, 3)  # (U+1, K)
@@ -68,8 +69,8 @@ def test_nothing_is_chosen_by_the_result(checkpoint: Checkpoint):
     short = evaluate_adaptation(Reach(), "scratch", checkpoint, TINY)
     long = evaluate_adaptation(Reach(), "scratch", checkpoint, longer)
     assert np.array_equal(short.returns, long.returns[:3])
-    harmful = dataclasses.replace(TINY, fine_tuning=FineTuning(rate=10.0))
-    ruined = evaluate_adaptation(Reach(), "fine-tune", checkpoint, harmful)
+    harmful = FineTuning(rate=10.0)
+    ruined = evaluate_adaptation(Reach(), "fine-tune", checkpoint, TINY, settings=harmful)
     assert (ruined.returns[-1] < ruined.returns[0]).any()
 
 
@@ -118,12 +119,18 @@ def test_names_and_numbers_are_checked(checkpoint: Checkpoint):
 
 
 def test_a_strategy_and_the_untrained_inner_loop_are_tuned():
-    start = Protocol(num_tasks=3)
-    tuned = start.tuned("fine-tune", {"rate": 5e-4, "log_std": -2.5})
-    assert tuned == dataclasses.replace(start, fine_tuning=FineTuning(rate=5e-4, log_std=-2.5))
-    inner = start.tuned("untrained-inner-loop", {"context_std": 0.5})
-    assert inner.untrained == dataclasses.replace(start.untrained, context_std=0.5)
-    assert start.tuned("maml", {}) is start
+    tuned = settings_of("fine-tune", {"rate": 5e-4, "log_std": -2.5})
+    assert tuned == FineTuning(rate=5e-4, log_std=-2.5)
+    inner = settings_of("untrained-inner-loop", {"context_std": 0.5})
+    assert inner == InnerLoop(context_std=0.5)
+    assert settings_of("maml") is None
+
+
+def test_settings_of_another_method_are_refused(checkpoint: Checkpoint):
+    with pytest.raises(ConfigError, match="expected a FineTuning"):
+        evaluate_adaptation(Reach(), "fine-tune", checkpoint, TINY, settings=InnerLoop())
+    with pytest.raises(ConfigError, match="expected None"):
+        evaluate_adaptation(Reach(), "maml", checkpoint, TINY, settings=InnerLoop())
 
 
 @pytest.mark.parametrize(
@@ -136,11 +143,12 @@ def test_a_strategy_and_the_untrained_inner_loop_are_tuned():
         ("maml", {"rate": 0.1}, "maml takes no settings"),
         ("untrained-inner-loop", {"rate": 0.1}, "rate"),
         ("untrained-inner-loop", {"context_std": -1.0}, "context_std"),
+        ("untrained-inner-loop", {"iterations": 5}, "iterations"),
     ],
 )
 def test_settings_that_are_none_are_refused(method: str, settings: dict, said: str):
     with pytest.raises(ConfigError, match=said):
-        Protocol().tuned(method, settings)
+        settings_of(method, settings)
 
 
 def test_a_config_that_is_none_of_mamls_is_named(checkpoint: Checkpoint):

@@ -28,7 +28,7 @@ from metarl.perception.classifier import descend, predict, to_tensor
 from metarl.perception.headswap import FitConfig, compare, fit, swap_head, train_classifier
 from metarl.perception.pictures import Studio, draw_pictures, get_scene, register_scene
 from metarl.perception.sheet import contact_sheet
-from metarl.transfer import STRATEGIES, get_strategy
+from metarl.transfer.strategy import get_strategy, strategies_by_name
 from metarl.types import take
 
 KITCHEN = "metarl_kitchen.ingredients:kitchen/ingredients"
@@ -280,7 +280,7 @@ def test_frozen_trunk_keeps_its_bytes(trained, drawn):
     assert state(network) == before
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "frozen-trunk"])
+@pytest.mark.parametrize("name", [name for name in strategies_by_name() if name != "frozen-trunk"])
 def test_other_strategies_move_the_trunk(trained, drawn, name):
     inputs, target = to_tensor(drawn.pixels), torch.from_numpy(drawn.doneness)
     student, _, _ = swap_head(trained[0], get_strategy(name), inputs, target, seed=0, config=QUICK)
@@ -391,7 +391,7 @@ def test_headswap_benchmark_writes_json_and_pictures(tmp_path):
     sizes += ("--num-train", "10", "--num-test", "8")
     run_benchmark("headswap.py", "--seeds", "2", *sizes, "--out", str(tmp_path))
     report = json.loads((tmp_path / "headswap.json").read_text())
-    assert list(report["strategies"]) == list(STRATEGIES)
+    assert list(report["strategies"]) == list(strategies_by_name())
     for summary in report["strategies"].values():
         errors = [result["mae"] for result in summary["results"]]
         assert summary["mae"]["mean"] == pytest.approx(np.mean(errors))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 
 import numpy as np
 import pytest
 import torch
 from alike import same
-from test_meta_critic import move_to_meta
+from problem import move_to_meta
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
-from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.adapt.evaluate import evaluate_adaptation, settings_of
 from metarl.adapt.protocol import Protocol
 from metarl.errors import ConfigError
 from metarl.family import TaskFamily
@@ -125,7 +124,7 @@ def test_what_is_after_an_episodes_end_teaches_nothing():
 def test_ten_demonstrations_solve_a_hidden_task():
     trainer = DaggerTrainer(Reach(), DaggerConfig(num_worlds=8, iterations=1))
     source = Checkpoint(*trainer.checkpoint())
-    protocol = Protocol(num_tasks=5, updates=2, eval_episodes=4, imitation=Imitation(rate=3e-3))
+    protocol = Protocol(num_tasks=5, updates=2, eval_episodes=4)
     result = evaluate_adaptation(Reach(), "fine-tune-dagger", source, protocol)
     assert result.success[0].mean() < 0.3
     assert result.success[-1].mean() > 0.8
@@ -163,9 +162,8 @@ def test_who_has_no_expert_is_told_what_else_there_is():
 )
 def test_settings_that_are_none_are_refused(settings: dict, said: str):
     with pytest.raises(ConfigError, match=said):
-        Protocol().tuned("fine-tune-dagger", settings)
-    tuned = Protocol().tuned("fine-tune-dagger", {"rate": 1e-2})
-    assert tuned == dataclasses.replace(Protocol(), imitation=Imitation(rate=1e-2))
+        settings_of("fine-tune-dagger", settings)
+    assert settings_of("fine-tune-dagger", {"rate": 1e-2}) == Imitation(rate=1e-2)
 
 
 def test_every_tensor_of_an_update_lives_on_the_parameters_device():

@@ -10,7 +10,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Breaking, Reach, knowing, saved
 
-from metarl.adapt.evaluate import evaluate_adaptation, start_adaptation
+from metarl.adapt.evaluate import evaluate_adaptation, settings_of, start_adaptation
 from metarl.adapt.protocol import Protocol, held_out_tasks
 from metarl.errors import ConfigError, TrainingError
 from metarl.runs.checkpoint import Checkpoint
@@ -35,7 +35,9 @@ def checkpoint() -> Checkpoint:
 
 def test_it_does_what_no_guess_of_the_task_can_do(checkpoint):
     by_guess, found = (
-        evaluate_adaptation(Reach(), name, checkpoint, FEW.tuned(name, how), num_threads=1)
+        evaluate_adaptation(
+            Reach(), name, checkpoint, FEW, settings=settings_of(name, how), num_threads=1
+        )
         for name, how in ((SEARCH, {"decay": None}), (RESIDUAL, {}))
     )
     aside = np.abs(held_out_tasks(Reach(), FEW).goal_m[:, 1]) > 0.05
@@ -105,8 +107,11 @@ def test_the_policy_stays_and_judging_changes_nothing(checkpoint):
 
 def test_an_update_is_cut_into_generations(checkpoint):
     for episodes, worlds in ((10, 10), (40, 40), (80, 40), (120, 40)):
-        protocol = dataclasses.replace(FEW.tuned(RESIDUAL, {"task_first": 0}), episodes=episodes)
-        adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, protocol, num_threads=1)
+        protocol = dataclasses.replace(FEW, episodes=episodes)
+        adaptation = start_adaptation(
+            Reach(), RESIDUAL, checkpoint, protocol,
+            settings=ResidualSearch(task_first=0), num_threads=1,
+        )  # fmt: skip
         assert adaptation.worlds.num_worlds == 4 * worlds
         adaptation.update()
         assert adaptation.num_steps == 4 * episodes * Reach.horizon
@@ -119,9 +124,9 @@ def test_an_update_is_cut_into_generations(checkpoint):
 
 @pytest.mark.parametrize("first", [0, 1, 3])
 def test_the_task_is_looked_for_first(checkpoint, first):
-    protocol = FEW.tuned(RESIDUAL, {"task_first": first, "generation": 80})
-    assert protocol.residual == ResidualSearch(task_first=first, generation=80)
-    adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, protocol, num_threads=1)
+    how = settings_of(RESIDUAL, {"task_first": first, "generation": 80})
+    assert how == ResidualSearch(task_first=first, generation=80)
+    adaptation = start_adaptation(Reach(), RESIDUAL, checkpoint, FEW, settings=how, num_threads=1)
     tried, play = [], adaptation._play
     adaptation._play = lambda worlds, guesses: (tried.append(guesses), play(worlds, guesses))[1]
     for update in range(4):
@@ -182,4 +187,4 @@ def test_every_tensor_of_an_episode_lives_on_the_networks_device(checkpoint):
 )
 def test_bad_settings_are_named(settings, said):
     with pytest.raises(ConfigError, match=said):
-        Protocol().tuned(RESIDUAL, settings)
+        settings_of(RESIDUAL, settings)

@@ -7,7 +7,9 @@ import torch
 
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.nn import Mlp, Network
-from metarl.transfer import STRATEGIES, get_strategy, parameter_groups, prepare
+from metarl.transfer.strategy import get_strategy, parameter_groups, prepare, strategies_by_name
+
+STRATEGIES = strategies_by_name()
 
 RATE = 0.01
 

@@ -10,7 +10,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Breaking, Reach, knowing, saved
 
-from metarl.adapt.evaluate import evaluate_adaptation, start_adaptation
+from metarl.adapt.evaluate import evaluate_adaptation, settings_of, start_adaptation
 from metarl.adapt.protocol import Protocol
 from metarl.errors import ConfigError, TrainingError
 from metarl.runs.checkpoint import Checkpoint
@@ -54,10 +54,9 @@ def test_every_episode_tries_its_own_guess_and_the_policy_stays(checkpoint):
 
 
 def test_it_goes_by_the_best_of_what_it_remembers(checkpoint):
-    how = {"memory": 20, "elites": 0.3}
-    protocol = FEW.tuned(SEARCH, how)
-    assert protocol.search == StrategyOptimization(memory=20, elites=0.3)
-    adaptation = start_adaptation(Reach(), SEARCH, checkpoint, protocol, num_threads=1)
+    how = settings_of(SEARCH, {"memory": 20, "elites": 0.3})
+    assert how == StrategyOptimization(memory=20, elites=0.3)
+    adaptation = start_adaptation(Reach(), SEARCH, checkpoint, FEW, settings=how, num_threads=1)
     for many in (10, 20, 20):
         adaptation.update()
         assert adaptation._returns.shape == (4, many)
@@ -70,8 +69,8 @@ def test_spreads_follow_a_schedule_or_the_best_guesses(checkpoint):
     for std in (0.4, 0.28, 0.196):
         torch.testing.assert_close(adaptation.state()["std"], torch.full((4, 2), std))
         adaptation.update()
-    learning = FEW.tuned(SEARCH, {"decay": None, "memory": 10})
-    adaptation = start_adaptation(Reach(), SEARCH, checkpoint, learning, num_threads=1)
+    how = StrategyOptimization(decay=None, memory=10)
+    adaptation = start_adaptation(Reach(), SEARCH, checkpoint, FEW, settings=how, num_threads=1)
     for _ in range(3):
         before = adaptation.state()["mean"]
         adaptation.update()
@@ -183,4 +182,4 @@ def test_where_nothing_is_hidden_there_is_nothing_to_find(checkpoint):
 )
 def test_bad_settings_are_named(settings, said):
     with pytest.raises(ConfigError, match=said):
-        Protocol().tuned(SEARCH, settings)
+        settings_of(SEARCH, settings)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from metarl.rewards import distance
-from metarl.robots.robot import HAND_LAG_S, STEP_M, STEP_RAD
+from metarl.robots.robot import HAND_LAG_S, STEP_M, STEP_RAD, Robot
 from metarl.sim.scene import Scene
 from metarl_kitchen.cooking import COLD, shaken_g
 from metarl_kitchen.dishes import counter, places, process
 from metarl_kitchen.dishes.grasp import TURN_RAD, edge_rad, free_side, grasp, wrapped
+from metarl_kitchen.dishes.menu import Menu
 from metarl_kitchen.dishes.recipes import SKILLS
 from metarl_kitchen.dishes.state import DONE0, DONE1, HEAT, LID, LIQUID, REST, SALT, TIMER, Now
 from metarl_kitchen.dishes.task import DishTask
 from metarl_kitchen.furniture import FULL_RAD, OFF_YAW_RAD
-
-if TYPE_CHECKING:
-    from metarl_kitchen.dishes.family import Dishes
 
 TILT_RAD = {"hand": 1.0, "joint": 0.85}  # of shaker and jug; not every arm can tilt them further
 UP_M = 0.26  # height that ends a stage
@@ -38,9 +36,25 @@ SERVED_S = (1.3, 4.2)
 _TAKES = np.array([STAGE_S.get(skill, 0.0) for skill in (*SKILLS, "rest")])
 
 
-def cook_dish(family: Dishes, worlds: Scene, task: DishTask) -> np.ndarray:
+class Kitchen(Protocol):
+    """What the cook must know of where it cooks.
+
+    Attributes:
+        robot: The arm.
+        menu: The dishes.
+        floor_m: The lowest that the hand may go [m].
+        control_dt_s: Control period [s].
+    """
+
+    robot: Robot
+    menu: Menu
+    floor_m: ClassVar[float]
+    control_dt_s: ClassVar[float]
+
+
+def cook_dish(kitchen: Kitchen, worlds: Scene, task: DishTask) -> np.ndarray:
     """Choose the cook's actions, (N, 6)."""
-    cook = _Cook(family, worlds, task)
+    cook = _Cook(kitchen, worlds, task)
     now = cook.now
     actions = [cook.heat(), cook.fetch(), cook.stir(), cook.season(), cook.pour(), cook.cover()]
     heat, fetch, stir, season, pour, cover = actions
@@ -55,10 +69,10 @@ def cook_dish(family: Dishes, worlds: Scene, task: DishTask) -> np.ndarray:
 class _Cook:
     """Everything that the skills look at, for N worlds."""
 
-    def __init__(self, family: Dishes, worlds: Scene, task: DishTask):
-        self.family, self.worlds, self.task = family, worlds, task
-        self.robot, self.state = family.robot, worlds.userdata
-        self.now: Now = process.where(worlds, task, family.menu)
+    def __init__(self, kitchen: Kitchen, worlds: Scene, task: DishTask):
+        self.kitchen, self.worlds, self.task = kitchen, worlds, task
+        self.robot, self.state = kitchen.robot, worlds.userdata
+        self.now: Now = process.where(worlds, task, kitchen.menu)
         self.hand = worlds.site_pos("grip")
         self.n = worlds.num_worlds
         self.pan = places.pan_m(task)
@@ -143,7 +157,7 @@ class _Cook:
 
     def _reach(self, food: np.ndarray, yaw: np.ndarray) -> np.ndarray:
         """Go above a piece of food, turn so that the fingers fit, come down, (N, 6)."""
-        low = np.maximum(food[:, 2] + GRASP_M, self.family.floor_m)
+        low = np.maximum(food[:, 2] + GRASP_M, self.kitchen.floor_m)
         beside, above = distance(food[:, :2], self.hand[:, :2]), self.hand[:, 2] - low
         fits = (beside < np.where(above < 0.03, 0.02, 0.008)) & (np.abs(self.yaw - yaw) < 0.1)
         over = low + OVER_FOOD_M + np.clip(beside - 0.01, 0.0, 0.05)
@@ -166,7 +180,7 @@ class _Cook:
         action, slow = (self.go(target, yaw=yaw, grip=1.0, gain=gain) for gain in (1.0, 0.5))
         speed = np.sqrt((self.speed[:, :2] ** 2).sum(axis=1))
         most = np.minimum(
-            GENTLY[self.robot.control], 0.35 + speed * self.family.control_dt_s / STEP_M
+            GENTLY[self.robot.control], 0.35 + speed * self.kitchen.control_dt_s / STEP_M
         )
         length = np.maximum(np.sqrt((slow[:, :2] ** 2).sum(axis=1)), 1e-9)
         action[:, :2] = slow[:, :2] * np.minimum(most / length, 1.0)[:, None]
@@ -193,7 +207,7 @@ class _Cook:
 
     def _done(self) -> np.ndarray:
         """Whether what is in the pan is best if the recipe goes on from now, (N,) bool."""
-        menu, dish, takes = self.family.menu, self.task.dish, _TAKES[self.family.menu.skill]
+        menu, dish, takes = self.kitchen.menu, self.task.dish, _TAKES[self.kitchen.menu.skill]
         later = takes[:, ::-1].cumsum(axis=1)[:, ::-1] - takes  # (D, S + 1)
         left = later[dish, self.now.stage][:, None] + SERVED_S
         heat = np.maximum(self.state[:, HEAT] - COLD, 0.0) / (1.0 - COLD)

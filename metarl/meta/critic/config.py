@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from metarl.errors import require
+from metarl.learn.config import BlindConfig
 from metarl.meta.maml.explore import ContextNoise
+from metarl.runs import fields
 
 
-@dataclasses.dataclass(frozen=True)
-class MetaCriticConfig:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MetaCriticConfig(BlindConfig):
     """Everything that decides what a meta-critic run computes.
 
     Args:
@@ -43,82 +44,41 @@ class MetaCriticConfig:
             first update; None: no guesses.
         context_decay: Factor from one update's guesses to the next one's.
         anneal: Share of the budget, at its end, over which the critic's rate falls linearly to 0.
-        max_grad_norm: Longest gradient of the critic; longer ones are shortened.
-        iterations: How many iterations the run has.
-        max_seconds: Stop after this wall time [s]; None: never.
-        seed: Of weights, worlds, tasks and noise.
-        hidden: Widths of the actor's layers.
-        log_std: Log standard deviation of the actions; None: -0.7, or the pretrained one.
-        device: Where the networks live.
-        task_visible: Whether an actor sees the hidden task; it must infer it, so False.
     """
 
-    num_tasks: int = 20
-    episodes: int = 10
-    updates: int = 5
-    trace: int = 10
-    embedding: int = 12
-    encoder_hidden: int = 48
-    critic_hidden: tuple[int, ...] = (96, 96)
-    critic_rate: float = 2e-3
-    critic_steps: int = 100
-    lessons: int = 3
-    judged: int = 2
-    encoded: int = 5
-    memory: int = 5
-    task_weight: float = 0.2
-    gamma: float = 0.9
-    lam: float = 0.8
-    teaching_steps: int = 15
-    states: int = 100
-    actor_rate: float = 3e-4
-    context_rate: float = 0.05
-    pull: float = 0.2
-    prior: float = 0.2
-    noise_decay: float = 0.75
-    context_std: float | None = 0.5
-    context_decay: float = 0.6
-    anneal: float = 0.5
-    max_grad_norm: float = 1.0
-    iterations: int = 60
-    max_seconds: float | None = None
-    seed: int = 0
-    hidden: tuple[int, ...] = (64, 64)
-    log_std: float | None = -1.3
-    device: str = "cpu"
-    task_visible: bool = False
+    num_tasks: int = fields.count(20)
+    episodes: int = fields.count(10)
+    updates: int = fields.count(5)
+    trace: int = fields.count(10)
+    embedding: int = fields.count(12)
+    encoder_hidden: int = fields.count(48)
+    critic_hidden: tuple[int, ...] = fields.widths((96, 96))
+    critic_rate: float = fields.positive(2e-3)
+    critic_steps: int = fields.count(100)
+    lessons: int = fields.count(3)
+    judged: int = fields.count(2)
+    encoded: int = fields.count(5)
+    memory: int = fields.count(5)
+    task_weight: float = fields.not_negative(0.2)
+    gamma: float = fields.share(0.9)
+    lam: float = fields.share(0.8)
+    teaching_steps: int = fields.count(15)
+    states: int = fields.count(100)
+    actor_rate: float = fields.not_negative(3e-4)
+    context_rate: float = fields.not_negative(0.05)
+    pull: float = fields.positive(0.2)
+    prior: float = fields.not_negative(0.2)
+    noise_decay: float = fields.factor(0.75)
+    context_std: float | None = fields.positive(0.5, optional=True)
+    context_decay: float = fields.share(0.6)
+    anneal: float = fields.share(0.5)
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
-        for name in ("critic_rate", "max_grad_norm", "pull"):
-            value = getattr(self, name)
-            require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
-        for name in ("actor_rate", "context_rate", "task_weight", "prior"):
-            value = getattr(self, name)
-            require(math.isfinite(value) and value >= 0.0, name, value, "a finite number >= 0")
-        for name in ("lam", "context_decay", "anneal"):
-            require(0.0 <= getattr(self, name) <= 1.0, name, getattr(self, name), "within [0, 1]")
-        decay = self.noise_decay
-        require(0.0 < decay <= 1.0, "noise_decay", decay, "within (0, 1]")
-        require(0.0 <= self.gamma < 1.0, "gamma", self.gamma, "within [0, 1)")
-        require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
-        for name in ("hidden", "critic_hidden"):
-            widths = getattr(self, name)
-            require(all(w >= 1 for w in widths), name, widths, "widths >= 1")
-        for name in ("max_seconds", "context_std"):
-            value = getattr(self, name)
-            require(value is None or value > 0.0, name, value, "a number > 0 or None")
-        require(not self.task_visible, "task_visible", self.task_visible, "False")
+        super().__post_init__()
+        require(self.gamma < 1.0, "gamma", self.gamma, "a number in [0, 1)")
 
     def noise(self, hidden: tuple[bool, ...]) -> ContextNoise | None:
         """How the context is explored, given which of its columns are hidden."""
         if self.context_std is None or not any(hidden):
             return None
         return ContextNoise(self.context_std, self.context_decay, hidden)
-
-
-_COUNTS = (
-    "num_tasks", "episodes", "updates", "trace", "encoded", "embedding", "encoder_hidden",
-    "critic_steps", "lessons", "judged", "memory", "teaching_steps", "states", "iterations",
-)  # fmt: skip

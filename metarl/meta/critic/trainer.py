@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.adapt.adaptation import Adapted, ByParameters, per_task
+from metarl.adapt.meeting import Meeting
 from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
 from metarl.learn.rollout import Trajectories
@@ -24,12 +25,12 @@ from metarl.meta.critic.lessons import (
 from metarl.meta.critic.teaching import RATES, School
 from metarl.meta.finite import require_finite
 from metarl.meta.trainer import MetaTrainer, outcomes
-from metarl.methods import Method
+from metarl.methods import Adapting, Method, Training
 from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import Params, parameters_of
 from metarl.nn.policy import GaussianPolicy, start_policy
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.policies import load_policy_for
+from metarl.runs.policies import config_of, load_policy_for
 from metarl.runs.trained import annealed, part
 from metarl.sim.blocks import ObservationStack
 from metarl.sim.worlds import Worlds
@@ -217,41 +218,29 @@ def task_blocks(worlds: Worlds, num_tasks: int) -> Tensor:
     return torch.from_numpy(block[:: worlds.num_worlds // num_tasks].copy())
 
 
-def by_critic(
-    checkpoint: Checkpoint,
-    worlds: Worlds,
-    *,
-    num_tasks: int,
-    updates: int,
-    generator: torch.Generator,
-) -> ByParameters:
+def by_critic(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> ByParameters:
     """Let the trained critic, which stays as it is, teach a fresh actor in each task.
 
     Args:
         checkpoint: Of a `MetaCriticTrainer`.
-        worlds: As for `metarl.adapt.adaptation.Adaptation`.
-        num_tasks: K.
-        updates: How many updates there will be.
-        generator: Draws actions, guesses and states.
+        meeting: With the tasks.
     Raises:
         CheckpointError: If it has no critic, another config, or another interface.
     """
-    try:
-        config = MetaCriticConfig(**checkpoint.meta["config"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"this checkpoint's config is no meta-critic's: {error}") from error
+    config, worlds = config_of(checkpoint), meeting.worlds()
     policy = load_policy_for(checkpoint, worlds)
     critic = make_critic(worlds.spec, config, torch.Generator())
     try:
         critic.load_state_dict(part("meta_critic", checkpoint.tensors))
     except RuntimeError as error:
         raise CheckpointError(f"this checkpoint holds no whole meta-critic: {error}") from error
+    num_tasks, generator = meeting.num_tasks, meeting.generator
     school = School(
         worlds, policy, per_task(policy, parameters_of(policy), num_tasks), critic, config,
         task=task_blocks(worlds, num_tasks), generator=generator,
     )  # fmt: skip
     return ByParameters(
-        worlds, policy, _lessons(school, updates), num_tasks=num_tasks, generator=generator
+        worlds, policy, _lessons(school, meeting.updates), num_tasks=num_tasks, generator=generator
     )
 
 
@@ -264,7 +253,7 @@ def _lessons(school: School, updates: int) -> Iterator[Adapted]:
 
 METHOD = Method(
     "a critic of many tasks that teaches each task's actor",
-    MetaCriticConfig,
-    MetaCriticTrainer,
-    by_critic,
+    Training(MetaCriticConfig, MetaCriticTrainer),
+    Adapting(by_critic),
+    "Sung et al. 2017, arXiv:1706.09529",
 )

@@ -7,20 +7,24 @@ Source: Raghu et al. 2020, arXiv:1909.09157, section 4.
 Deviation: The outer step is Adam's on a clipped surrogate.
 """
 
-from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.config import BACKENDS, MamlConfig
 from metarl.meta.maml.maml import MamlTrainer, by_inner_loop
-from metarl.methods import Method
+from metarl.methods import Adapting, Method, Training
 
 METHOD = Method(
     "ANIL: MAML whose inner loop changes the head alone",
-    MamlConfig,
-    MamlTrainer,
-    by_inner_loop,
-    {
-        "adapts": "head",
-        "inner_rate": 0.1,
-        "context_rate": None,
-        "first_order": False,
-        "outer_epochs": 3,
-    },
+    Training(
+        MamlConfig,
+        MamlTrainer,
+        {
+            "adapts": "head",
+            "inner_rate": 0.1,
+            "context_rate": None,
+            "first_order": False,
+            "outer_epochs": 3,
+        },
+        backends=BACKENDS,
+    ),
+    Adapting(by_inner_loop),
+    "Raghu et al. 2020, arXiv:1909.09157",
 )

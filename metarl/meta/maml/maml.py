@@ -11,24 +11,24 @@ import torch
 from torch import Tensor
 
 from metarl.adapt.adaptation import ByParameters
+from metarl.adapt.meeting import Meeting
 from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
 from metarl.learn.rollout import Trajectories
 from metarl.meta.baseline import make_batch
 from metarl.meta.finite import require_finite
-from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.config import BACKENDS, MamlConfig
 from metarl.meta.maml.explore import Exploration, explore
 from metarl.meta.maml.inner import Batch, detached_gradient, follow, policy_gradient
-from metarl.meta.maml.inner_loop import adapt_policy
+from metarl.meta.maml.inner_loop import with_rates
 from metarl.meta.maml.outer import Backend, outer_gradients
 from metarl.meta.trainer import MetaTrainer, outcomes
-from metarl.methods import Method, get_method
+from metarl.methods import Adapting, Method, Training
 from metarl.nn.functional import Params, expand, parameters_of
-from metarl.nn.policy import GaussianPolicy, start_policy
+from metarl.nn.policy import start_policy
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.policies import load_policy_for, load_rates
+from metarl.runs.policies import config_of, load_policy_for, load_rates
 from metarl.runs.trained import annealed
-from metarl.sim.worlds import Worlds
 
 RATES = "inner_rate or outer_rate"  # smaller ones may help where something is not finite
 
@@ -216,53 +216,27 @@ class MamlTrainer(MetaTrainer):
         self.optimizer.load_state_dict(saved["optimizer"])
 
 
-def by_inner_loop(
-    checkpoint: Checkpoint,
-    worlds: Worlds,
-    *,
-    num_tasks: int,
-    updates: int,
-    generator: torch.Generator,
-) -> ByParameters:
+def by_inner_loop(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> ByParameters:
     """Adapt a meta-trained policy by the inner loop that it was trained for.
 
     Args:
         checkpoint: Of a `MamlTrainer`.
-        worlds: As for `metarl.adapt.adaptation.Adaptation`.
-        num_tasks: K.
-        updates: How many updates there will be.
-        generator: Draws the actions' noise.
+        meeting: With the tasks.
     Raises:
         CheckpointError: If it has no inner rates, another config, or another interface.
     """
-    try:
-        config = get_method(checkpoint.meta["method"]).config(**checkpoint.meta["config"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"this checkpoint's config is none of MAML's: {error}") from error
+    config = config_of(checkpoint)
+    worlds = meeting.worlds()
     policy = load_policy_for(checkpoint, worlds)
     return with_rates(
         worlds, policy, load_rates(checkpoint), config,
-        num_tasks=num_tasks, updates=updates, generator=generator,
+        num_tasks=meeting.num_tasks, updates=meeting.updates, generator=meeting.generator,
     )  # fmt: skip
 
 
-def with_rates(
-    worlds: Worlds,
-    policy: GaussianPolicy,
-    rates: Mapping[str, Tensor],
-    config: MamlConfig,
-    *,
-    num_tasks: int,
-    updates: int,
-    generator: torch.Generator,
-) -> ByParameters:
-    """Adapt a policy by given inner rates; the config says how its inner loop goes."""
-    steps = adapt_policy(
-        worlds, policy, parameters_of(policy), rates, num_tasks=num_tasks, updates=updates,
-        generator=generator, gamma=config.gamma, lam=config.lam, clip=config.inner_clip,
-        noise=config.noise(worlds.spec.hidden),
-    )  # fmt: skip
-    return ByParameters(worlds, policy, steps, num_tasks=num_tasks, generator=generator)
-
-
-MAML = Method("first-order MAML with a clipped surrogate", MamlConfig, MamlTrainer, by_inner_loop)
+METHOD = Method(
+    "first-order MAML with a clipped surrogate",
+    Training(MamlConfig, MamlTrainer, backends=BACKENDS),
+    Adapting(by_inner_loop),
+    "Finn et al. 2017, arXiv:1703.03400",
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +14,12 @@ from metarl.meta.maml.explore import Exploration
 from metarl.meta.maml.inner import Batch
 from metarl.meta.maml.maml import MamlTrainer, by_inner_loop
 from metarl.meta.maml.outer import Outer, adaptation_path, kl_from_acting, remember
-from metarl.methods import Method
+from metarl.methods import Adapting, Method, Training
 from metarl.nn.functional import Params, apply
+from metarl.runs import fields
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PrompConfig(MamlConfig):
     """MAML's config, and how tight the leash is.
 
@@ -33,17 +33,14 @@ class PrompConfig(MamlConfig):
 
     first_order: bool = False
     multi_step: bool = False
-    inner_updates: int = 1
-    outer_epochs: int = 5
-    drift: float = 5e-4
-    max_drift: float = 0.01
+    inner_updates: int = fields.count(1)
+    outer_epochs: int = fields.count(5)
+    drift: float = fields.positive(5e-4)
+    max_drift: float = fields.positive(0.01)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.backend == "torch", "backend", self.backend, "torch")
-        for name in ("drift", "max_drift"):
-            value = getattr(self, name)
-            require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
 
     @property
     def outer(self) -> Outer:
@@ -123,7 +120,7 @@ class PrompTrainer(MamlTrainer):
 
 METHOD = Method(
     "ProMP: second order, clipped outer steps, a KL penalty before each inner one",
-    PrompConfig,
-    PrompTrainer,
-    by_inner_loop,
+    Training(PrompConfig, PrompTrainer),
+    Adapting(by_inner_loop),
+    "Rothfuss et al. 2018, arXiv:1810.06784",
 )

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from metarl.errors import require
-from metarl.meta.maml.config import MamlConfig, require_default
+from metarl.learn.config import require_default
+from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.inner import Batch, adapted, policy_gradient
 from metarl.meta.maml.maml import MamlTrainer, by_inner_loop
 from metarl.meta.maml.outer import Backend, Gradients, Outer
-from metarl.methods import Method
+from metarl.methods import Adapting, Method, Training
 from metarl.nn.functional import expand
+from metarl.runs import fields
 
 _NO_OUTER_LOSS = (
     "rates_rate", "outer_epochs", "clip", "entropy", "first_order", "multi_step", "weigh_tasks",
@@ -23,7 +25,7 @@ _NO_OUTER_LOSS = (
 )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ReptileConfig(MamlConfig):
     """MAML's config without an outer loss.
 
@@ -34,16 +36,15 @@ class ReptileConfig(MamlConfig):
     """
 
     learn_rates: bool = False
-    outer_epochs: int = 1
-    outer_rate: float = 1.0
-    anneal: float = 1.0
+    outer_epochs: int = fields.count(1)
+    outer_rate: float = fields.factor(1.0)
+    anneal: float = fields.share(1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_default(self, _NO_OUTER_LOSS, "Reptile has no outer loss")
         require(not self.learn_rates, "learn_rates", True, "False: no gradient of theirs is known")
         require(self.backend == "torch", "backend", self.backend, "torch")
-        require(self.outer_rate <= 1.0, "outer_rate", self.outer_rate, "a share in (0, 1]")
 
 
 def away_from_adapted(
@@ -95,7 +96,7 @@ class ReptileTrainer(MamlTrainer):
 
 METHOD = Method(
     "Reptile: first order, towards the mean of the adapted parameters",
-    ReptileConfig,
-    ReptileTrainer,
-    by_inner_loop,
+    Training(ReptileConfig, ReptileTrainer),
+    Adapting(by_inner_loop),
+    "Nichol et al. 2018, arXiv:1803.02999",
 )

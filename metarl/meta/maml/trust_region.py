@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,19 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from metarl.errors import require
+from metarl.learn.config import require_default
 from metarl.meta.finite import require_finite
-from metarl.meta.maml.config import MamlConfig, require_default
+from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.explore import Exploration
 from metarl.meta.maml.inner import Batch
 from metarl.meta.maml.maml import RATES, MamlTrainer, by_inner_loop
 from metarl.meta.maml.outer import Outer, adaptation_path, kl_from_acting, remember
-from metarl.methods import Method
+from metarl.methods import Adapting, Method, Training
 from metarl.nn.functional import Params, apply
+from metarl.runs import fields
 
 _NO_ADAM = ("outer_rate", "rates_rate", "anneal", "outer_epochs", "clip", "max_grad_norm")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrustRegionConfig(MamlConfig):
     """MAML's config, and how far and how the outer step goes.
 
@@ -39,13 +40,13 @@ class TrustRegionConfig(MamlConfig):
     first_order: bool = False
     multi_step: bool = False
     learn_rates: bool = False
-    inner_updates: int = 1
-    outer_epochs: int = 1
-    max_kl: float = 0.01
-    cg_steps: int = 10
-    damping: float = 1e-3
-    backtracks: int = 15
-    shrink: float = 0.8
+    inner_updates: int = fields.count(1)
+    outer_epochs: int = fields.count(1)
+    max_kl: float = fields.positive(0.01)
+    cg_steps: int = fields.count(10)
+    damping: float = fields.positive(1e-3)
+    backtracks: int = fields.count(15)
+    shrink: float = fields.factor(0.8, below=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,12 +55,6 @@ class TrustRegionConfig(MamlConfig):
             require(not getattr(self, name), name, True, "False with a trust region")
         require(self.context_std is None, "context_std", self.context_std, "None")
         require(self.backend == "torch", "backend", self.backend, "torch")
-        for name in ("max_kl", "damping"):
-            value = getattr(self, name)
-            require(math.isfinite(value) and value > 0.0, name, value, "a finite number > 0")
-        for name in ("cg_steps", "backtracks"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
-        require(0.0 < self.shrink < 1.0, "shrink", self.shrink, "a number in (0, 1)")
 
     @property
     def outer(self) -> Outer:
@@ -252,7 +247,7 @@ class TrustRegionTrainer(MamlTrainer):
 
 METHOD = Method(
     "MAML as published: second order, outer steps in a trust region",
-    TrustRegionConfig,
-    TrustRegionTrainer,
-    by_inner_loop,
+    Training(TrustRegionConfig, TrustRegionTrainer),
+    Adapting(by_inner_loop),
+    "Finn et al. 2017, arXiv:1703.03400",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from metarl.adapt.adaptation import ByContext, State, require_hidden
+from metarl.adapt.meeting import Meeting
 from metarl.errors import CheckpointError
 from metarl.learn.rollout import Trajectories
 from metarl.meta.pearl.config import PearlConfig
@@ -12,7 +13,7 @@ from metarl.meta.pearl.context import Context, context_width, describe
 from metarl.nn.encoder import Belief, FactorEncoder, Gaussian
 from metarl.nn.policy import GaussianPolicy
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.policies import load_policy_for
+from metarl.runs.policies import config_of, load_policy_for
 from metarl.runs.trained import part
 from metarl.sim.worlds import Worlds
 
@@ -92,29 +93,16 @@ class PearlAdaptation(ByContext):
         return {"mean": now.mean.clone(), "covariance": now.covariance.clone()}
 
 
-def by_inference(
-    checkpoint: Checkpoint,
-    worlds: Worlds,
-    *,
-    num_tasks: int,
-    updates: int,
-    generator: torch.Generator,
-) -> PearlAdaptation:
+def by_inference(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> PearlAdaptation:
     """Adapt by the encoder that was trained; any number of updates is alike to it.
 
     Args:
         checkpoint: Of a `PearlTrainer`.
-        worlds: As for `metarl.adapt.adaptation.Adaptation`.
-        num_tasks: K.
-        updates: How many updates there will be.
-        generator: Draws guesses, and the actions' noise.
+        meeting: With the tasks.
     Raises:
         CheckpointError: If it has no encoder, another config, or another interface.
     """
-    try:
-        config = PearlConfig(**checkpoint.meta["config"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"this checkpoint's config is none of PEARL's: {error}") from error
+    config, worlds = config_of(checkpoint), meeting.worlds()
     policy = load_policy_for(checkpoint, worlds)
     encoder = start_encoder(worlds, config, torch.Generator().manual_seed(0))
     try:
@@ -122,5 +110,6 @@ def by_inference(
     except RuntimeError as error:
         raise CheckpointError(f"this checkpoint holds no whole encoder: {error}") from error
     return PearlAdaptation(
-        worlds, policy, encoder, config, num_tasks=num_tasks, generator=generator
-    )
+        worlds, policy, encoder, config,
+        num_tasks=meeting.num_tasks, generator=meeting.generator,
+    )  # fmt: skip

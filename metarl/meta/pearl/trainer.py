@@ -19,7 +19,7 @@ from metarl.meta.pearl.config import PearlConfig
 from metarl.meta.pearl.context import Lesson, hidden_of, make_lesson
 from metarl.meta.pearl.learning import Pupil, all_or_nothing, teach_encoder, teach_policy
 from metarl.meta.trainer import MetaTrainer, outcomes
-from metarl.methods import Method
+from metarl.methods import Adapting, Method, Training
 from metarl.nn.policy import start_policy
 from metarl.runs.trained import annealed
 
@@ -143,7 +143,7 @@ class PearlTrainer(MetaTrainer):
 
 METHOD = Method(
     "PEARL's inference of the task from what was seen of it",
-    PearlConfig,
-    PearlTrainer,
-    by_inference,
+    Training(PearlConfig, PearlTrainer),
+    Adapting(by_inference),
+    "Rakelly et al. 2019, arXiv:1903.08254",
 )

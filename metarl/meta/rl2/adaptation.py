@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from metarl.adapt.adaptation import Adaptation, State
+from metarl.adapt.meeting import Meeting
 from metarl.errors import CheckpointError
 from metarl.learn.rollout import Trajectories, play
 from metarl.meta.rl2.config import Rl2Config
 from metarl.meta.rl2.trial import Remembering, reading_width
 from metarl.nn.recurrent import RecurrentPolicy, TaskMemory
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.policies import load_policy_for
+from metarl.runs.policies import config_of, load_policy_for
 from metarl.runs.trained import part
 from metarl.sim.worlds import Worlds
 from metarl.types import Act, Spec
@@ -110,29 +111,16 @@ def make_memory(spec: Spec, config: Rl2Config, generator: torch.Generator) -> Ta
     )
 
 
-def by_memory(
-    checkpoint: Checkpoint,
-    worlds: Worlds,
-    *,
-    num_tasks: int,
-    updates: int,
-    generator: torch.Generator,
-) -> Rl2Adaptation:
+def by_memory(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> Rl2Adaptation:
     """Adapt a policy with a memory by running episodes.
 
     Args:
         checkpoint: Of an `Rl2Trainer`.
-        worlds: As for `metarl.adapt.adaptation.Adaptation`.
-        num_tasks: K.
-        updates: How many updates there will be; it changes nothing.
-        generator: Draws the actions' noise.
+        meeting: With the tasks.
     Raises:
         CheckpointError: If it has no memory, another config, or another interface.
     """
-    try:
-        config = Rl2Config(**checkpoint.meta["config"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"this checkpoint's config is none of RL2's: {error}") from error
+    config, worlds = config_of(checkpoint), meeting.worlds()
     policy = load_policy_for(checkpoint, worlds)
     memory = make_memory(worlds.spec, config, torch.Generator().manual_seed(0))
     try:
@@ -140,4 +128,4 @@ def by_memory(
     except RuntimeError as error:
         raise CheckpointError(f"this checkpoint holds no whole memory: {error}") from error
     whole = RecurrentPolicy(policy, memory.eval())
-    return Rl2Adaptation(worlds, whole, num_tasks=num_tasks, generator=generator)
+    return Rl2Adaptation(worlds, whole, num_tasks=meeting.num_tasks, generator=meeting.generator)

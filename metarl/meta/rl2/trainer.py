@@ -19,7 +19,7 @@ from metarl.meta.rl2.config import Rl2Config
 from metarl.meta.rl2.trial import Lesson, Trials, advantages, run_trials
 from metarl.meta.rl2.update import RATES, TrialCritic, descend, policy_loss, task_loss
 from metarl.meta.trainer import MetaTrainer, outcomes
-from metarl.methods import Method
+from metarl.methods import Adapting, Method, Training
 from metarl.nn.policy import start_policy
 from metarl.nn.recurrent import RecurrentPolicy
 from metarl.runs.trained import annealed
@@ -234,4 +234,9 @@ def _spread(x: Tensor) -> Tensor:
     return std if std > 1e-6 else torch.ones_like(std)
 
 
-METHOD = Method("RL2: a memory that learns to learn", Rl2Config, Rl2Trainer, by_memory)
+METHOD = Method(
+    "RL2: a memory that learns to learn",
+    Training(Rl2Config, Rl2Trainer),
+    Adapting(by_memory),
+    "Duan et al. 2016, arXiv:1611.02779",
+)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from alike import same
-from torch import nn
+from problem import move_to_meta
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
+from metarl.adapt.meeting import meet_in
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.learn.loop import train
 from metarl.learn.rollout import collect
@@ -279,15 +280,6 @@ def test_the_pull_keeps_actors_near_what_they_were():
 # Devices --------------------------------------------------------------------------------
 
 
-def move_to_meta(network):
-    """`Module.to` cannot, under FakeTensorMode."""
-    for module in network.modules():
-        for name, p in module.named_parameters(recurse=False):
-            setattr(module, name, nn.Parameter(torch.empty(p.shape, device="meta")))
-        for name, b in module.named_buffers(recurse=False):
-            setattr(module, name, torch.empty(b.shape, device="meta"))
-
-
 def test_every_tensor_of_an_update_lives_on_the_parameters_device():
     """A stray CPU tensor raises under FakeTensorMode, in the backward pass too."""
     _, (first, second) = make_lessons()
@@ -360,7 +352,7 @@ def test_adaptation_teaches_a_fresh_actor_and_leaves_the_critic():
     saved = Checkpoint(tensors, meta)
     worlds = Worlds(Short(), 4, num_threads=1, split="test")
     g = torch.Generator().manual_seed(0)
-    adaptation = by_critic(saved, worlds, num_tasks=2, updates=2, generator=g)
+    adaptation = by_critic(saved, meet_in(worlds, num_tasks=2, updates=2, generator=g))
     start = adaptation.state()
     assert torch.equal(start["head.weight"][0], trainer.policy.head.weight)
     kept = {n: t.clone() for n, t in tensors.items()}
@@ -375,12 +367,12 @@ def test_adaptation_teaches_a_fresh_actor_and_leaves_the_critic():
     assert same(kept, tensors)
     del tensors["meta_critic.head.weight"]
     with pytest.raises(CheckpointError, match="no whole meta-critic"):
-        by_critic(Checkpoint(tensors, meta), worlds, num_tasks=2, updates=2, generator=g)
-    with pytest.raises(CheckpointError, match="no meta-critic's"):
+        by_critic(Checkpoint(tensors, meta), meet_in(worlds, num_tasks=2, updates=2, generator=g))
+    with pytest.raises(CheckpointError, match="none of meta-critic's"):
         by_critic(
-            Checkpoint(tensors, {**meta, "config": {"rate": 1}}), worlds,
-            num_tasks=2, updates=2, generator=g,
-        )  # fmt: skip
+            Checkpoint(tensors, {**meta, "config": {"rate": 1}}),
+            meet_in(worlds, num_tasks=2, updates=2, generator=g),
+        )
 
 
 def test_not_a_number_rewards_refuse_the_update():

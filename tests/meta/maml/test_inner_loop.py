@@ -18,8 +18,8 @@ from metarl.meta.maml.outer import Outer
 from metarl.nn.functional import expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.sim.worlds import Worlds
-from metarl.transfer import get_strategy, learned
-from metarl.transfer.fine_tuning import FineTuning, fine_tune
+from metarl.transfer.reward import FineTuning, fine_tune
+from metarl.transfer.strategy import get_strategy, learned
 
 TINY = MamlConfig(
     num_tasks=2, episodes=2, inner_updates=2, outer_epochs=2, iterations=4, hidden=(8,)

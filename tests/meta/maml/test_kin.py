@@ -27,7 +27,7 @@ from metarl.meta.maml.trust_region import (
     judge,
     trust_region_step,
 )
-from metarl.methods import get_method
+from metarl.methods import get_training
 from metarl.nn.functional import expand
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.runs.metrics import read_metrics
@@ -56,7 +56,7 @@ class Nan(Short):
 
 
 def start(method, family=None, **changes):
-    found = get_method(method)
+    found = get_training(method)
     config = found.config(**{**found.settings, **SMALL, **changes})
     trainer = found.trainer(family or Short(), config, num_threads=1)
     trainer.method = method

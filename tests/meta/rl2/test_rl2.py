@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
 from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.adapt.meeting import meet_in
 from metarl.adapt.protocol import Protocol
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.learn.loop import train
@@ -479,15 +480,13 @@ def test_it_goes_through_the_protocol(checkpoint: Checkpoint):
 
 def test_other_checkpoints_are_refused(checkpoint: Checkpoint):
     worlds = Worlds(Short(), 2, num_threads=1)
-    options = {"num_tasks": 1, "updates": 1, "generator": torch.Generator()}
+    meeting = meet_in(worlds, num_tasks=1, updates=1, generator=torch.Generator())
     bare = {n: x for n, x in checkpoint.tensors.items() if not n.startswith("memory")}
     with pytest.raises(CheckpointError, match="no whole memory"):
-        by_memory(Checkpoint(bare, checkpoint.meta), worlds, **options)
+        by_memory(Checkpoint(bare, checkpoint.meta), meeting)
     config = {**checkpoint.meta["config"], "num_critics": 2}
     with pytest.raises(CheckpointError, match="num_critics"):
-        by_memory(
-            Checkpoint(checkpoint.tensors, {**checkpoint.meta, "config": config}), worlds, **options
-        )
+        by_memory(Checkpoint(checkpoint.tensors, {**checkpoint.meta, "config": config}), meeting)
 
 
 @pytest.mark.slow
@@ -510,7 +509,7 @@ def test_the_memory_is_used(change: dict, success: float, gain: float):
     worlds.assign(repeat(worlds.sample("test", np.arange(0, 100, 2)), 2))
     learned = Checkpoint(*trainer.checkpoint())
     g = torch.Generator().manual_seed(0)
-    adaptation = by_memory(learned, worlds, num_tasks=50, updates=2, generator=g)
+    adaptation = by_memory(learned, meet_in(worlds, num_tasks=50, updates=2, generator=g))
     adaptation.update()
     adaptation.update()
     kept = adaptation.judge(worlds)
@@ -522,4 +521,4 @@ def test_the_memory_is_used(change: dict, success: float, gain: float):
 
 
 def test_the_method_says_how_it_adapts():
-    assert METHOD.adaptation is by_memory
+    assert METHOD.adapting.start is by_memory

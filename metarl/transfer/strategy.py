@@ -1,6 +1,7 @@
-"""The strategies of transfer, the same for policies and for pictures.
+"""What a strategy of transfer is, the same for policies and for pictures.
 
-Scratch always stands among them: where it does as well, nothing was transferred.
+Each has a module of its own. Scratch always stands among them: where it does as well, nothing was
+transferred.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from metarl.errors import ConfigError, UnknownNameError
+from metarl.methods import get_method, strategy_names
 
-if TYPE_CHECKING:  # the command line checks a strategy's name without loading torch
+if TYPE_CHECKING:
     import torch
 
+    from metarl.adapt.meeting import Meeting
     from metarl.nn.network import Network
+    from metarl.nn.policy import GaussianPolicy
+    from metarl.runs.checkpoint import Checkpoint
+    from metarl.sim.worlds import Worlds
 
 AnyNetwork = TypeVar("AnyNetwork", bound="Network")
 
@@ -42,42 +48,27 @@ class Strategy:
     doc: str
 
 
-UNTRAINED = "untrained-inner-loop"  # MAML's inner step from a policy that nobody meta-trained
-SEARCH = "strategy-optimization"  # which task that the policy knows is this one most like?
-RESIDUAL = "residual-search"  # and what must be added to the motions that it knows?
-STRATEGIES: dict[str, Strategy] = {
-    strategy.name: strategy
-    for strategy in (
-        Strategy("scratch", "scratch", True, True, 1.0, "forget everything; the honest baseline"),
-        Strategy("fine-tune", "pretrained", False, True, 1.0, "go on training everything"),
-        Strategy(
-            "frozen-trunk", "pretrained", True, False, 1.0, "keep the trunk, learn a new head"
-        ),
-        Strategy(
-            "small-rate", "pretrained", False, True, 0.1, "train everything at a tenth the rate"
-        ),
-    )
-}
-# The same, taught by the family's expert instead of by reward.
-DAGGER: dict[str, Strategy] = {f"{name}-dagger": strategy for name, strategy in STRATEGIES.items()}
-# What a policy can do on new tasks that no method trained to adapt: from reward, and in all.
-BASELINES = (*STRATEGIES, UNTRAINED, SEARCH, RESIDUAL)
-LEARNERS = (*BASELINES, *DAGGER)
-
-
 def get_strategy(name: str) -> Strategy:
     """Look a strategy up by name.
 
     Args:
-        name: One of `STRATEGIES`.
+        name: One of `strategies_by_name`.
     Returns:
         The strategy.
     Raises:
         UnknownNameError: If there is none; the message lists the valid names.
     """
-    if name not in STRATEGIES:
-        raise UnknownNameError("strategy", name, STRATEGIES)
-    return STRATEGIES[name]
+    found = strategies_by_name()
+    if name not in found:
+        raise UnknownNameError("strategy", name, found)
+    return found[name]
+
+
+def strategies_by_name() -> dict[str, Strategy]:
+    """List the methods that are a `Strategy` and no more, by name: pictures learn by them too."""
+    methods = {name: get_method(name).adapting for name in strategy_names()}
+    found = {n: a.strategy for n, a in methods.items() if a is not None and a.strategy is not None}
+    return {name: strategy for name, strategy in found.items() if strategy.name == name}
 
 
 def learned(strategy: Strategy, names: Iterable[str]) -> set[str]:
@@ -138,3 +129,30 @@ def parameter_groups(network: Network, strategy: Strategy, rate: float) -> list[
     if not params:
         raise ConfigError(f"strategy {strategy.name!r} leaves no parameter to train")
     return [{"params": params, "lr": rate * strategy.rate_scale}]
+
+
+def student_of(
+    checkpoint: Checkpoint, meeting: Meeting, strategy: Strategy, log_std: float
+) -> tuple[Worlds, GaussianPolicy]:
+    """Make the worlds of a meeting, and the policy that starts there as a strategy says.
+
+    Args:
+        checkpoint: Of the source.
+        meeting: With the tasks.
+        strategy: How to start.
+        log_std: First log standard deviation of the actions.
+    Raises:
+        CheckpointError: If the source is for another interface.
+    """
+    import torch
+
+    from metarl.runs.policies import load_policy_for
+
+    worlds = meeting.worlds()
+    source = load_policy_for(checkpoint, worlds)
+    policy = prepare(source, strategy, generator=meeting.fresh(checkpoint))
+    with torch.no_grad():
+        policy.log_std.fill_(log_std)
+        if strategy.start == "scratch":
+            policy.context.zero_()
+    return worlds, policy

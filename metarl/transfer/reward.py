@@ -1,26 +1,29 @@
-"""Fine-tuning: a policy goes on learning with an ordinary optimiser, in many tasks at once."""
+"""By reward: a policy goes on learning with an ordinary optimiser, in many tasks at once."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from metarl.adapt.adaptation import Adapted, per_task
-from metarl.errors import require
+from metarl.adapt.adaptation import Adapted, ByParameters, per_task
+from metarl.adapt.meeting import Meeting
 from metarl.learn.losses import clipped_surrogate
 from metarl.learn.rollout import collect
 from metarl.meta.baseline import make_batch
 from metarl.meta.maml.inner import Batch, log_prob_of
-from metarl.nn.functional import Params, apply
+from metarl.methods import Adapting
+from metarl.nn.functional import Params, apply, parameters_of
+from metarl.runs import fields
+from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
+from metarl.transfer.strategy import Strategy, learned, student_of
 
 
-@dataclass(frozen=True)
-class FineTuning:
+@dataclass(frozen=True, kw_only=True)
+class FineTuning(fields.Checked):
     """How a policy learns from reward where no inner loop was trained.
 
     Args:
@@ -32,21 +35,30 @@ class FineTuning:
         log_std: First log standard deviation of the actions.
     """
 
-    rate: float = 3e-3
-    epochs: int = 5
-    clip: float = 0.2
-    gamma: float = 0.95
-    lam: float = 0.95
-    log_std: float = -1.3
+    rate: float = fields.positive(3e-3)
+    epochs: int = fields.count(5)
+    clip: float = fields.positive(0.2)
+    gamma: float = fields.share(0.95)
+    lam: float = fields.share(0.95)
+    log_std: float = fields.log_std(-1.3)
 
-    def __post_init__(self) -> None:
-        require(self.epochs >= 1, "epochs", self.epochs, "an integer >= 1")
-        for name in ("rate", "clip"):
-            value = getattr(self, name)
-            require(math.isfinite(value) and value > 0, name, value, "a finite number > 0")
-        for name in ("gamma", "lam"):
-            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "within [0, 1]")
-        require(math.isfinite(self.log_std), "log_std", self.log_std, "a finite number")
+
+def by_reward(strategy: Strategy) -> Adapting:
+    """Meet new tasks as a strategy says, learning from reward."""
+
+    def start(checkpoint: Checkpoint, meeting: Meeting, how: FineTuning) -> ByParameters:
+        worlds, policy = student_of(checkpoint, meeting, strategy, how.log_std)
+        params = parameters_of(policy)
+        updates = fine_tune(
+            worlds, policy, params, replace(how, rate=how.rate * strategy.rate_scale),
+            learned=learned(strategy, params), num_tasks=meeting.num_tasks,
+            updates=meeting.updates, generator=meeting.generator,
+        )  # fmt: skip
+        return ByParameters(
+            worlds, policy, updates, num_tasks=meeting.num_tasks, generator=meeting.generator
+        )
+
+    return Adapting(start, FineTuning, strategy=strategy)
 
 
 def fine_tune(
