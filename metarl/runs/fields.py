@@ -1,0 +1,128 @@
+"""Fields of configs that know what is valid: a default, a range, and the words for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from metarl.errors import require
+
+_VALID = "valid"
+MOST = 10**9  # of anything that is counted
+WIDEST = 65_536  # of a layer
+DEEPEST = 64  # of a network
+SEEDS = 2**32  # NumPy's and torch's generators all take smaller ones
+
+
+@dataclasses.dataclass(frozen=True)
+class Valid:
+    """What a field may hold.
+
+    Args:
+        holds: Whether a value is valid.
+        words: What is valid, in words.
+    """
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checked:
+    """Base of configs: every field made by a function of this module is checked when one is built."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            valid = field.metadata.get(_VALID)
+            if valid is not None:
+                value = getattr(self, field.name)
+                require(valid.holds(value), field.name, value, valid.words)
+
+
+def valid_words(field: dataclasses.Field[Any]) -> str:
+    """Say what a field may hold, empty if its type alone says it."""
+    valid = field.metadata.get(_VALID)
+    return "" if valid is None else valid.words
+
+
+def count(default: int, *, least: int = 1) -> Any:
+    """An integer that counts something, >= `least`."""
+    words = f"an integer >= {least}"
+
+    def holds(value: Any) -> bool:
+        return _is_whole(value) and least <= value <= MOST
+
+    return _field(default, holds, words)
+
+
+def positive(default: float | None, *, optional: bool = False) -> Any:
+    """A finite number > 0; or None, where it is optional."""
+    return _number(default, lambda v: v > 0.0, "a finite number > 0", optional)
+
+
+def not_negative(default: float | None, *, optional: bool = False) -> Any:
+    """A finite number >= 0; or None, where it is optional."""
+    return _number(default, lambda v: v >= 0.0, "a finite number >= 0", optional)
+
+
+def share(default: float | None, *, optional: bool = False) -> Any:
+    """A number in [0, 1]; or None, where it is optional."""
+    return _number(default, lambda v: 0.0 <= v <= 1.0, "a number in [0, 1]", optional)
+
+
+def factor(default: float | None, *, below: bool = False, optional: bool = False) -> Any:
+    """A number in (0, 1], or in (0, 1); or None, where it is optional."""
+    if below:
+        return _number(default, lambda v: 0.0 < v < 1.0, "a number in (0, 1)", optional)
+    return _number(default, lambda v: 0.0 < v <= 1.0, "a number in (0, 1]", optional)
+
+
+def number(default: float | None, *, optional: bool = False) -> Any:
+    """A finite number; or None, where it is optional."""
+    return _number(default, lambda v: True, "a finite number", optional)
+
+
+def log_std(default: float | None, *, optional: bool = False) -> Any:
+    """A log standard deviation of actions, which lie in [-1, 1]; or None, where it is optional."""
+    words = "a finite number in [-20, 2], the log of a standard deviation"
+    return _number(default, lambda v: -20.0 <= v <= 2.0, words, optional)
+
+
+def seed(default: int = 0) -> Any:
+    """A seed that every generator here takes."""
+    return _field(
+        default, lambda v: _is_whole(v) and 0 <= v < SEEDS, f"an integer >= 0 and < 2^32 = {SEEDS}"
+    )
+
+
+def widths(default: Sequence[int], *, least: int = 0) -> Any:
+    """Widths of a network's layers, `least` or more of them."""
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, tuple | list) or not least <= len(value) <= DEEPEST:
+            return False
+        return all(_is_whole(w) and 1 <= w <= WIDEST for w in value)
+
+    return _field(tuple(default), holds, f"widths >= 1 and <= {WIDEST}, at most {DEEPEST} of them")
+
+
+def _number(
+    default: float | None, holds: Callable[[float], bool], words: str, optional: bool
+) -> Any:
+    def valid(value: Any) -> bool:
+        if value is None:
+            return optional
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and math.isfinite(value) and holds(value)
+
+    return _field(default, valid, f"{words}, or None" if optional else words)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _field(default: Any, holds: Callable[[Any], bool], words: str) -> Any:
+    return dataclasses.field(default=default, metadata={_VALID: Valid(holds, words)})
