@@ -77,10 +77,10 @@ def measure(name: str, robot: str, control: str, config: Config) -> Iterator[dic
     n = config.num_tasks
     row: dict[str, Any] = {"family": name, "robot": robot, "control": control, "num_tasks": n}
     for split in TRAINED:
-        done = play(Worlds(family, n, seed=config.seed, split=split), Worlds.expert)
+        done = play(Worlds(family, n, seed=config.seed, split=split, held_out=True), Worlds.expert)
         row[f"expert_{split}"] = float(done.success.mean())
         row[f"expert_{split}_score"] = float(done.score.mean())
-    done = play(Worlds(family, n, seed=config.seed), random_actions(config.seed))
+    done = play(Worlds(family, n, seed=config.seed, held_out=True), random_actions(config.seed))
     yield row | {"random": float(done.success.mean()), "random_score": float(done.score.mean())}
 
 
@@ -94,7 +94,7 @@ def measure_dishes(
     if only is not None:
         make_family(DISHES, dish=only)  # names the dishes that there are, if it is none of them
     names = [only] if only else every
-    worlds = Worlds(family, n * len(names), seed=config.seed)
+    worlds = Worlds(family, n * len(names), seed=config.seed, held_out=True)
     dish = np.repeat([every.index(name) for name in names], n)
     worlds.assign(dataclasses.replace(worlds.task, dish=dish))
     cooked, chance = play(worlds, Worlds.expert), play(worlds, random_actions(config.seed))

@@ -48,7 +48,7 @@ class Config:
 def tasks_of(family: Skills, skill: str, split: Split, num_tasks: int, seed: int) -> Any:
     """Draw tasks of one skill, (K,)."""
     many = 20 * num_tasks  # enough that every skill is among them often enough
-    tasks = family.sample(Streams.from_seed(seed, many), many, split)
+    tasks = family.sample(Streams.from_seed(seed, many, held_out=True), many, split)
     [part] = (p for p in family.parts if p.name == skill)
     own = (tasks.model >= part.first) & (tasks.model < part.first + part.models)
     return take(tasks, np.flatnonzero(own)[:num_tasks])
@@ -58,7 +58,7 @@ def play(family: Skills, tasks: Any, config: Config, *, around_truth: bool) -> n
     """Play the centre of the guesses, then the guesses, success (K, 1 + G)."""
     times = 1 + config.guesses
     worlds = Worlds(
-        family, config.num_tasks * times, seed=config.seed, task_visible=around_truth,
+        family, config.num_tasks * times, seed=config.seed, held_out=True, task_visible=around_truth,
     )  # fmt: skip
     worlds.assign(repeat(tasks, times))
     generator = torch.Generator().manual_seed(config.seed)

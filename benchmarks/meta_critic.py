@@ -247,7 +247,7 @@ def teach_on_poles(config: Config, seed: int, critic: MetaCritic | None) -> list
     """Teach fresh actors by a fixed critic, or by critics that begin anew: (updates + 1, K)."""
     num, episodes = config.num_tasks[1], POLES.episodes
     generator = torch.Generator().manual_seed(config.task_seed + seed)
-    worlds = Worlds(CartPole(), num * episodes, seed=config.task_seed, num_threads=1)
+    worlds = Worlds(CartPole(), num * episodes, seed=config.task_seed, num_threads=1, held_out=True)
     worlds.assign(repeat(worlds.sample("test", np.arange(0, num * episodes, episodes)), episodes))
     policy = start_policy(worlds.spec, generator, hidden=POLES.hidden, log_std=POLES.log_std)
     own = OwnCritics(worlds.spec.obs_dim + worlds.spec.action_dim + 1, num, generator)

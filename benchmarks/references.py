@@ -69,7 +69,9 @@ def measure(name: str, config: Config) -> dict[str, Any]:
     family, rng = make_family(name), np.random.default_rng(0)
     found = read_checkpoint(path)
     row: dict[str, Any] = {"family": name, "training": cost(path)}
-    worlds = Worlds(family, config.num_tasks, seed=1000, split="test", task_visible=True)
+    worlds = Worlds(
+        family, config.num_tasks, seed=1000, split="test", task_visible=True, held_out=True
+    )
     shape = (config.num_tasks, worlds.spec.action_dim)
     policy = load_policy_for(found, worlds)
     acts: dict[str, Callable[[np.ndarray], np.ndarray]] = {

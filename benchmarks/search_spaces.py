@@ -229,10 +229,12 @@ def measure(
 ) -> np.ndarray:
     """Search in all tasks, and judge after each update: success and return, (2, 1 + U, K)."""
     each = config.episodes // trial.generations
-    worlds = Worlds(family, num_tasks(tasks) * each, seed=config.seed, num_threads=1)
+    worlds = Worlds(family, num_tasks(tasks) * each, seed=config.seed, num_threads=1, held_out=True)
     worlds.assign(repeat(tasks, each))
     judges = num_tasks(tasks) * config.eval_episodes
-    judge = Worlds(family, judges, seed=config.seed, num_threads=1, first_stream=FIRST_JUDGE)
+    judge = Worlds(
+        family, judges, seed=config.seed, num_threads=1, first_stream=FIRST_JUDGE, held_out=True
+    )
     judge.assign(repeat(tasks, config.eval_episodes))
     policy = load_policy_for(read_checkpoint(policy_file), worlds)
     generator = torch.Generator().manual_seed(config.seed)

@@ -34,6 +34,20 @@ class Families:
 
 
 @dataclass(frozen=True)
+class Methods:
+    """List the methods that train and that meet new tasks, or what can be set of one."""
+
+    name: Annotated[Positional[str | None], arg(metavar="NAME")] = None
+    """show this one's settings, with their defaults"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.methods import list_methods, show_method
+
+        return list_methods() if self.name is None else show_method(self.name)
+
+
+@dataclass(frozen=True)
 class Watch:
     """Film a policy, and show it live where there is a display."""
 
@@ -202,6 +216,7 @@ class Version:
 
 COMMANDS: dict[str, type[Any]] = {
     "families": Families,
+    "methods": Methods,
     "demo": Demo,
     "train": Train,
     "adapt": Adapt,

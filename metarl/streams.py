@@ -14,6 +14,10 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
 _TO_UNIT = 2.0**-53
+# Below it seeds are training's own, from it on those of held-out tasks; a seed that is used on the
+# other side gets streams of its own, so that the two sides never share one.
+FIRST_HELD_OUT_SEED = 1000
+_OTHER_SIDE = (1,)  # spawn key of such streams
 
 
 def _mix(z: np.ndarray) -> np.ndarray:
@@ -50,17 +54,21 @@ class Streams:
             )
 
     @classmethod
-    def from_seed(cls, seed: int, n: int, start: int = 0) -> Streams:
+    def from_seed(cls, seed: int, n: int, start: int = 0, *, held_out: bool = False) -> Streams:
         """Make n streams from one seed; stream i does not depend on n.
 
         Args:
             seed: Any non-negative integer.
             n: How many streams.
             start: The index of the first one.
+            held_out: For tasks that are held out to judge: whatever the seeds, these streams are
+                none that is made without it.
         """
         if seed < 0:
             raise ShapeError(f"seed must be a non-negative integer, got {seed}")
-        root = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+        own_side = (seed >= FIRST_HELD_OUT_SEED) == held_out
+        sequence = np.random.SeedSequence(seed, spawn_key=() if own_side else _OTHER_SIDE)
+        root = sequence.generate_state(1, np.uint64)[0]
         index = np.arange(start, start + n, dtype=np.uint64)
         return cls(_mix(_mix(index * _GOLDEN + root) + root))
 

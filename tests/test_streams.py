@@ -44,6 +44,13 @@ def test_streams_are_uniform_and_uncorrelated():
     assert not set(Streams.from_seed(0, 100).keys) & set(Streams.from_seed(1, 100).keys)
 
 
+@pytest.mark.parametrize("held_out", [0, 1, 999, 1000, 1001, 2**31, 2**32 - 1])
+def test_held_out_tasks_share_no_stream_with_training_whatever_the_seeds(held_out):
+    apart = set(Streams.from_seed(held_out, 3000, held_out=True).keys)
+    for seed in (0, 1, 999, 1000, 1001, 2**31, 2**32 - 1):
+        assert not apart & set(Streams.from_seed(seed, 3000).keys)
+
+
 def test_streams_refuse_bad_input():
     with pytest.raises(ShapeError, match="non-negative"):
         Streams.from_seed(-1, 2)

@@ -46,6 +46,7 @@ def _judging_worlds(
         task_visible=task_visible,
         num_threads=num_threads,
         first_stream=_FIRST_JUDGE,
+        held_out=True,
     )
     worlds.assign(repeat(held_out_tasks(family, protocol), protocol.eval_episodes))
     return worlds
@@ -139,6 +140,7 @@ def start_adaptation(
             seed=protocol.seed,
             split=protocol.split,
             num_threads=num_threads,
+            held_out=True,
         )
         worlds.assign(repeat(tasks, each))
         return worlds

@@ -38,6 +38,7 @@ class Protocol:
 
 
 def held_out_tasks(family: TaskFamily[Any], protocol: Protocol) -> Any:
-    """Draw the protocol's tasks; they depend on its seed and split alone, K rows."""
-    streams = Streams.from_seed(protocol.seed, protocol.num_tasks)
+    """Draw the protocol's tasks, K rows; they depend on its seed and split alone, and come from streams
+    that no training draws from."""
+    streams = Streams.from_seed(protocol.seed, protocol.num_tasks, held_out=True)
     return family.sample(streams, protocol.num_tasks, protocol.split)

@@ -63,7 +63,7 @@ def film_adaptation(
     updates = len(states) - 1
     after = f"after {updates} update{'s' * (updates != 1)}"
     for label, state in (("before", states[0]), (after, states[-1])):
-        worlds = Worlds(family, 1, seed=protocol.seed)
+        worlds = Worlds(family, 1, seed=protocol.seed, held_out=True)
         worlds.assign(one)
         with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
             act = adaptation.act_in(worlds, task, state)

@@ -43,6 +43,7 @@ class Worlds:
         num_threads: Physics threads; 0 takes every core.
         split: Where the first tasks, and those of `resample`, come from.
         first_stream: Index of world 0's stream, for a batch that continues another.
+        held_out: Draw from streams that no training draws from, whatever the seeds.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Worlds:
         num_threads: int = 0,
         split: Split = "train",
         first_stream: int = 0,
+        held_out: bool = False,
     ):
         if num_worlds < 1:
             raise ConfigError(f"num_worlds must be at least 1, got {num_worlds}")
@@ -66,7 +68,7 @@ class Worlds:
             name: compile_model(source, f"{family.id or type(family).__name__} ({name})")
             for name, source in family.models().items()
         }
-        self.streams = Streams.from_seed(seed, num_worlds, first_stream)
+        self.streams = Streams.from_seed(seed, num_worlds, first_stream, held_out=held_out)
         self.substeps = count_substeps(family, self.models)
         self.elapsed = np.zeros(num_worlds, np.int64)
         self.done = np.ones(num_worlds, bool)  # nobody may step before the first reset

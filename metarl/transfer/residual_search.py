@@ -181,7 +181,7 @@ def by_residual_search(
 
 
 METHOD = Method(
-    "the same, and what must be added to the motions that the policy knows?",
+    "which known task is this one most like, and what must be added to its motions?",
     adapting=Adapting(by_residual_search, ResidualSearch, needs="a policy that saw its task"),
     source="Silver et al. 2018, arXiv:1812.06298; Theodorou et al. 2010, JMLR 11",
 )

@@ -1,0 +1,114 @@
+"""`metarl methods`: what trains, what meets new tasks, and what can be set."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from metarl.commands.output import make_console, make_table, one_line
+from metarl.errors import MetaRLError
+from metarl.methods import Method, get_method, method_names
+
+# Fields that `metarl train` has options of their own for.
+OPTIONS = ("iterations", "max_seconds", "seed", "device", "backend")
+_FIELD = re.compile(r"        (\w+): (.*)")
+
+
+def list_methods() -> int:
+    """Print a row per method; what is broken is named below."""
+    from rich.markup import escape
+
+    table = make_table("method", "train", "adapt", "needs", "what it does", "source")
+    broken = []
+    for name in method_names():
+        try:
+            method = get_method(name)
+        except MetaRLError as error:
+            broken.append(one_line(error))
+            continue
+        table.add_row(*(escape(cell) for cell in _row(name, method)))
+    console = make_console()
+    console.print(table)
+    console.print(
+        "train: metarl train FAMILY --method NAME. adapt: any, metarl adapt CHECKPOINT FAMILY"
+        " --strategy NAME; own, what it trained adapts so by itself. What can be set: metarl methods"
+        " NAME.",
+        markup=False,
+    )
+    for reason in broken:
+        console.print(f"[red]broken:[/red] {escape(reason)}")
+    return 0
+
+
+def show_method(name: str) -> int:
+    """Print what a method does, and the fields of its configs with their defaults.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+    """
+    from rich.markup import escape
+
+    method, console = get_method(name), make_console()
+    console.print(f"{name}: {method.doc}", markup=False, soft_wrap=True)
+    console.print(f"source: {method.source or '–'}", markup=False, soft_wrap=True)
+    parts: list[tuple[str, type[Any], Any]] = []
+    if method.training is not None:
+        settings = method.training.settings
+        parts.append((f"metarl train FAMILY --method {name}", method.training.config, settings))
+    if method.adapting is not None:
+        command = f"metarl adapt CHECKPOINT FAMILY --strategy {name}"
+        if method.adapting.config is None:
+            console.print(
+                f"{command}\n  nothing to set: it adapts as it was trained to", markup=False
+            )
+        else:
+            parts.append((command, method.adapting.config, {}))
+    for command, config, settings in parts:
+        table = make_table("--set", "default", "valid", "what it is")
+        for row in rows_of(config, settings):
+            table.add_row(*(escape(cell) for cell in row))
+        console.print(command, markup=False)
+        console.print(table)
+    return 0
+
+
+def rows_of(config: type[Any], settings: Any) -> list[tuple[str, str, str, str]]:
+    """A row a field of a config: name, default, what is valid, what it is."""
+    from metarl.runs.fields import valid_words
+
+    docs, rows = field_docs(config), []
+    for field in dataclasses.fields(config):
+        default = settings.get(field.name, field.default)
+        valid = valid_words(field) or str(field.type)
+        name = f"--{field.name.replace('_', '-')}" if field.name in OPTIONS else field.name
+        rows.append((name, str(default), valid, docs.get(field.name, "")))
+    return rows
+
+
+def field_docs(config: type[Any]) -> dict[str, str]:
+    """What the docstrings of a config and of its bases say of each field."""
+    found: dict[str, str] = {}
+    for cls in reversed(config.__mro__):
+        name = ""
+        for line in (cls.__doc__ or "").splitlines():
+            if match := _FIELD.fullmatch(line):
+                name = match[1]
+                found[name] = match[2]
+            elif name and line.startswith(" " * 12):
+                found[name] += f" {line.strip()}"
+            else:
+                name = ""
+    return found
+
+
+def _row(name: str, method: Method) -> tuple[str, ...]:
+    adapts = ""
+    if method.adapting is not None:
+        adapts = "own" if method.training is not None else "any"
+    needs = [part.needs for part in (method.training, method.adapting) if part and part.needs]
+    doc = one_line(method.doc)
+    return (
+        name, "yes" if method.training else "", adapts, ", ".join(needs) or "–", doc,
+        one_line(method.source) or "–",
+    )  # fmt: skip
