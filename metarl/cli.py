@@ -12,11 +12,17 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, arg
 
+from metarl.ambient import calm_warnings
+from metarl.commands.arguments import read_command, require_text
+from metarl.commands.terminal import OutputLost, printable, safe_output
 from metarl.errors import MetaRLError, unknown
+from metarl.machine import require_device
 from metarl.rounding import same_bits
+from metarl.runs import fields
 
 FamilyName = Annotated[Positional[str], arg(metavar="FAMILY")]
 SplitName = Literal["train", "test", "far"]
+MOST = 10_000  # episodes in a film, and updates
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,9 @@ class Watch:
     """of a family over dishes: which one; the same as FAMILY@dish=NAME"""
     split: SplitName = "train"
     """where the tasks come from"""
-    seed: int = 0
+    seed: int = fields.seed()
     """of tasks, worlds and the random policy"""
-    episodes: int = 3
+    episodes: int = fields.count(3, most=MOST)
     """how many, each on a task of its own"""
     out: Path = Path("film.mp4")
     """the MP4 file"""
@@ -116,11 +122,11 @@ class Train:
     method: str = "maml"
     """ppo or dagger (imitation), the task in view; with it hidden: maml, maml-trpo, promp, reptile,
     meta-sgd, anil, rl2, pearl, meta-critic"""
-    seed: int | None = None
+    seed: int | None = fields.seed(None, optional=True)
     """of weights, worlds, tasks and noise; None: 0"""
-    max_seconds: float | None = None
+    max_seconds: float | None = fields.seconds(None, optional=True)
     """stop after this wall time [s]"""
-    iterations: int | None = None
+    iterations: int | None = fields.count(None, optional=True)
     """stop after so many updates; None: the method's own"""
     out: Path | None = None
     """the run folder; None: runs/FAMILY-METHOD-sSEED"""
@@ -137,6 +143,7 @@ class Train:
 
     def run(self) -> int:
         """Run the command."""
+        require_device(self.device or "cpu")
         from metarl.commands.learn import train
 
         return train(**vars(self))
@@ -150,22 +157,22 @@ class Adapt:
     """a checkpoint file, a run folder, or the name of a shipped checkpoint (season-pearl)"""
     family: FamilyName
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
-    updates: int = 5
+    updates: int = fields.count(5, least=0, most=MOST)
     """how many updates on each task"""
-    episodes: int = 10
+    episodes: int = fields.count(10)
     """how many episodes for each update"""
-    num_tasks: int = 20
+    num_tasks: int = fields.count(20)
     """how many tasks"""
-    eval_episodes: int = 10
+    eval_episodes: int = fields.count(10)
     """how many episodes of each task judge each update"""
-    seed: int = 0
+    seed: int = fields.seed()
     """of tasks, worlds and noise"""
     strategy: str | None = None
-    """None: the way it was trained for, or fine-tune. scratch, fine-tune, frozen-trunk or small-rate: by reward, or taught by the family's expert
-    with -dagger behind it; or untrained-inner-loop (MAML's inner step on any policy), or
-    strategy-optimization (which task that the policy knows is this one most like?), or
-    residual-search (and what must be added to the motions that it knows?). metarl methods lists
-    them"""
+    """None: the way it was trained for, or fine-tune. scratch, fine-tune, frozen-trunk or
+    small-rate: by reward, or taught by the family's expert with -dagger behind it; or
+    untrained-inner-loop (MAML's inner step on any policy), or strategy-optimization (which task that
+    the policy knows is this one most like?), or residual-search (and what must be added to the
+    motions that it knows?)"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """of the strategy, for example rate=5e-4 log_std=-2.5, or steps=400 with an expert, or std=0.6 of a
     search; of the untrained inner loop, fields of maml's config, for example context_std=0.5"""
@@ -214,6 +221,9 @@ class Version:
         return 0
 
 
+# What they write is in files, or worth keeping: that nobody reads what they print does not end them.
+WRITE_FILES = ("train", "adapt", "watch", "report", "demo")
+
 COMMANDS: dict[str, type[Any]] = {
     "families": Families,
     "methods": Methods,
@@ -238,25 +248,41 @@ def main(arguments: list[str] | None = None) -> int:
     same_bits()
     given = sys.argv[1:] if arguments is None else arguments
     try:
+        with safe_output(ends=not given or given[0] not in WRITE_FILES), calm_warnings():
+            return _tell_mistakes(given)
+    except OutputLost as lost:  # for example `metarl families | head -1`
+        if not lost.broken_pipe:
+            print(f"metarl: cannot print: {lost.reason}", file=sys.stderr)
+        return 141 if lost.broken_pipe else 2
+
+
+def _tell_mistakes(given: list[str]) -> int:
+    """Run a command; what the user or the machine did wrong is told in one line."""
+    try:
         return _run(given)
     except MetaRLError as error:
-        print(f"metarl: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        told = str(error)
+    except OSError as error:  # a folder without permission, a name too long, a disk that is full
+        told = f"{error.filename or 'the system'}: {error.strerror or error}"
+    except MemoryError:
+        told = "out of memory; ask for fewer worlds, tasks or episodes, or smaller networks"
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # for example `metarl families | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    print(f"metarl: {printable(' '.join(told.split()))}", file=sys.stderr)
+    return 2
 
 
 def _run(given: list[str]) -> int:
+    require_text(given)
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         raise MetaRLError(unknown("command", given[0], COMMANDS))
     if any(":" in word for word in given):
         sys.path.append(os.getcwd())  # module:name may name a module in this folder
-    if given and given[0] in COMMANDS:  # alone, so that hints come from this command only
-        name = given[0]
-        return tyro.cli(COMMANDS[name], prog=f"metarl {name}", args=given[1:]).run()
+    if given and given[0] in COMMANDS:
+        name, *words = given
+        return read_command(COMMANDS[name], f"metarl {name}", words).run()
+    if given and given[0] not in ("--help", "-h") and not given[0].startswith("--tyro-"):
+        raise MetaRLError(unknown("option", given[0], ("--help",)))
     about = "Meta-learning and robot skill transfer on batched MuJoCo task families."
     commands = dict[str, Callable[..., Any]](COMMANDS)
     tyro.extras.subcommand_cli_from_dict(

@@ -11,6 +11,8 @@ import os
 import traceback
 from collections.abc import Iterable
 
+_LONGEST = 200  # characters of a value in a message
+
 
 class MetaRLError(Exception):
     """Base of every error that metarl raises on purpose."""
@@ -86,7 +88,16 @@ def require(holds: bool, name: str, value: object, valid: str) -> None:
         ConfigError: If it is not.
     """
     if not holds:
-        raise ConfigError(f"{name} is {value!r}; expected {valid}")
+        raise ConfigError(f"{name} is {shown(value)}; expected {valid}")
+
+
+def shown(value: object) -> str:
+    """Show a value in a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def describe(error: BaseException, package: str) -> str:

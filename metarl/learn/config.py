@@ -26,7 +26,7 @@ class TrainConfig(fields.Checked):
     """
 
     iterations: int = fields.count(60)
-    max_seconds: float | None = fields.positive(None, optional=True)
+    max_seconds: float | None = fields.seconds(None, optional=True)
     seed: int = fields.seed()
     hidden: tuple[int, ...] = fields.widths((64, 64))
     log_std: float | None = fields.log_std(-1.3, optional=True)

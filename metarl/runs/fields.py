@@ -13,6 +13,7 @@ _VALID = "valid"
 MOST = 10**9  # of anything that is counted
 WIDEST = 65_536  # of a layer
 DEEPEST = 64  # of a network
+LONGEST_S = 1e9  # of a time: thirty years
 SEEDS = 2**32  # NumPy's and torch's generators all take smaller ones
 
 
@@ -34,11 +35,23 @@ class Checked:
     """Base of configs: every field made by a function of this module is checked when one is built."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            valid = field.metadata.get(_VALID)
-            if valid is not None:
-                value = getattr(self, field.name)
-                require(valid.holds(value), field.name, value, valid.words)
+        require_valid(self)
+
+
+def require_valid(checked: Any, label: Callable[[str], str] = str) -> None:
+    """Check every field of a dataclass that was made by a function of this module.
+
+    Args:
+        checked: The dataclass.
+        label: Says how the message calls a field.
+    Raises:
+        ConfigError: If a value is not valid.
+    """
+    for field in dataclasses.fields(checked):
+        valid = field.metadata.get(_VALID)
+        if valid is not None:
+            value = getattr(checked, field.name)
+            require(valid.holds(value), label(field.name), value, valid.words)
 
 
 def valid_words(field: dataclasses.Field[Any]) -> str:
@@ -47,14 +60,11 @@ def valid_words(field: dataclasses.Field[Any]) -> str:
     return "" if valid is None else valid.words
 
 
-def count(default: int, *, least: int = 1) -> Any:
-    """An integer that counts something, >= `least`."""
-    words = f"an integer >= {least}"
-
-    def holds(value: Any) -> bool:
-        return _is_whole(value) and least <= value <= MOST
-
-    return _field(default, holds, words)
+def count(
+    default: int | None, *, least: int = 1, most: int = MOST, optional: bool = False
+) -> Any:
+    """An integer that counts something, >= `least`; or None, where it is optional."""
+    return _whole(default, least, most, optional)
 
 
 def positive(default: float | None, *, optional: bool = False) -> Any:
@@ -90,11 +100,15 @@ def log_std(default: float | None, *, optional: bool = False) -> Any:
     return _number(default, lambda v: -20.0 <= v <= 2.0, words, optional)
 
 
-def seed(default: int = 0) -> Any:
-    """A seed that every generator here takes."""
-    return _field(
-        default, lambda v: _is_whole(v) and 0 <= v < SEEDS, f"an integer >= 0 and < 2^32 = {SEEDS}"
-    )
+def seed(default: int | None = 0, *, optional: bool = False) -> Any:
+    """A seed that every generator here takes; or None, where it is optional."""
+    return _whole(default, 0, SEEDS - 1, optional)
+
+
+def seconds(default: float | None, *, optional: bool = False) -> Any:
+    """A time [s] that a clock may show; or None, where it is optional."""
+    words = f"a finite number > 0 and <= {LONGEST_S:g}"
+    return _number(default, lambda v: 0.0 < v <= LONGEST_S, words, optional)
 
 
 def widths(default: Sequence[int], *, least: int = 0) -> Any:
@@ -106,6 +120,14 @@ def widths(default: Sequence[int], *, least: int = 0) -> Any:
         return all(_is_whole(w) and 1 <= w <= WIDEST for w in value)
 
     return _field(tuple(default), holds, f"widths >= 1 and <= {WIDEST}, at most {DEEPEST} of them")
+
+
+def _whole(default: int | None, least: int, most: int, optional: bool) -> Any:
+    def holds(value: Any) -> bool:
+        return optional if value is None else _is_whole(value) and least <= value <= most
+
+    words = f"an integer in [{least}, {most}]"
+    return _field(default, holds, f"{words}, or None" if optional else words)
 
 
 def _number(

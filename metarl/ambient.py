@@ -1,0 +1,64 @@
+"""What a caller may have set for the whole process, and results must not depend on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+
+_DENORMAL = 1e-40  # below float32's least normal number: 0 where such are flushed
+
+
+@contextmanager
+def steady(num_threads: int | None = None) -> Iterator[None]:
+    """Compute as a fresh process would, whatever the caller has set; also decorates a function.
+
+    Torch's default dtype and device, gradient and inference modes, precision of products, flushing
+    of tiny numbers and threads, NumPy's error state and the warnings that are errors: all are put
+    back at the end, after an error too.
+
+    Args:
+        num_threads: Torch's threads meanwhile; None: as they are. Small networks gain nothing by a
+            second one, and stall when the machine is busy.
+    """
+    import numpy as np
+
+    with ExitStack() as stack:
+        stack.enter_context(calm_warnings())
+        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        stack.enter_context(_steady_torch(num_threads))
+        yield
+
+
+@contextmanager
+def calm_warnings() -> Iterator[None]:
+    """Treat warnings as Python does unasked: none is an error, for libraries warn of what is fine."""
+    with warnings.catch_warnings():
+        calm = [rule for rule in warnings.filters if rule[0] != "error"]
+        warnings.filters[:] = calm  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+        yield
+
+
+@contextmanager
+def _steady_torch(num_threads: int | None) -> Iterator[None]:
+    import torch
+
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    precision = torch.get_float32_matmul_precision()
+    flushes = (torch.tensor(_DENORMAL, dtype=torch.float32, device="cpu") * 1.0).item() == 0.0
+    torch.set_default_dtype(torch.float32)
+    torch.set_float32_matmul_precision("highest")
+    torch.set_flush_denormal(False)
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    cpu = torch.device("cpu")
+    elsewhere = torch.get_default_device() != cpu  # as a context it slows every call
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), cpu if elsewhere else nullcontext():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_float32_matmul_precision(precision)
+        torch.set_flush_denormal(flushes)
+        torch.set_num_threads(threads)

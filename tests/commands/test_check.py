@@ -1,0 +1,47 @@
+"""`metarl check` and `metarl report`."""
+
+from __future__ import annotations
+
+import pytest
+from console import HERE, metarl
+
+PLUGIN = """
+import sys
+sys.path.insert(0, {here!r})
+import numpy as np
+from metarl.registry import register
+from toy import Reach, ReachTask
+
+@register("plugin/good")
+class Good(Reach):
+    def sample(self, rng, n, split):
+        low = {{"train": -0.2, "test": 0.1, "far": -0.05}}[split]
+        return ReachTask(rng.uniform((low, -0.2), (low + 0.1, 0.2), size=2))
+
+@register("plugin/bad")
+class Bad(Good):
+    def observe(self, worlds, task):
+        return {{"robot": np.full((worlds.num_worlds, 4), np.nan)}}
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("plugin/good", 0), ("plugin/bad", 1)])
+def test_check_prints_a_row_per_check(tmp_path, name, status):
+    (tmp_path / "plugin.py").write_text(PLUGIN.format(here=str(HERE)))
+    done = metarl("check", f"plugin:{name}", cwd=tmp_path)
+    assert done.returncode == status, done.stdout + done.stderr
+    *rows, last = done.stdout.strip().splitlines()
+    marks = [row.split()[0] for row in rows]
+    assert len(rows) > 10
+    assert set(marks) == ({"pass"} if status == 0 else {"pass", "FAIL"})
+    assert (
+        last == f"plugin:{name}: {marks.count('pass')} checks passed, {marks.count('FAIL')} failed"
+    )
+
+
+def test_report_is_written_into_the_run(tmp_path):
+    (tmp_path / "config.json").write_text('{"family": "toy/reach", "seed": 3}')
+    done = metarl("report", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "toy/reach" in (tmp_path / "report.html").read_text()
+    assert str(tmp_path / "report.html") in done.stdout

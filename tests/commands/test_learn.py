@@ -1,0 +1,88 @@
+"""`metarl train`, `metarl adapt` and `metarl demo`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from console import TOY, metarl
+
+from metarl import cli
+from metarl.commands.learn import default_folder
+from metarl.errors import CheckpointError
+from metarl.methods import method_names
+from metarl.runs.metrics import read_metrics
+
+
+def test_help_names_every_method():
+    shown = metarl("train", "--help").stdout
+    assert [name for name in method_names() if name not in shown] == []
+
+
+@pytest.mark.parametrize(("device", "says"), [("gpu", "expected cpu"), ("cuda:99", "GPUs here")])
+def test_a_device_that_is_not_there_is_one_line(tmp_path, device, says):
+    done = metarl("train", TOY, "--method", "ppo", "--device", device, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_same_run_goes_on(tmp_path, capsys):
+    small = ["--iterations", "1", "--out", str(tmp_path), "--set", "num_tasks=2", "episodes=2"]
+    assert cli.main(["train", "toy/reach", "--method", "maml", *small]) == 0
+    assert cli.main(["train", "toy/reach", "--method", "reptile", "--resume", *small]) == 2
+    assert "is a run of maml on toy/reach, not of reptile" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_to_its_own_end_or_to_a_later_one(tmp_path, capsys):
+    go_on = ["train", "toy/reach", "--method", "maml", "--out", str(tmp_path / "run"), "--resume"]
+    tiny = ["--set", "num_tasks=2", "episodes=2"]
+    assert cli.main([*go_on, "--iterations", "1", *tiny]) == 0
+    assert f"no run in {tmp_path / 'run'} to go on with; starting one" in capsys.readouterr().out
+    assert cli.main([*go_on, *tiny]) == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1]
+    assert cli.main([*go_on, "--iterations", "2", *tiny]) == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
+
+
+def test_train_takes_the_fields_of_a_config_and_adapt_what_it_wrote(tmp_path):
+    tiny = ("--set", "num_tasks=2", "episodes=2", "inner_updates=1", "hidden=[8]")
+    done = metarl("train", TOY, "--iterations", "1", "--out", tmp_path / "run", *tiny)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["num_tasks"], config["hidden"]) == (2, [8])
+    options = ("--updates", "2", "--episodes", "2", "--num-tasks", "2")
+    film = tmp_path / "film.mp4"
+    done = metarl("adapt", tmp_path / "run", TOY, *options, "--film", film)
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {film}" in done.stdout
+    assert film.stat().st_size > 0
+    assert done.stdout.startswith("maml on toy/reach: mean of ")
+    assert re.search(r"^success \[%\] +\d+ \[\d+, \d+\]", done.stdout, re.MULTILINE)
+    assert re.search(r"^after update +0 +1 +2$", done.stdout, re.MULTILINE)
+
+
+def test_default_folder_has_no_slashes():
+    assert default_folder("my_module:kitchen/season", "maml", 2) == Path(
+        "runs/kitchen-season-maml-s2"
+    )
+    assert default_folder("kitchen/add@robot=my arms/a.xml,control=joint", "ppo", 0) == Path(
+        "runs/kitchen-add-robot-my-arms-a.xml-control-joint-ppo-s0"
+    )
+
+
+def test_a_demo_that_cannot_write_says_so(tmp_path, capsys):
+    taken = tmp_path / "file"
+    taken.write_text("")
+    assert cli.main(["demo", "--out", str(taken)]) == 2
+    assert f"cannot write to {taken}" in capsys.readouterr().err
+
+
+def test_empty_run_folder_holds_no_policy(tmp_path):
+    from metarl.runs.policies import read_checkpoint
+
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        read_checkpoint(tmp_path)

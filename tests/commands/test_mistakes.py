@@ -1,0 +1,237 @@
+"""Every mistake of a user: one line, exit 2, at once, and nothing written."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+import resource
+import subprocess
+import sys
+from typing import get_args, get_type_hints
+
+import pytest
+from console import metarl
+
+from metarl import cli
+from metarl.runs.fields import valid_words
+
+SEASON = "kitchen/season"
+LIMIT_S = 1.5  # the goal is 1 s, which an idle machine keeps; a busy one's caches are cold
+
+MISTAKES = [
+    # Commands and words.
+    ("famlies", "families"),
+    ("--sede", "unknown option '--sede'"),
+    ("-x", "unknown option '-x'"),
+    ("train", "lacks FAMILY"),
+    ("adapt", "lacks CHECKPOINT and FAMILY"),
+    ("adapt season-pearl", "lacks FAMILY"),
+    ("watch", "lacks FAMILY"),
+    ("check", "lacks FAMILY"),
+    ("report", "lacks RUN_FOLDER"),
+    ("version now", "'now' is too much"),
+    ("check toy/reach toy/reach", "'toy/reach' is too much"),
+    ("families all", "'all' is too much"),
+    # Flags.
+    ("watch toy/reach --polcy expert", "did you mean '--policy'"),
+    ("train toy/reach --sede 3", "did you mean '--seed'"),
+    ("train toy/reach --no-live", "valid: --backend"),
+    ("adapt x toy/reach --updats 3", "did you mean '--updates'"),
+    ("check toy/reach --seed 3", "unknown option of metarl check '--seed'"),
+    ("report . --outt x", "did you mean '--out'"),
+    ("version --robots", "unknown option of metarl version '--robots'"),
+    ("families --robot", "did you mean '--robots'"),
+    ("demo --seed 1", "valid: --out"),
+    ("train toy/reach --seed 1 --seed 2", "--seed stands there twice"),
+    ("train toy/reach --seed=1 --seed=1", "--seed stands there twice"),
+    ("train toy/reach --max-seconds 1 --max_seconds 2", "--max-seconds stands there twice"),
+    ("train toy/reach --resume --resume", "--resume stands there twice"),
+    ("train toy/reach --from a --from b", "--from stands there twice"),
+    ("watch toy/reach --live --no-live", "--no-live stands there twice"),
+    ("adapt x toy/reach --split test --split far", "--split stands there twice"),
+    ("adapt x toy/reach --film a.mp4 --film b.mp4", "--film stands there twice"),
+    ("watch toy/reach --live yes", "'yes' is too much"),
+    ("watch toy/reach --policy", "--policy has no value"),
+    ("watch toy/reach --policy --seed 1", "--policy has no value"),
+    ("train toy/reach --set", "--set has no value"),
+    ("train toy/reach --set --seed 1", "--set has no value"),
+    ("train toy/reach --out=", "--out is empty"),
+    ("watch toy/reach --policy=", "--policy is empty"),
+    ("watch toy/reach --split tset", "did you mean 'test'"),
+    ("adapt x toy/reach --split all", "valid: far, test, train"),
+    ("train toy/reach --backend tourch", "did you mean 'torch'"),
+    # Numbers.
+    ("watch toy/reach --seed three", "--seed is 'three'; expected an integer"),
+    ("watch toy/reach --seed 1.0", "--seed is '1.0'; expected an integer"),
+    ("watch toy/reach --seed -1", "--seed is -1; expected an integer in [0, 4294967295]"),
+    ("watch toy/reach --seed 1180591620717411303424", "[0, 4294967295]"),
+    ("train toy/reach --seed 4294967296", "--seed is 4294967296"),
+    ("train toy/reach --seed inf", "--seed is 'inf'"),
+    ("adapt x toy/reach --seed 18446744073709551616", "--seed is 18446744073709551616"),
+    ("train toy/reach --seed " + "9" * 5000, "expected an integer"),
+    ("train toy/reach --iterations 0", "--iterations is 0"),
+    ("train toy/reach --iterations -5", "--iterations is -5"),
+    ("train toy/reach --iterations 1e3", "--iterations is '1e3'"),
+    ("train toy/reach --iterations 18446744073709551616", "in [1, 1000000000]"),
+    ("train toy/reach --max-seconds inf", "--max-seconds is inf"),
+    ("train toy/reach --max-seconds nan", "--max-seconds is nan"),
+    ("train toy/reach --max-seconds -1", "--max-seconds is -1.0"),
+    ("train toy/reach --max-seconds 0", "--max-seconds is 0.0"),
+    ("train toy/reach --max-seconds 1e300", "--max-seconds is 1e+300"),
+    ("train toy/reach --max-seconds soon", "expected a number"),
+    ("watch toy/reach --episodes 0", "--episodes is 0; expected an integer in [1, 10000]"),
+    ("watch toy/reach --episodes 100000000", "--episodes is 100000000"),
+    ("adapt x toy/reach --num-tasks 0", "--num-tasks is 0"),
+    ("adapt x toy/reach --num-tasks 1e2", "--num-tasks is '1e2'"),
+    ("adapt x toy/reach --episodes -1", "--episodes is -1"),
+    ("adapt x toy/reach --eval-episodes 0", "--eval-episodes is 0"),
+    ("adapt x toy/reach --updates -1", "--updates is -1"),
+    ("adapt x toy/reach --updates 100000000", "--updates is 100000000"),
+    # Devices.
+    ("train toy/reach --device gpu", "device is 'gpu'; expected cpu, cuda or cuda:N"),
+    ("train toy/reach --device mps", "device is 'mps'"),
+    ("train toy/reach --device meta", "device is 'meta'"),
+    ("train toy/reach --device cpu:7", "device is 'cpu:7'"),
+    ("train toy/reach --device cuda:-1", "device is 'cuda:-1'"),
+    ("train toy/reach --device cuda:18446744073709551616", "expected cpu"),
+    ("train toy/reach --device CPU", "device is 'CPU'"),
+    # Names.
+    ("watch kitchen/seson", "did you mean 'kitchen/season'"),
+    ("watch toy:toy/rech", "did you mean 'toy/reach'"),
+    ("check kitchn/heat", "did you mean 'kitchen/heat'"),
+    ("train kitchn/season", "did you mean 'kitchen/season'"),
+    ("train kitchen/season@robt=panda", "did you mean 'robot'"),
+    ("train kitchen/season@robot", "expected kitchen/season@NAME=VALUE"),
+    ("watch toy/reach --policy exprt", "did you mean 'expert'"),
+    ("watch toy/reach --policy reference", "no trained reference"),
+    ("adapt season-perl kitchen/season", "season-pearl"),
+    ("train toy/reach --method mamml", "did you mean 'maml'"),
+    ("train kitchen/season --from nowhere", "no checkpoint nowhere"),
+    ("report nowhere", "run folder"),
+    ("check no_such_module:a/b", "cannot import 'no_such_module'"),
+    # Settings.
+    ("train toy/reach --set outr_rate=1", "did you mean 'outer_rate'"),
+    ("train toy/reach --set outer_rate=fast", "expected float"),
+    ("train toy/reach --set seed=1", "option of its own"),
+    ("train toy/reach --set outer_rate", "NAME=VALUE"),
+    ("train toy/reach --set num_tasks=2 --set num_tasks=3", "each name once"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), MISTAKES, ids=[words[:60] for words, _ in MISTAKES])
+def test_a_mistake_is_one_line(words, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status = cli.main(words.split())
+    out, err = capsys.readouterr()
+    assert status == 2
+    assert err.startswith("metarl: ")
+    assert err.count("\n") == 1
+    assert says in err
+    assert len(err) < 1500
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "famlies",
+        "train kitchen/season --sede 3",
+        "train kitchen/season --seed 4294967296",
+        "train kitchen/season --max-seconds inf",
+        "train kitchen/season --device mps",
+        "train kitchen/seson",
+        "watch kitchen/season --policy exprt",
+        "adapt season-perl kitchen/season",
+        "report nowhere",
+    ],
+)
+def test_a_mistake_is_told_at_once(words, tmp_path):
+    took_s = []
+    for _ in range(2):
+        before_s = seconds_of_children()
+        done = metarl(*words.split(), cwd=tmp_path)
+        took_s.append(seconds_of_children() - before_s)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert min(took_s) < LIMIT_S
+
+
+def seconds_of_children() -> float:
+    """Processor time: on a busy machine the clock says nothing about a command."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_every_number_has_bounds():
+    checked = 0
+    for cls in cli.COMMANDS.values():
+        kinds = get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            if {int, float} & {kinds[field.name], *get_args(kinds[field.name])}:
+                assert valid_words(field), f"{cls.__name__}.{field.name}"
+                checked += 1
+    assert checked > 8
+
+
+def test_a_flag_that_adds_up_may_be_repeated(tmp_path, capsys):
+    def config(*words):
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        tiny = ["--iterations", "1", "--out", str(out)]
+        assert cli.main(["train", "toy/reach", *words, *tiny]) == 0, capsys.readouterr().err
+        return (out / "config.json").read_text().partition('"made-with"')[0]
+
+    apart = config("--set", "num_tasks=2", "--set", "episodes=2", "hidden=[8]")
+    assert apart == config("--set", "num_tasks=2", "episodes=2", "hidden=[8]")
+    assert '"num_tasks": 2' in apart
+    assert '"episodes": 2' in apart
+
+
+@pytest.mark.parametrize("command", ["train", "watch", "check", "report", "adapt"])
+@pytest.mark.parametrize("name", [b"\xff", b"caf\xe9/\xff"])
+def test_a_name_that_is_no_utf8(command, name, tmp_path):
+    words = [sys.executable, "-m", "metarl", command, name, name]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is not UTF-8" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_cannot_speak_to_the_terminal(capsys):
+    assert cli.main(["report", "a\x1b[31m\nb"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train toy:toy/reach --out {}/run",
+        "train toy:toy/reach --from {}",
+        "report {}",
+        "watch toy:toy/reach --policy {}/policy.safetensors",
+        "adapt {} toy:toy/reach",
+        "demo --out {}/demo",
+    ],
+)
+def test_a_folder_without_permissions(words, tmp_path):
+    barred = tmp_path / "barred"
+    barred.mkdir()
+    barred.chmod(0o000)
+    done = metarl(*words.format(barred).split(), preexec_fn=_without_privileges)
+    barred.chmod(0o700)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "Permission denied" in done.stderr
+    assert str(barred) in done.stderr
+
+
+def _without_privileges() -> None:
+    """Let root be barred too: drop CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH before the program."""
+    if os.geteuid() == 0:
+        for capability in (1, 2):
+            assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP

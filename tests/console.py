@@ -1,0 +1,34 @@
+"""`metarl` as a user runs it: a new process, its streams and its exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent  # toy.py is here: toy:toy/reach finds it in the working folder
+TOY = "toy:toy/reach"
+
+
+def metarl(
+    *words: object,
+    cwd: Path = HERE,
+    timeout: float = 120,
+    more: dict[str, str] | None = None,
+    **how: Any,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command without a display.
+
+    Args:
+        words: What follows the program's name.
+        cwd: Where.
+        timeout: How long it may take [s].
+        more: Further environment variables.
+        how: Further arguments of `subprocess.run`.
+    """
+    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    command = [sys.executable, "-m", "metarl", *map(str, words)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
+    return subprocess.run(command, cwd=cwd, env=env | (more or {}), timeout=timeout, **streams)
