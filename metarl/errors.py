@@ -48,6 +48,10 @@ class CheckpointError(MetaRLError):
     """A checkpoint or run folder is missing, damaged or from another architecture."""
 
 
+class DamagedError(CheckpointError):
+    """A checkpoint's bytes are not those that were written; an earlier one may be whole."""
+
+
 class RenderError(MetaRLError):
     """No picture can be drawn or no film written; the message names the remedy."""
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from metarl.errors import TrainingError
+from metarl.errors import CheckpointError, MetaRLError, TrainingError
 from metarl.learn.start import Start
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import describe_config
@@ -20,6 +20,9 @@ from metarl.runs.run import Run
 from metarl.runs.signals import Signals, Stopped, on_signals
 
 START_FILE = "start.json"
+
+# What a trainer raises when a state is not its own: keys, types, shapes, ranges.
+_NO_STATE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
 
 
 class Trainer(Protocol):
@@ -72,7 +75,7 @@ def train(
             run.record(START_FILE, start.to_json())
         known: Mapping[str, Any] = {}
         if latest := run.latest():
-            trainer.restore(latest[1])
+            _restore(trainer, latest[1])
             known = latest[1].meta.get("metrics", {})
         made_with = describe_config(trainer.config, command)["made-with"]
 
@@ -92,6 +95,24 @@ def train(
     return metrics
 
 
+def _restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    """Go on from a checkpoint.
+
+    Raises:
+        CheckpointError: If its state is none of this trainer's.
+    """
+    try:
+        trainer.restore(checkpoint)
+    except MetaRLError:
+        raise
+    except _NO_STATE as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CheckpointError(
+            f"the newest checkpoint holds no state of this trainer ({why}); move it away to go on"
+            " from the one before"
+        ) from error
+
+
 def _iterate(
     trainer: Trainer,
     run: Run,
@@ -103,21 +124,33 @@ def _iterate(
     metrics: dict[str, float] = {}
     bar = progress.add_task("", total=trainer.config.iterations, completed=trainer.iteration)
     saved_s = time.monotonic()
-    try:
-        while _goes_on(trainer, signals):
-            metrics = trainer.iterate()
-            run.log(trainer.iteration, **metrics)
-            _show(progress, bar, trainer, metrics)
-            if time.monotonic() - saved_s >= save_every_s:
-                save(metrics)
-                saved_s = time.monotonic()
-    except TrainingError:  # the trainer kept its last good state; other errors may not have
-        save(metrics)
-        raise
+    while _goes_on(trainer, signals):
+        metrics = _advance(trainer, save, metrics)
+        run.log(trainer.iteration, **metrics)
+        _show(progress, bar, trainer, metrics)
+        if time.monotonic() - saved_s >= save_every_s:
+            save(metrics)
+            saved_s = time.monotonic()
     save(metrics)
     if signals.stop is not None:
         raise Stopped(signals.stop)
     return metrics
+
+
+def _advance(
+    trainer: Trainer, save: Callable[[Mapping[str, float]], None], known: Mapping[str, float]
+) -> dict[str, float]:
+    """Iterate once; where an update is refused, save the state before it."""
+    try:
+        return trainer.iterate()
+    except (
+        TrainingError
+    ) as refused:  # the trainer kept its last good state; other errors may not have
+        try:
+            save(known)
+        except TrainingError as unsaved:
+            raise TrainingError(f"{refused}; {unsaved}") from refused
+        raise
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

@@ -1,7 +1,8 @@
 """One checkpoint, one safetensors file: written atomically, verified whole, never a pickle.
 
 Every byte of the file is under a SHA-256, so a flipped bit anywhere is found before a tensor is
-read. The digest sits at a fixed place, the start of the header, in every format version.
+read. The digest sits at a fixed place, the start of the header, in every format version. It has
+no key: it tells damage, not who wrote the file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metarl.errors import CheckpointError
+from metarl.errors import CheckpointError, DamagedError
+from metarl.runs.reading import open_file, parse_json, plain_fault, read_rest
+from metarl.runs.trained import require_described
 
 if TYPE_CHECKING:  # torch takes seconds to import; `metarl list` should not pay for it
     from torch import Tensor
@@ -61,6 +64,8 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
     if path.suffix != SUFFIX:
         raise CheckpointError(f"a checkpoint's name ends in {SUFFIX!r}, not {path.name!r}")
     _require_string_keys(meta, "meta")
+    if fault := plain_fault(meta):
+        raise CheckpointError(f"cannot store this in {path}: {fault}")
     header = {
         "sha256": _BLANK,
         "format": FORMAT_VERSION,
@@ -84,8 +89,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Returns:
         Its tensors, on the CPU, and its meta.
     Raises:
-        CheckpointError: If the file is missing, damaged, no checkpoint of metarl, or in a format
-            version that this release does not know (the message says which release does).
+        DamagedError: If its bytes are not those that were written.
+        CheckpointError: If the file is missing or unreadable, says of itself what cannot be, or
+            is in a format version that this release does not know (the message says which does).
     """
     from safetensors.torch import load
 
@@ -95,9 +101,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     # The digest holds, so what fails below was written wrong on purpose, not damaged.
     try:
         size = int.from_bytes(data[:8], "little")
-        header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["metarl"])
+        outer = parse_json(data[8 : 8 + size], path)
+        header = parse_json(outer["__metadata__"]["metarl"], path)
         _require_known_format(path, header)
-        return Checkpoint(load(data), dict(header["meta"]))
+        require_described(path, header["meta"])
+        return Checkpoint(load(data), header["meta"])
     except CheckpointError:
         raise
     except Exception as error:  # safetensors has no common base for its errors
@@ -158,9 +166,8 @@ def write_error(path: Path, error: OSError) -> CheckpointError:
         The error to raise.
     """
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    remedy = "free disk space and resume" if full else "choose a folder that can be written"
-    reason = error.strerror or error
-    return CheckpointError(f"cannot write {path}: {reason}; {remedy}; what was saved is intact")
+    remedy = "free disk space" if full else "choose a folder that can be written"
+    return CheckpointError(f"cannot write {path}: {error.strerror or error}; {remedy}")
 
 
 def _partial(path: Path) -> Path:
@@ -219,7 +226,10 @@ def _digest(data: bytes | bytearray) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_file(path) as file:
+            start = file.read(_DIGEST.stop)
+            _require_start(path, start)  # before the rest of what may be a film is read
+            return start + read_rest(path, file)
     except FileNotFoundError as error:
         found = sorted(file.name for file in path.parent.glob(f"*{SUFFIX}"))
         names = ", ".join(found) or "none"
@@ -227,17 +237,20 @@ def _read(path: Path) -> bytes:
             f"no checkpoint {path}; checkpoints in that folder: {names}"
         ) from error
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _verify(path: Path, data: bytes) -> None:
-    if not data.startswith(_START, 8):
-        raise CheckpointError(
+def _require_start(path: Path, start: bytes) -> None:
+    if not start.startswith(_START, 8):
+        raise DamagedError(
             f"{path} is damaged or no checkpoint of metarl (nothing in it was run); "
             "use another checkpoint"
         )
+
+
+def _verify(path: Path, data: bytes) -> None:
     if data[_DIGEST] != _digest(data):
-        raise CheckpointError(
+        raise DamagedError(
             f"{path} is damaged: its {len(data)} bytes do not match its checksum; "
             "use an earlier checkpoint"
         )

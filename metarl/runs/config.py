@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 import math
 import os
 import platform
@@ -20,8 +19,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import numpy as np
 
-from metarl.runs.checkpoint import release
 from metarl.errors import CheckpointError, ConfigError, unknown
+from metarl.runs.checkpoint import release
+from metarl.runs.reading import parse_json, read_file
 
 CONFIG_FILE = "config.json"
 _CLASS, _MADE_WITH = "class", "made-with"
@@ -131,13 +131,9 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: If the file is missing or holds no JSON object.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_file(path), path)
     except FileNotFoundError as error:
         raise CheckpointError(f"no file {path}; expected a run folder or a JSON file") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged, or no JSON: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a JSON object")
     return content
@@ -166,7 +162,7 @@ def _made_with(command: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _cpu_model(),
         "num_cores": os.cpu_count(),
-        "command": command,
+        "command": command.encode(errors="backslashreplace").decode(),  # names of files are bytes
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metarl.errors import CheckpointError, ConfigError
+from metarl.runs.reading import is_count, is_number, parse_json, read_file
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -19,18 +20,17 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     Args:
         folder: The run folder.
     Returns:
-        One dict per line, with ``step`` and ``time_s`` [s]; values that were not finite are None.
+        One dict per line, with ``step`` and ``time_s`` [s]; values that were not finite, or are
+        beyond all use, are None.
         A last line that was cut off by a kill is left out.
     Raises:
         CheckpointError: If a line before the last is damaged, or the file cannot be read.
     """
     path = Path(folder) / METRICS_FILE
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"no {METRICS_FILE} in {folder}; expected a run folder") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     good = list(good_lines(content))
     if len(good) < content.count(b"\n"):
         raise CheckpointError(f"{path} is damaged: line {len(good) + 1} is no metrics")
@@ -40,13 +40,26 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 def good_lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yield the whole lines of a metrics file up to the first that is none."""
     for line in content.splitlines(keepends=True):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            return
-        if not line.endswith(b"\n") or not isinstance(row, dict) or "step" not in row:
+        row = parse_row(line)
+        if row is None or not line.endswith(b"\n"):
             return
         yield line, row
+
+
+def parse_row(line: bytes) -> dict[str, Any] | None:
+    """Read one line of a metrics file; None if it is no metrics.
+
+    What is too large to be drawn or summed is null, as what was not finite is.
+    """
+    try:
+        row = parse_json(line, METRICS_FILE)
+    except CheckpointError:
+        return None
+    if not isinstance(row, dict) or not is_count(row.get("step")):
+        return None
+    if not all(value is None or type(value) in (int, float) for value in row.values()):
+        return None
+    return {name: value if is_number(value) else None for name, value in row.items()}
 
 
 def as_number(name: str, value: Any) -> float | int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metarl.errors import CheckpointError, ConfigError, DamagedError, TrainingError
 from metarl.runs.checkpoint import (
     SUFFIX,
     Checkpoint,
@@ -29,10 +31,12 @@ from metarl.runs.config import (
     load_config,
     read_json,
 )
-from metarl.errors import CheckpointError, ConfigError
-from metarl.runs.metrics import METRICS_FILE, as_number, finite, good_lines
+from metarl.runs.events import Events
+from metarl.runs.lock import LOCK_FILE, FolderLock
+from metarl.runs.metrics import METRICS_FILE, as_number, finite, good_lines, parse_row
+from metarl.runs.reading import read_file
 from metarl.runs.signals import Signals, Stopped, on_signals
-from metarl.runs.state import flatten, unflatten
+from metarl.runs.state import flatten, not_finite, unflatten
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
@@ -52,6 +56,7 @@ __all__ = [
 ]
 
 RESULT_FILE, CHECKPOINTS = "result.json", "checkpoints"
+STEP = "step"  # in a checkpoint's meta
 BUDGET = ("iterations", "max_seconds")  # of a config; may change when a run goes on
 _PREFIX = "step-"
 _log = logging.getLogger(__name__)
@@ -64,13 +69,13 @@ class Run:
     checkpoint's step is dropped when the run resumes, and logged again.
     """
 
-    def __init__(self, folder: Path, config: Any, *, keep: int, tensorboard: bool):
+    def __init__(self, folder: Path, config: Any, *, keep: int):
         self.folder = folder
         self.config = config
         self._keep = keep
-        self._tensorboard = tensorboard
-        self._metrics: io.FileIO  # opened by create, once the folder is known to be ours
-        self._writer: Any = None
+        self._lock: FolderLock  # these are opened by create, once the folder is known to be ours
+        self._metrics: io.FileIO
+        self._events: Events | None = None
         self._resumed_step: int | None = None
         self._started_s = time.monotonic()
 
@@ -99,28 +104,46 @@ class Run:
         Returns:
             The run. Its metrics now end at the step of `latest()`.
         Raises:
-            ConfigError: If the folder is in use and `resume` is false, or holds something else,
-                or a run with another config; the message lists the differing keys.
-            CheckpointError: If the folder cannot be written, or none of its checkpoints loads.
+            ConfigError: If another process writes to the folder, or it is in use and `resume` is
+                false, or it holds something else, or a run with another config; the message
+                lists the differing keys.
+            CheckpointError: If the folder cannot be written, its newest checkpoint is not
+                damaged and yet does not load, none of them loads, or they are gone.
         """
         if keep < 1:
             raise ConfigError(f"keep is {keep}; expected at least 1 checkpoint")
         description = describe_config(config, command)
-        run = cls(Path(folder), config, keep=keep, tensorboard=tensorboard)
+        run = cls(Path(folder), config, keep=keep)
         try:
             run.folder.mkdir(parents=True, exist_ok=True)
-            started = run._is_started(resume)
-            run._checkpoints.mkdir(exist_ok=True)
-            remove_partials(run.folder)
-            remove_partials(run._checkpoints)
-            if started:
-                run._resume(description)
-            else:
-                write_atomically(run.folder / CONFIG_FILE, _to_bytes(description))
-            run._metrics = open(run.folder / METRICS_FILE, "ab", buffering=0)  # noqa: SIM115
+            run._lock = FolderLock(run.folder)
+            try:
+                run._open(description, resume)
+            except BaseException:
+                run._lock.release()
+                raise
         except OSError as error:
             raise write_error(run.folder, error) from error
+        if tensorboard:
+            step = run._resumed_step
+            run._events = Events(run.folder, None if step is None else step + 1)
         return run
+
+    def _open(self, description: Mapping[str, Any], resume: bool) -> None:
+        started = self._is_started(resume)
+        if started and not self._checkpoints.is_dir() and (self.folder / METRICS_FILE).exists():
+            raise CheckpointError(
+                f"{self._checkpoints} is gone, and with it what the run had saved; put it back,"
+                " or choose another folder"
+            )
+        self._checkpoints.mkdir(exist_ok=True)
+        remove_partials(self.folder)
+        remove_partials(self._checkpoints)
+        if started:
+            self._resume(description)
+        else:
+            write_atomically(self.folder / CONFIG_FILE, _to_bytes(description))
+        self._metrics = open(self.folder / METRICS_FILE, "ab", buffering=0)  # noqa: SIM115
 
     def __enter__(self) -> Run:
         return self
@@ -149,9 +172,9 @@ class Run:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise write_error(self.folder / METRICS_FILE, error) from error
-        if writer := self._events():
-            for name, value in numbers.items():
-                writer.add_scalar(name, value, step)
+        self._lock.beat()
+        if self._events is not None:
+            self._events.add(step, numbers)
 
     def save(self, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:
         """Write a checkpoint, then drop the oldest beyond those to keep.
@@ -159,22 +182,39 @@ class Run:
         Args:
             step: How many steps are done, >= 0.
             tensors: As for `save_checkpoint`; `flatten` makes them.
-            meta: As for `save_checkpoint`.
+            meta: As for `save_checkpoint`; the step is added.
         Returns:
             The file.
         Raises:
-            CheckpointError: If it cannot be written; earlier checkpoints are then intact.
+            TrainingError: If a number in it is not finite; the message says what is kept.
+            CheckpointError: If it cannot be written; the message says likewise.
         """
         path = self._checkpoints / f"{_PREFIX}{step:08d}{SUFFIX}"
+        if name := not_finite(tensors, meta):
+            raise TrainingError(
+                f"{name} is not finite after step {step}, so that this state was not saved;"
+                f" {self._kept()}; try a smaller rate"
+            )
         try:
+            if not self._checkpoints.is_dir():
+                raise CheckpointError(f"cannot write {path}: the run folder was moved or deleted")
             # A checkpoint must never be newer on disk than the metrics that led to it.
             os.fsync(self._metrics.fileno())
-            save_checkpoint(path, tensors, meta)
+            save_checkpoint(path, tensors, {**meta, STEP: step})
             for _, old in _steps(self.folder)[: -self._keep]:
                 old.unlink(missing_ok=True)
         except OSError as error:
-            raise write_error(path, error) from error
+            raise CheckpointError(f"{write_error(path, error)}; {self._kept()}") from error
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {self._kept()}") from error
         return path
+
+    def _kept(self) -> str:
+        """Say what a failed save leaves; called when one has failed."""
+        there = [step for step, _ in _steps(self.folder)]
+        if not there:
+            return "nothing is saved"
+        return f"the checkpoint of step {there[-1]} is intact: go on from it with --resume"
 
     def latest(self) -> tuple[int, Checkpoint] | None:
         """Load the newest checkpoint that is whole.
@@ -182,7 +222,7 @@ class Run:
         Returns:
             Its step and content; None if there is none yet.
         Raises:
-            CheckpointError: If there are checkpoints and none of them loads.
+            CheckpointError: As `latest_checkpoint`.
         """
         return latest_checkpoint(self.folder)
 
@@ -208,9 +248,9 @@ class Run:
     def close(self) -> None:
         """Close the files; closing twice is fine."""
         self._metrics.close()
-        if self._writer is not None:
-            self._writer.close()
-        self._writer, self._tensorboard = None, False
+        if self._events is not None:
+            self._events.close()
+        self._lock.release()
 
     @property
     def _checkpoints(self) -> Path:
@@ -241,6 +281,8 @@ class Run:
                 "saved values, or choose another folder"
             )
         latest = self.latest()
+        if latest is None:
+            self._set_metrics_aside()
         if config_differences(saved, description):  # of the budget; only if the run does go on
             write_atomically(self.folder / CONFIG_FILE, _to_bytes(description))
         self._resumed_step = latest[0] if latest else -1
@@ -249,29 +291,50 @@ class Run:
                 path.rename(path.with_name(f"{path.name}.damaged"))
         self._truncate_metrics(self._resumed_step)
 
-    def _truncate_metrics(self, step: int) -> None:
-        """Keep the metrics up to a step, and let the clock go on from the last of them."""
+    def _set_metrics_aside(self) -> None:
+        """Make way for a run that starts again because it was killed before its first save.
+
+        Raises:
+            CheckpointError: If it was not: what it had saved is gone.
+        """
         path = self.folder / METRICS_FILE
-        if not path.exists():
+        if (self.folder / RESULT_FILE).exists():
+            raise CheckpointError(
+                f"{self.folder} has a {RESULT_FILE} but no checkpoint any more; put its"
+                f" {CHECKPOINTS} back, or choose another folder"
+            )
+        if path.exists() and path.stat().st_size:
+            aside = free_name(path)
+            path.rename(aside)
+            _log.warning(
+                "%s has no checkpoint: the run starts again; its metrics so far are in %s",
+                self.folder, aside.name,
+            )  # fmt: skip
+
+    def _truncate_metrics(self, step: int) -> None:
+        """Keep the metrics up to a step, and let the clock go on from the last of them.
+
+        Raises:
+            CheckpointError: If a line is damaged and later ones would be lost with it.
+        """
+        path = self.folder / METRICS_FILE
+        try:
+            content = read_file(path)
+        except FileNotFoundError:
             return
         # Past the last synced line anything may stand after a power cut: stop at the first bad one.
-        lines = [(line, row) for line, row in good_lines(path.read_bytes()) if row["step"] <= step]
+        good = list(good_lines(content))
+        for line in content.splitlines(keepends=True)[len(good) + 1 :]:
+            row = parse_row(line)
+            if row is not None and row["step"] <= step:
+                raise CheckpointError(
+                    f"{path} is damaged: line {len(good) + 1} is no metrics, and later ones are;"
+                    " mend or delete that line"
+                )
+        lines = [(line, row) for line, row in good if row["step"] <= step]
         write_atomically(path, b"".join(line for line, _ in lines))
         if lines:
-            self._started_s -= lines[-1][1].get("time_s", 0.0)
-
-    def _events(self) -> Any:
-        """Return the TensorBoard writer, or None where there can be none."""
-        if self._writer is None and self._tensorboard:
-            purge = None if self._resumed_step is None else self._resumed_step + 1
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-
-                self._writer = SummaryWriter(str(self.folder), purge_step=purge)
-            except (ImportError, OSError) as error:
-                _log.warning("no TensorBoard events: %s", error)
-                self._tensorboard = False
-        return self._writer
+            self._started_s -= lines[-1][1].get("time_s") or 0.0
 
 
 def latest_checkpoint(folder: Path) -> tuple[int, Checkpoint] | None:
@@ -282,14 +345,19 @@ def latest_checkpoint(folder: Path) -> tuple[int, Checkpoint] | None:
     Returns:
         Its step and content; None if there is none. Damaged ones are skipped with a warning.
     Raises:
-        CheckpointError: If there are checkpoints and none of them loads.
+        CheckpointError: If there are checkpoints and all of them are damaged, or the newest that
+            is not damaged cannot be read, is of a newer format, or of another step than its name
+            says; to go on from an older one is for the user to decide.
     """
     found = _steps(Path(folder))
     for step, path in reversed(found):
         try:
-            return step, load_checkpoint(path)
-        except CheckpointError as error:
+            checkpoint = load_checkpoint(path)
+        except DamagedError as error:
             _log.warning("skipped a checkpoint: %s", error)
+        else:
+            _require_step(path, step, checkpoint)
+            return step, checkpoint
     if found:  # starting again from nothing would overwrite a run that may be worth mending
         raise CheckpointError(
             f"none of the {len(found)} checkpoints in {folder} loads; start again in another folder"
@@ -297,17 +365,42 @@ def latest_checkpoint(folder: Path) -> tuple[int, Checkpoint] | None:
     return None
 
 
+def free_name(path: Path) -> Path:
+    """Find a name beside a file's that is not taken: ``metrics.1.jsonl``."""
+    numbered = (path.with_name(f"{path.stem}.{i}{path.suffix}") for i in itertools.count(1))
+    return next(name for name in numbered if not name.exists())
+
+
+def _require_step(path: Path, step: int, checkpoint: Checkpoint) -> None:
+    inside = checkpoint.meta.get(STEP, step)  # older releases did not say
+    if inside != step:
+        raise CheckpointError(
+            f"{path} is of step {inside}, though its name says {step}; rename it to"
+            f" {_PREFIX}{inside:08d}{SUFFIX}, or move it away"
+        )
+
+
 def _steps(folder: Path) -> list[tuple[int, Path]]:
-    """List the checkpoints by step."""
-    paths = (folder / CHECKPOINTS).glob(f"{_PREFIX}*{SUFFIX}")
+    """List the checkpoints by step.
+
+    Raises:
+        CheckpointError: If their folder cannot be looked into.
+    """
+    try:
+        paths = list((folder / CHECKPOINTS).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise CheckpointError(f"cannot look into {folder / CHECKPOINTS}: {error.strerror}") from error
+    paths = [p for p in paths if p.name.startswith(_PREFIX) and p.name.endswith(SUFFIX)]
     named = [(path.name.removeprefix(_PREFIX).removesuffix(SUFFIX), path) for path in paths]
     return sorted((int(digits), path) for digits, path in named if digits.isdecimal())
 
 
 def _contents(folder: Path) -> list[str]:
     """List what is in a folder, but for what a run killed at its very start leaves."""
-    partial = f".{CONFIG_FILE}."
-    found = sorted(path for path in folder.iterdir() if not path.name.startswith(partial))
+    ours = (f".{CONFIG_FILE}.", LOCK_FILE)
+    found = sorted(path for path in folder.iterdir() if not path.name.startswith(ours))
     return [p.name for p in found if p.name != CHECKPOINTS or not p.is_dir() or any(p.iterdir())]
 
 

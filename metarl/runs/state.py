@@ -55,6 +55,43 @@ def unflatten(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Any:
         raise CheckpointError(f"this checkpoint's state cannot be rebuilt: {error!r}") from error
 
 
+def not_finite(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> str:
+    """Name something in a saved state that is no finite number; empty if all are.
+
+    Args:
+        tensors: Of a checkpoint; also those of `flatten`.
+        meta: Likewise; only what `flatten` put there is looked at.
+    """
+    import torch
+
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            return name
+    stack = [(meta.get("state"), "state")]
+    while stack:
+        node, place = stack.pop()
+        if isinstance(node, list):
+            stack += [(child, place) for child in node]
+        elif isinstance(node, dict):
+            for kind, payload in node.items():
+                if kind == "float":
+                    return place
+                if kind in ("array", "scalar"):
+                    if not _is_finite_array(payload, tensors):
+                        return payload[0]
+                elif kind == "dict":
+                    stack += [(child, f"{place}/{key}") for key, child in payload]
+                else:
+                    stack.append((payload, place))
+    return ""
+
+
+def _is_finite_array(payload: list[Any], tensors: Mapping[str, Tensor]) -> bool:
+    name, dtype, _ = payload
+    raw = tensors[name].numpy().view(np.dtype(dtype))
+    return raw.dtype.kind not in "fc" or bool(np.isfinite(raw).all())
+
+
 def _encode(value: Any, place: tuple[str, ...], tensors: dict[str, Tensor]) -> Any:
     """Turn a value into JSON: plain values and lists as they are, the rest as {kind: payload}."""
     # Exact types: an IntEnum or a namedtuple would come back as something less.

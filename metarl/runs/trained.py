@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metarl.errors import CheckpointError
+from metarl.runs.reading import is_count, is_number
 from metarl.types import Spec
 
 if TYPE_CHECKING:
@@ -34,6 +37,56 @@ def describe(
         "steps": steps,
         "seconds": seconds,
     }
+
+
+def require_described(path: Path, meta: Any) -> None:
+    """Check what a checkpoint says of itself, as far as `describe` or a run wrote it.
+
+    Args:
+        path: The file, for the message.
+        meta: Its meta; whatever else it holds is its owner's business.
+    Raises:
+        CheckpointError: If something is of another type than was ever written.
+    """
+    if not isinstance(meta, dict):
+        raise CheckpointError(f"{path} has a {type(meta).__name__} for its meta, expected a table")
+    config = meta.get("config")
+    known = config if isinstance(config, dict) else {}
+    said = [(name, meta[name], _DESCRIBED[name]) for name in _DESCRIBED.keys() & meta.keys()]
+    said += [(f"config.{name}", known[name], _CONFIG[name]) for name in _CONFIG.keys() & known]
+    for name, value, (valid, what) in sorted(said, key=lambda row: row[0]):
+        if not valid(value):
+            raise CheckpointError(
+                f"{path} says {name} is {str(value)[:80]!r}, expected {what}; it was not written"
+                " by metarl, or was changed since: use another checkpoint"
+            )
+
+
+def _is_table(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(valid, value.values()))
+
+
+_Known = Mapping[str, tuple[Callable[[Any], bool], str]]
+_TEXT = (lambda value: isinstance(value, str), "a text")
+_COUNT = (is_count, "an integer >= 0")
+_ANYTHING = (_is_table(lambda value: True), "a table")
+_DESCRIBED: _Known = {
+    "method": _TEXT,
+    "family": _TEXT,
+    "blocks": (_is_table(is_count), "a table of widths"),
+    "action_dim": _COUNT,
+    "config": _ANYTHING,
+    "steps": _COUNT,
+    "seconds": (lambda value: is_number(value) and value >= 0, "a number >= 0"),
+    "step": _COUNT,
+    "metrics": (_is_table(lambda v: v is None or is_number(v)), "a table of numbers"),
+    "made-with": _ANYTHING,
+    "interface": _ANYTHING,
+}
+_CONFIG: _Known = {
+    "seed": (lambda value: type(value) is int and value >= 0, "an integer >= 0"),
+    "task_visible": (lambda value: type(value) is bool, "true or false"),
+}
 
 
 def annealed(config: Any, iteration: int, seconds: float) -> float:

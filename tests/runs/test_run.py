@@ -96,7 +96,7 @@ def test_config_round_trip(tmp_path):
         ({"weights": {"a": "b"}}, "Config.weights.a"),
         ({"weights": []}, "Config.weights"),
         ({"family": None}, "Config.family: None"),
-        ({"class": "other.Config"}, "config of a Config"),
+        ({"class": "other.Recipe"}, "config of a Recipe"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(change, match):
@@ -232,7 +232,7 @@ def test_a_resumed_run_has_the_metrics_of_one_never_stopped(tmp_path):
         file.write('{"step": 14, "lo')  # killed while it wrote
     with start(tmp_path / "halves", resume=True) as run:
         step, loaded = run.latest()
-        assert (step, loaded.meta) == (10, {"at": 10})
+        assert (step, loaded.meta) == (10, {"at": 10, "step": 10})
         assert [row["step"] for row in read_metrics(run.folder)] == list(range(1, 11))
         train(run, range(11, 21))
     assert without_time(tmp_path / "halves") == without_time(tmp_path / "whole")
@@ -365,14 +365,14 @@ def train(folder, done):
             run.save(step, {"w": weights(step)}, {"step": step})
         os.write(done, step.to_bytes(8, "little"))
 
-def kill_once(folder, rng):
+def kill_once(folder, rng, span_s):
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         train(folder, write)
     os.close(write)
     os.read(read, 8)
-    time.sleep(rng.uniform(0, 0.03))
+    time.sleep(rng.uniform(0, span_s))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     reached = 0
@@ -384,8 +384,14 @@ def kill_once(folder, rng):
 torch.set_num_threads(1)
 folder, rng = Path(sys.argv[1]), random.Random(0)
 resumed = partials = restored = 0
+with Run.create(folder / "trial", Config(), tensorboard=False) as run:
+    run.save(0, {"w": weights(0)}, {})  # the first one imports what it needs
+    start_s = time.monotonic()
+    run.save(1, {"w": weights(1)}, {})
+    span_s = max(0.03, 4 * (time.monotonic() - start_s))  # long enough on a busy machine, too
+folder = folder / "run"
 for _ in range(50):
-    reached = max(kill_once(folder, rng), restored)
+    reached = max(kill_once(folder, rng, span_s), restored)
     partials += any(folder.glob("checkpoints/.*.partial"))
     with Run.create(folder, Config(), resume=True, tensorboard=False) as run:
         latest = run.latest()
