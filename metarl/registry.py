@@ -105,7 +105,11 @@ def split_name(name: str) -> tuple[str, dict[str, str]]:
     """
     base, _, tail = name.partition("@")
     options: dict[str, str] = {}
+    option = ""
     for part in tail.split(",") if tail else []:
+        if "=" not in part and "/" in options.get(option, ""):
+            options[option] += f",{part}"  # a path may hold commas
+            continue
         option, equals, value = part.partition("=")
         if not equals or not option or option in options:
             raise ConfigError(
@@ -177,7 +181,12 @@ def make_family(name: str, **options: str) -> TaskFamily[Any]:
     """
     base, named = split_name(name)
     options = {**named, **options}
-    cls = family_class(full_name(base, options))
+    whole = full_name(base, options)
+    if options != split_name(whole)[1]:
+        raise ConfigError(
+            f"{whole!r} would be read as other options; rename a path that holds a comma and an ="
+        )
+    cls = family_class(whole)
     try:
         family = cls(**options)
     except (ConfigError, UnknownNameError):  # of an option's value: the family says it best

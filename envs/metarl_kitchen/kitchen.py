@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from metarl.errors import ConfigError, FamilyError
 from metarl.family import TaskFamily
-from metarl.registry import robot_class
+from metarl.registry import robot_class, robot_names
 from metarl.robots.robot import Robot
 from metarl.sim.scene import Scene
 from metarl_kitchen.furniture import TIME_STEP_S, kitchen_mjcf
@@ -29,8 +30,9 @@ class KitchenFamily(TaskFamily[Task]):
     Args:
         robot: Name of a registered robot, or the path of an MJCF file.
         control: ``hand`` or ``joint``.
-        site: Of a robot from a file: the site of its flange.
-        home: Likewise: the joints' positions at home [rad or m], separated by ``:``.
+        site: Of a robot from a file: a site on its hand; by default the only one.
+        home: Likewise: the joints' positions at home [rad or m], separated by ``:``; by default
+            those of its keyframe ``home``, or found by inverse kinematics.
     Attributes:
         floor_m: Lowest place of the hand's target in hand space [m].
         still: What the hand does not do here, of ``tilt`` and ``grip``.
@@ -74,9 +76,10 @@ class KitchenFamily(TaskFamily[Task]):
             held: What is fixed to the hand.
             num_userdata: Columns of state beyond physics.
             extra: More sections (equalities, assets), as MJCF.
-            time_step_s: Length of a physics step [s].
+            time_step_s: Length of a physics step [s], unless the robot needs a shorter one.
             listed: Only the pairs of geoms that `extra` lists may touch.
         """
+        time_step_s = min(time_step_s, self.robot.longest_step_s)
         text = kitchen_mjcf(
             self.robot, things, held=held, num_userdata=num_userdata, extra=extra,
             time_step_s=time_step_s, listed=listed,
@@ -128,14 +131,26 @@ class KitchenFamily(TaskFamily[Task]):
 
 def make_robot(robot: str, control: str = "hand", site: str = "", home: str = "") -> Robot:
     """Build a registered robot, or one from an MJCF file; see `KitchenFamily`."""
-    if robot.endswith(".xml"):
-        try:
-            posture = [float(part) for part in home.split(":")]
-        except ValueError as error:
-            raise ConfigError(
-                f"home is {home!r}; expected the joints' positions [rad or m], as in 0:-1.5:1.5"
-            ) from error
-        return MjcfRobot(control, path=robot, site=site, home=posture)
+    if _is_path(robot):
+        return MjcfRobot(control, path=robot, site=site, home=_positions(home))
     if site or home:
         raise ConfigError(f"site and home belong to a robot from an MJCF file, not to {robot!r}")
     return robot_class(robot)(control)
+
+
+def _is_path(robot: str) -> bool:
+    return robot not in robot_names() and any(mark in robot for mark in "./\\~")
+
+
+def _positions(home: str) -> list[float]:
+    if not home:
+        return []
+    try:
+        found = [float(part) for part in home.split(":")]
+    except ValueError:
+        found = [math.nan]
+    if not all(math.isfinite(position) for position in found):
+        raise ConfigError(
+            f"home is {home!r}; expected the joints' positions [rad or m], as in 0:-1.5:1.5"
+        )
+    return found

@@ -51,8 +51,7 @@ FOOD = """
   <site name="skin" size=".06" group="4"/>
 </body>"""
 # All normal forces on the food, at each physics step of the last control step.
-SUBSTEPS = round(KitchenFamily.control_dt_s / TIME_STEP_S)
-TOUCH = f'<sensor><touch name="touch" site="skin" nsample="{SUBSTEPS}"/></sensor>'
+TOUCH = '<sensor><touch name="touch" site="skin" nsample="{substeps}"/></sensor>'
 SHAPES = {
     "fillet": ("box", ".026 .020 .016", ".94 .56 .40 1"),  # salmon
     "patty": ("cylinder", ".020 .016", ".45 .25 .13 1"),
@@ -101,6 +100,11 @@ class Serve(KitchenFamily[ServeTask]):
     floor_m = 0.012
     still = ("tilt",)  # the hand points straight down
 
+    @property
+    def substeps(self) -> int:
+        """Physics steps of a control step."""
+        return round(self.control_dt_s / min(TIME_STEP_S, self.robot.longest_step_s))
+
     def models(self) -> dict[str, Any]:
         """A pan with one piece of food, and a plate with a spot of sauce: one model a shape."""
         pan = vessel("pan", PAN_RADIUS_M, PAN_HEIGHT_M, "iron", handle=True)
@@ -109,7 +113,7 @@ class Serve(KitchenFamily[ServeTask]):
             name: self.scene(
                 things + FOOD.format(kind=kind, size=size, colour=colour),
                 num_userdata=NUM_USERDATA + 2,
-                extra=TOUCH,
+                extra=TOUCH.format(substeps=self.substeps),
             )
             for name, (kind, size, colour) in SHAPES.items()
         }
@@ -157,7 +161,7 @@ class Serve(KitchenFamily[ServeTask]):
 
     def advance(self, worlds: Scene, task: ServeTask) -> None:
         """Note how hard the food was squeezed or hit; too hard, and it is broken for good."""
-        force = worlds.history()[:, -SUBSTEPS:].max(axis=1)
+        force = worlds.history()[:, -self.substeps :].max(axis=1)
         worlds.userdata[:, FORCE] = force
         worlds.userdata[:, PEAK] = np.maximum(worlds.userdata[:, PEAK], force)
 
@@ -205,7 +209,7 @@ class Serve(KitchenFamily[ServeTask]):
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")
         opening = self.robot.opening(worlds)
         force = worlds.userdata[:, FORCE]
-        half = self._half_width(worlds, task) / self.robot.gripper.joint_opened
+        half = self._half_width(worlds, task) / self.robot.gripper.half_opening_m
         off, height = self._offset(worlds, task), self._height(worlds, task)
         beside = distance(food[:, :2], hand[:, :2])
         beyond = hand[:, 2] - food[:, 2] + GRASP_M

@@ -48,8 +48,9 @@ def list_robots() -> int:
     console.print(table)
     console.print(
         "FAMILY@robot=NAME puts a robot into a family, FAMILY@robot=NAME,control=joint moves its"
-        " joints instead of its hand. Any other arm:"
-        " FAMILY@robot=ARM.xml,site=FLANGE_SITE,home=POSITION:POSITION:...",
+        " joints instead of its hand. Any other arm, with its own gripper or ours:"
+        " FAMILY@robot=ARM.xml,site=HAND_SITE,home=POSITION:POSITION:... (site may be left out"
+        " where the file has one, home where it is to be found); docs/robots.md says more.",
         markup=False,
     )
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar
 
 import mujoco
 import numpy as np
 
 from metarl.errors import ConfigError, unknown
+from metarl.robots.gripper import Gripper, between
 from metarl.robots.kinematics import joint_motion
 from metarl.robots.rotations import (
     between_rotations,
@@ -37,29 +37,6 @@ _LOW_RAD, _HIGH_RAD = np.transpose([YAW_RAD, TILT_RAD])  # (2,) each
 YAW, TILT, NUM_USERDATA = 0, 1, 2
 
 
-@dataclass(frozen=True)
-class Gripper:
-    """Two fingers that open and close together.
-
-    Args:
-        mjcf: Its actuators as MJCF.
-        num_actuators: How many those are; all get the same target.
-        opened: Their target when open.
-        closed: Their target when closed.
-        joints: Joints that are set when an episode starts; the first tells the opening.
-        joint_opened: That joint's value when open.
-        joint_closed: Its value when closed.
-    """
-
-    mjcf: str
-    num_actuators: int
-    opened: float
-    closed: float
-    joints: tuple[str, ...]
-    joint_opened: float
-    joint_closed: float
-
-
 class Robot(ABC):
     """An arm with a gripper that a family puts into its scene.
 
@@ -80,6 +57,7 @@ class Robot(ABC):
         step: What a full action adds to a joint's target in joint space [rad or m], (J,).
         workspace: Lowest and highest place of the hand's target in hand space [m], (2, 3).
         centre_m: The place that is observed as 0.
+        longest_step_s: The longest physics step that it stands [s].
     Raises:
         ConfigError: If there is no such control.
     """
@@ -93,6 +71,7 @@ class Robot(ABC):
     step: np.ndarray
     workspace = np.array([[0.28, -0.36, 0.01], [0.70, 0.36, 0.40]])  # low, high [m]
     centre_m = np.array([0.50, 0.0, 0.15])
+    longest_step_s = np.inf
 
     def __init__(self, control: str = "hand"):
         if control not in CONTROLS:
@@ -156,12 +135,10 @@ class Robot(ABC):
             opening: First opening of the gripper, 0 closed to 1 open.
         """
         grip = self.gripper
-        for name, angle in zip(self.joints, self.home):
+        for name, angle in zip(self.joints, self.turned(yaw_rad)):
             worlds.joint_pos(name)[ids, 0] = angle
-        if yaw_rad:
-            worlds.joint_pos(self.yaw_joint)[ids, 0] += yaw_rad
-        for name in grip.joints:
-            worlds.joint_pos(name)[ids, 0] = _between(grip.joint_closed, grip.joint_opened, opening)
+        for name, position in zip(grip.joints, grip.posture(opening)):
+            worlds.joint_pos(name)[ids, 0] = position
         if self.control == "hand":
             worlds.ctrl[ids, :3] = place_m
             worlds.ctrl[ids, 3:6] = [0.0, 0.0, yaw_rad]
@@ -171,6 +148,12 @@ class Robot(ABC):
             worlds.ctrl[ids, : len(self.joints)] = np.clip(start, low, high)
         self.open(worlds, opening, ids)
         worlds.userdata[ids, YAW], worlds.userdata[ids, TILT] = yaw_rad, 0.0
+
+    def turned(self, yaw_rad: float) -> np.ndarray:
+        """The home posture with the hand turned about its approach axis, (J,)."""
+        posture = self.home.copy()
+        posture[self.joints.index(self.yaw_joint)] += yaw_rad
+        return posture
 
     def _towards(self, model: mujoco.MjModel, place_m: np.ndarray) -> np.ndarray:
         """Joint motions from home that bring the hand to places, to first order, (n, J)."""
@@ -188,8 +171,10 @@ class Robot(ABC):
         self, worlds: Scene, opening: float | np.ndarray, ids: np.ndarray | slice = slice(None)
     ) -> None:
         """Set the gripper's target: 0 closed to 1 open, a number or (n,)."""
-        target = _between(self.gripper.closed, self.gripper.opened, opening)
-        for actuator in self._grip_actuators:
+        ends, target = None, opening
+        for actuator, own in zip(self._grip_actuators, self.gripper.targets):
+            if own != ends:  # most grippers: one target for all
+                ends, target = own, between(*own, opening)
             worlds.ctrl[ids, actuator] = target
 
     def set_grip_strength(self, worlds: Scene, ids: np.ndarray, share: np.ndarray) -> None:
@@ -208,7 +193,7 @@ class Robot(ABC):
     @property
     def _grip_actuators(self) -> range:
         first = NUM_HAND_ACTIONS if self.control == "hand" else len(self.joints)
-        return range(first, first + self.gripper.num_actuators)
+        return range(first, first + len(self.gripper.targets))
 
     def drive(
         self,
@@ -270,13 +255,13 @@ class Robot(ABC):
     def opening(self, worlds: Scene) -> np.ndarray:
         """How far the gripper is open, 0 closed to 1 open, (N,)."""
         grip = self.gripper
-        part = worlds.joint_pos(grip.joints[0])[:, 0] - grip.joint_closed
-        return part / (grip.joint_opened - grip.joint_closed)
+        part = worlds.joint_pos(grip.joints[0])[:, 0] - grip.closed
+        return part / (grip.opened - grip.closed)
 
     def opening_speed(self, worlds: Scene) -> np.ndarray:
         """How fast the gripper opens [1/s], (N,)."""
         grip = self.gripper
-        return worlds.joint_vel(grip.joints[0])[:, 0] / (grip.joint_opened - grip.joint_closed)
+        return worlds.joint_vel(grip.joints[0])[:, 0] / (grip.opened - grip.closed)
 
     def observe(self, worlds: Scene) -> np.ndarray:
         """The ``robot`` block, scaled to about 1.
@@ -362,7 +347,3 @@ _HAND_ACTUATORS = """
     <position name="ry" site="grip" refsite="down" gear="0 0 0 0 1 0" kp="100" kv="10" ctrlrange="-3.2 3.2"/>
     <position name="rz" site="grip" refsite="down" gear="0 0 0 0 0 1" kp="100" kv="10" ctrlrange="-3.2 3.2"/>
 """
-
-
-def _between(low: float, high: float, part: float | np.ndarray) -> float | np.ndarray:
-    return low + (high - low) * part

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from metarl.robots.gripper import Gripper
 from metarl_kitchen.dishes.contacts import contacts_mjcf
 from metarl_kitchen.dishes.recipes import SHAPES
 from metarl_kitchen.furniture import knob
@@ -93,10 +94,10 @@ def counter_mjcf() -> str:
     return _STOVE + _pan() + _plate() + _BOARD + foods + "".join(_TOOLS.values()) + _LIQUID
 
 
-def sections_mjcf() -> str:
+def sections_mjcf(gripper: Gripper) -> str:
     """Write what stands beside the bodies: the pan's shape, and what may touch what."""
     ring = ring_mesh("pan", PAN_RADIUS_M, PAN_RADIUS_M + 0.005, RIM_M - FLOOR_M)
-    return f"<asset>{ring}</asset>" + contacts_mjcf([*_FIXED, *_WALLS])
+    return f"<asset>{ring}</asset>" + contacts_mjcf([*_FIXED, *_WALLS], gripper)
 
 
 def _walls(name: str, out_m: float, low_m: float, high_m: float, sides: int, looks: str) -> str:

@@ -90,7 +90,7 @@ class Dishes(KitchenFamily[DishTask]):
         scene = self.scene(
             counter.counter_mjcf(),
             num_userdata=COLUMNS,
-            extra=counter.sections_mjcf(),
+            extra=counter.sections_mjcf(self.robot.gripper),
             time_step_s=TIME_STEP_S,
             listed=True,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metarl.robots.robot import Gripper
+from metarl.robots.gripper import Gripper
 
 OPEN_M = 0.04  # opening of each finger [m]
 # From the flange to the point between the fingertips [m].
@@ -13,13 +13,13 @@ _SERVO = (
     ' forcerange="-40 40"/>\n'
 )
 FINGERS = Gripper(
-    mjcf="".join(_SERVO.format(side=side, open=OPEN_M) for side in ("left", "right")),
-    num_actuators=2,
-    opened=OPEN_M,
-    closed=0.0,
+    targets=((0.0, OPEN_M),) * 2,
     joints=("left_finger", "right_finger"),
-    joint_opened=OPEN_M,
-    joint_closed=0.0,
+    postures=((0.0, 0.0), (OPEN_M, OPEN_M)),
+    half_opening_m=OPEN_M,
+    pads=("left_pad", "right_pad"),
+    palm=("palm",),
+    mjcf="".join(_SERVO.format(side=side, open=OPEN_M) for side in ("left", "right")),
 )
 
 
@@ -30,14 +30,32 @@ def hand_mjcf(held: str, place: str) -> str:
         held: MJCF that is fixed between the fingers.
         place: Attributes that place it in that body, z out of the flange.
     """
-    nothing = '<inertial pos="0 0 0" mass=".001" diaginertia="1e-6 1e-6 1e-6"/>'
     return f"""
       <body name="hand" {place} gravcomp="1">
         <geom name="palm" type="box" size=".025 .09 .025" pos="0 0 .03" mass=".6" material="joint" class="hand"/>
         <site name="grip" pos="0 0 {REACH_M}" group="4"/>
         {_finger("left", 1)}{_finger("right", -1)}
-        <body name="held" pos="0 0 {REACH_M}" gravcomp="1">{held or nothing}</body>
+        {_held(held, f'pos="0 0 {REACH_M}"')}
       </body>"""
+
+
+def held_mjcf(held: str, place: str) -> str:
+    """Write what a gripper holds that is not ours, to stand in its last body that does not grip.
+
+    Args:
+        held: MJCF that is fixed between the fingers.
+        place: Attributes that place it in that body, z out of the hand, y across the fingers.
+    """
+    return f"""
+      <body name="hand" {place} gravcomp="1">
+        <site name="grip" group="4"/>
+        {_held(held, "")}
+      </body>"""
+
+
+def _held(held: str, place: str) -> str:
+    nothing = '<inertial pos="0 0 0" mass=".001" diaginertia="1e-6 1e-6 1e-6"/>'
+    return f'<body name="held" {place} gravcomp="1">{held or nothing}</body>'
 
 
 def _finger(side: str, sign: int) -> str:
