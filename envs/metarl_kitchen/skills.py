@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,7 +121,7 @@ NUMBERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: `_own` remembers by it
 class SkillsTask:
     """A task of some skill in terms that all skills share, each in [-1, 1]; see `PLACES`."""
 
@@ -149,12 +150,14 @@ class _Part(NamedTuple):
         family: The skill.
         first: Index of its first model.
         models: How many it has.
+        chooses: Whether a task of its own says on which of them it runs.
     """
 
     name: str
     family: KitchenFamily[Any]
     first: int
     models: int
+    chooses: bool
 
 
 @register("kitchen/skills")
@@ -178,15 +181,13 @@ class Skills(KitchenFamily[SkillsTask]):
         self.parts: list[_Part] = []
         self._part_of: list[_Part] = []  # by model
         self._sources: dict[str, Any] = {}
-        self._last: dict[
-            int, tuple[SkillsTask, Any]
-        ] = {}  # by model: tasks, and as the skill's own
         self._stands: dict[int, np.ndarray] = {}  # by model: what stands in the scene
         for cls in (*TRAIN, *HELD_OUT):
             family = cls(robot=robot, control=control, site=site, home=home)
             own = family.models()
             name = cls.id.rpartition("/")[2]
-            self.parts.append(_Part(name, family, len(self._sources), len(own)))
+            chooses = any(f.name == "model" for f in fields(cls.task_type))
+            self.parts.append(_Part(name, family, len(self._sources), len(own), chooses))
             self._part_of += [self.parts[-1]] * len(own)
             for key, source in own.items():
                 self._sources[name if len(own) == 1 else f"{name}-{key}"] = source
@@ -229,11 +230,8 @@ class Skills(KitchenFamily[SkillsTask]):
 
     def _own(self, task: SkillsTask) -> tuple[KitchenFamily[Any], Any]:
         """The skill of a scene's tasks, which share one model, and the tasks as its own."""
-        model = int(task.model[0])
-        part = self._part_of[model]
-        if model not in self._last or self._last[model][0] is not task:
-            self._last[model] = task, _unpack(part, task)  # once for all of an episode's calls
-        return part.family, self._last[model][1]
+        part = self._part_of[int(task.model[0])]
+        return part.family, _own(part, task)
 
     # The skill's own --------------------------------------------------------------------
 
@@ -338,12 +336,17 @@ def _pack(part: _Part, own: Any) -> SkillsTask:
     return SkillsTask(**blocks, model=index)
 
 
+@lru_cache(maxsize=64)  # once for all of an episode's calls; more than there are models
+def _own(part: _Part, task: SkillsTask) -> Any:
+    return _unpack(part, task)
+
+
 def _unpack(part: _Part, task: SkillsTask) -> Any:
     """The reverse of `_pack`."""
-    values = {}
+    values, blocks = {}, {"seen": task.seen, "unseen": task.unseen}
     for name, (slot, middle, half) in _slots(part).items():
-        own = middle + half * getattr(task, slot.block)[:, slot.columns]
+        own = middle + half * blocks[slot.block][:, slot.columns]
         values[name] = own if len(slot.columns) > 1 else own[:, 0]
-    if any(f.name == "model" for f in fields(part.family.task_type)):
+    if part.chooses:
         values["model"] = np.asarray(task.model) - part.first
     return part.family.task_type(**values)

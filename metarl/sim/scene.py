@@ -65,6 +65,8 @@ class Scene:
         low, high = model.actuator_ctrlrange.T
         self.ctrl_mid = (high + low) / 2  # (nu,)
         self.ctrl_half = (high - low) / 2  # (nu,)
+        for constant in (self.ctrl_mid, self.ctrl_half):  # programs are written with them
+            constant.setflags(write=False)
         self.resize(num_worlds)
 
     # Its worlds -------------------------------------------------------------------------

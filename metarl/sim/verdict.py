@@ -65,8 +65,6 @@ class Judge:
 
     def __init__(self, family: TaskFamily[Any]):
         self.family = family
-        self._fails = type(family).failure is not TaskFamily.failure
-        self._graded = type(family).score is not TaskFamily.score
 
     def judge(self, scene: Scene, task: Any, action: np.ndarray) -> Verdict:
         """Advance the worlds' state beyond physics and judge them.
@@ -78,8 +76,11 @@ class Judge:
         family.advance(scene, task)
         terms = self._terms(scene, task, action)
         success = _row(family.success(scene, task), bool, n)
-        failed = _row(family.failure(scene, task), bool, n) if self._fails else np.zeros(n, bool)
-        score = _row(family.score(scene, task) if self._graded else success, np.float32, n)
+        failed = np.zeros(n, bool)
+        if not _is_default(family.failure, TaskFamily.failure):
+            failed = _row(family.failure(scene, task), bool, n)
+        graded = not _is_default(family.score, TaskFamily.score)
+        score = _row(family.score(scene, task) if graded else success, np.float32, n)
         return Verdict(terms, success, failed, score)
 
     def _terms(self, scene: Scene, task: Any, action: np.ndarray) -> dict[str, np.ndarray]:
@@ -94,6 +95,10 @@ class Judge:
             name: _row(weight * given[name] if name in given else 0.0, np.float32, n)
             for name, weight in weights.items()
         }
+
+
+def _is_default(method: Any, default: Any) -> bool:
+    return getattr(method, "__func__", method) is default
 
 
 def _row(values: Any, dtype: type, n: int) -> np.ndarray:

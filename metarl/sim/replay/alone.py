@@ -63,7 +63,7 @@ class Alone:
             return whole, *one, *found.terms.values()
 
         self._act, self._judge = Replay(act, family.task_type), Replay(judged, family.task_type)
-        self._stack, self._terms = stack, tuple(family.weights)
+        self._stack, self._family = stack, family
 
     @property
     def why_not(self) -> str:
@@ -99,5 +99,5 @@ class Alone:
         obs[: len(seen)] = seen
         return One(
             obs, reward, terminated, (late or diverged) and not terminated, success, diverged,
-            {name: x for name, (x,) in zip(self._terms, terms)}, score,
+            {name: x for name, (x,) in zip(self._family.weights, terms)}, score,
         )  # fmt: skip

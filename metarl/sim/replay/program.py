@@ -7,13 +7,18 @@ gives and what it writes must equal, to the bit, what the family itself gave and
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from metarl.sim.replay.tape import Tape, Untraceable, text
+from metarl.sim.replay.reach import Codes
+from metarl.sim.replay.tape import MOST_LINES, Tape, Untraceable, text
 from metarl.sim.replay.traced import Traced, lift
+from metarl.sim.replay.watch import Contents, Watch, recorded
 from metarl.sim.scene import Scene
 from metarl.types import variations
 
@@ -23,6 +28,10 @@ Function = Callable[[Any, Any, np.ndarray], tuple[Any, ...]]
 TRIALS = 8  # steps in which a program is tried beside the function, the one it was written on first
 WARM = 16  # control steps that a family does itself before anything is written down
 MOST = 64  # programs for one model and one kind of task
+FAILURES = 3  # errors while something is written down, after which it is left
+LASTING_S = 60.0  # programs that are dropped sooner make the next ones wait twice as long
+LONGEST = 2**16  # control steps, at most
+SLOW_S = 50e-6  # what takes no longer is not worth a comparison
 
 _STATE = ("qpos", "qvel", "ctrl", "userdata")
 _NAMED = ("site_pos", "site_mat", "body_pos", "body_mat", "body_quat", "mocap_pos", "mocap_quat")
@@ -30,8 +39,21 @@ _OTHER = ("sensor", "model_field")
 _SAME = ("model", "num_worlds", "id", "ctrl_mid", "ctrl_half")
 
 
+class _Ways:
+    """The programs for one scene and one kind of task, and what they depend on."""
+
+    def __init__(self) -> None:
+        self.programs: list[_Program] = []
+        self.met = 0  # control steps in which none of them held
+        self.watch: Watch | None = None
+        self.asked_s = math.inf  # what asking the family takes
+
+
 class Replay:
     """A function of one world that is done by programs wherever these hold.
+
+    What the function reads beside what it is given (attributes, constants, fields of the model)
+    is watched: when any of it changes, all programs are dropped, and written anew.
 
     Args:
         function: Of a scene of one world, its task and an array, (1, ...): gives arrays, may
@@ -48,10 +70,12 @@ class Replay:
         self._labels = [
             f.name for f in dataclasses.fields(task_type) if f.name not in self._varying
         ]
-        self._programs: dict[Any, list[_Program]] = {}
-        self._met: dict[Any, int] = {}
+        self._ways: dict[Any, _Ways] = {}
+        self._codes: Codes = {}
+        self._warm, self._began_s = WARM, time.perf_counter()
         self._failed = 0
         self._task: Any = None
+        self._held = Contents(())
         self._label: tuple[Any, ...] = ()
         self._values: list[list[Any]] = []
 
@@ -68,69 +92,145 @@ class Replay:
         """
         if self.why_not:
             return _numbers(self.function(scene, task, given))
-        if task is not self._task:
-            self._task = task
-            self._label = tuple(bytes(np.asarray(getattr(task, name))) for name in self._labels)
-            self._values = [
-                np.asarray(getattr(task, name)).reshape(-1).tolist() for name in self._varying
-            ]
+        if task is not self._task or not self._held.same():
+            self._take(task)
         key = (scene, given.dtype.char, self._label)
-        programs = self._programs.get(key)
-        if programs is None:
-            programs = self._programs[key] = []
+        ways = self._ways.get(key)
+        if ways is not None and ways.watch is not None and not ways.watch.holds():
+            self._forget()
+            ways = None
+        if ways is None:
+            ways = self._ways[key] = _Ways()
+        programs = ways.programs
         for k, program in enumerate(programs):
-            try:
-                found = program.run(self._values, row, bool(program.trials))
-            except (ArithmeticError, ValueError):  # NumPy gives infinities and NaNs there
-                continue
+            found = program.outcome(self._values, row, bool(program.trials))
             if found is not None:
                 if k:
                     programs.insert(0, programs.pop(k))
-                return self._tried(program, found, scene, task, given) if program.trials else found
-        self._met[key] = self._met.get(key, 0) + 1
-        if len(programs) == MOST:
-            self.why_not = f"it takes more than {MOST} ways"
-        if self._met[key] <= WARM or self.why_not:
-            return _numbers(self.function(scene, task, given))
-        return self._learn(programs, scene, task, given, row)
+                if program.trials:
+                    return self._tried(ways, program, found, scene, task, given, row)
+                return found
+        return self._unknown(ways, scene, task, given, row)
 
-    def _learn(
-        self, programs: list[_Program], scene: Scene, task: Any, given: np.ndarray, row: list[Any]
+    def _take(self, task: Any) -> None:
+        """Note what a task holds."""
+        arrays = {f.name: np.asarray(getattr(task, f.name)) for f in dataclasses.fields(task)}
+        self._task, self._held = task, Contents(arrays.values())
+        self._label = tuple(bytes(arrays[name]) for name in self._labels)
+        self._values = [arrays[name].reshape(-1).tolist() for name in self._varying]
+
+    def _forget(self) -> None:
+        """Drop all programs; wait longer before the next ones if these did not last."""
+        now = time.perf_counter()
+        lasted = now - self._began_s > LASTING_S
+        self._warm = WARM if lasted else min(2 * self._warm, LONGEST)
+        self._began_s = now
+        self._ways.clear()
+
+    def _unknown(
+        self, ways: _Ways, scene: Scene, task: Any, given: np.ndarray, row: list[Any]
     ) -> Numbers:
-        """Write down what the function does here, and do it."""
-        program: _Program | None = None
-        would: tuple[Numbers, list[Any]] | None = None
+        """Do the function where no program holds, and get to know it."""
+        ways.met += 1
+        num_lines = sum(program.num_lines for program in ways.programs)
+        if len(ways.programs) == MOST or num_lines > 4 * MOST_LINES:
+            self.why_not = f"it takes more than {len(ways.programs)} ways"
+        if self.why_not or ways.met < self._warm - 1:
+            return _numbers(self.function(scene, task, given))
+        if sys.getprofile() is not None:  # whoever measures sees the family itself
+            return _numbers(self.function(scene, task, given))
+        if ways.watch is None:
+            with recorded(self._codes):
+                found = _numbers(self.function(scene, task, given))
+            self._watch(ways, scene)
+            return found
+        if ways.met <= self._warm:
+            found = _numbers(self.function(scene, task, given))
+            self._unchanged(ways.watch)
+            return found
+        return self._learn(ways, scene, task, given, row)
+
+    def _watch(self, ways: _Ways, scene: Scene) -> None:
         try:
-            program = self._written(scene, task, given)
-            would = program.run(self._values, row, try_it=True)
+            ways.watch = Watch(self.function, self._codes, scene.model)
         except Untraceable as error:
             self.why_not = str(error)
-        except Exception as error:  # here, or the function's own: it will say so itself
-            self._failed += 1
-            if self._failed > WARM:
-                self.why_not = f"{type(error).__name__}: {error}"
+
+    def _unchanged(self, watch: Watch) -> None:
+        """See that the function changes nothing of what it reads."""
+        if not watch.holds():
+            self.why_not = f"{watch.changed()} changes when it is asked"
+
+    def _learn(
+        self, ways: _Ways, scene: Scene, task: Any, given: np.ndarray, row: list[Any]
+    ) -> Numbers:
+        """Write down what the function does here, and do it."""
+        if self._search_s(ways, row) > max(2.0 * ways.asked_s, SLOW_S):
+            self.why_not = f"to find out which of its {len(ways.programs)} ways it takes is slower"
+            return _numbers(self.function(scene, task, given))
+        program = self._written(ways, scene, task, given)
+        would = None if program is None else program.outcome(self._values, row, True)
         if program is None or would is None:
             return _numbers(self.function(scene, task, given))
-        programs.insert(0, program)
-        return self._tried(program, would, scene, task, given)
+        ways.programs.insert(0, program)
+        return self._tried(ways, program, would, scene, task, given, row)
+
+    def _search_s(self, ways: _Ways, row: list[Any]) -> float:
+        """How long it takes to find that none of the programs holds."""
+        return min(
+            _seconds(lambda: [p.outcome(self._values, row, True) for p in ways.programs])
+            for _ in range(TRIALS)
+        )
 
     def _tried(
         self,
+        ways: _Ways,
         program: _Program,
         would: tuple[Numbers, list[Any]],
         scene: Scene,
         task: Any,
         given: np.ndarray,
+        row: list[Any],
     ) -> Numbers:
         """Do the function itself; nothing is replayed any more if a program would do otherwise."""
         program.remember()
         program.trials -= 1
+        taken_s = _seconds(lambda: program.outcome(self._values, row, True))
+        program.takes_s = min(program.takes_s, taken_s)
+        start_s = time.thread_time()
         found = _numbers(self.function(scene, task, given))
+        ways.asked_s = min(ways.asked_s, time.thread_time() - start_s)
+        if ways.watch is not None:
+            self._unchanged(ways.watch)
         if not (_same(would[0], found) and program.wrote(would[1])):
             self.why_not = "what was written down does not do the same"
+        elif not program.trials and program.takes_s > max(ways.asked_s, SLOW_S):
+            self.why_not = (
+                f"its arrays are wide: number by number it takes {1e6 * program.takes_s:.0f} us,"
+                f" by NumPy {1e6 * ways.asked_s:.0f} us"
+            )
         return found
 
-    def _written(self, scene: Scene, task: Any, given: np.ndarray) -> _Program:
+    def _written(self, ways: _Ways, scene: Scene, task: Any, given: np.ndarray) -> _Program | None:
+        """Write a program, if it can be done."""
+        try:
+            with recorded(self._codes):
+                program = self._traced(scene, task, given)
+        except Untraceable as error:
+            self.why_not = str(error)
+            return None
+        except Exception as error:  # here, or the function's own: it will say so itself
+            self._failed += 1
+            if self._failed == FAILURES:
+                self.why_not = f"{type(error).__name__}: {error}"
+            return None
+        if ways.watch is not None:
+            self._unchanged(ways.watch)
+        if ways.watch is None or ways.watch.num_codes < len(self._codes):
+            self._watch(ways, scene)
+        return None if self.why_not else program
+
+    def _traced(self, scene: Scene, task: Any, given: np.ndarray) -> _Program:
         tape = Tape()
         seen = TracedScene(tape, scene)
         fields = {
@@ -140,6 +240,13 @@ class Replay:
         action: Any = _input(tape, given, "a")
         gives = self.function(seen, type(task)(**fields), action)
         return _Program(tape, seen, [lift(tape, x) for x in gives])
+
+
+def _seconds(do: Callable[[], Any]) -> float:
+    """How long something takes this thread, others aside."""
+    start_s = time.thread_time()
+    do()
+    return time.thread_time() - start_s
 
 
 def _same(a: Numbers, b: Numbers) -> bool:
@@ -244,15 +351,31 @@ class _Program:
         body.append(f"if try_it: return [{given}], [{written}]")
         body += [f"w{k}[{at}] = {text(cell)}" for k, at, cell in self._writes]
         body.append(f"return [{given}]")
-        names = dict(tape.names)
+        names = {**tape.names, "__name__": __name__}
         names |= {f"w{k}": flat for k, flat in enumerate(self._flat)}
         names |= {f"r{k}": flat.tolist for k, flat in enumerate(self._flat)}
         names |= {f"i{k}": flat.item for k, flat in enumerate(self._flat)}
         source = "def run(t, a, try_it=False):\n " + "\n ".join(body)
         exec(compile(source, "<replay>", "exec"), names)  # numbers and names of ours alone
         self.run: Callable[..., Any] = names["run"]
-        self.trials = TRIALS
+        self.trials, self.num_lines = TRIALS, len(tape.lines)
+        self.takes_s = math.inf
         self._before: list[np.ndarray] = []
+
+    def outcome(self, values: list[list[Any]], row: list[Any], try_it: bool) -> Any:
+        """Run it.
+
+        Args:
+            values: The numbers of each field of the task.
+            row: Those of the array that is given.
+            try_it: Write nothing; give what would be written, too.
+        Returns:
+            What it gives; None where it does not hold.
+        """
+        try:
+            return self.run(values, row, try_it)
+        except (ArithmeticError, ValueError):  # NumPy gives infinities and NaNs there
+            return None
 
     def remember(self) -> None:
         """Note what the arrays hold before a trial."""

@@ -13,6 +13,8 @@ class Untraceable(Exception):
     """Somebody needed a number itself, not what is done with it."""
 
 
+MOST_LINES = 4000  # of a program; NumPy does wide arrays faster anyway
+
 Cell = Any  # a name on the tape, or a number that is always the same
 _pack, _unpack = struct.Struct("f").pack, struct.Struct("f").unpack
 
@@ -128,6 +130,10 @@ class Tape:
             self._add("", condition, needs)
 
     def _add(self, name: str, expression: str, needs: tuple[Cell, ...]) -> None:
+        if len(self.lines) == MOST_LINES:
+            raise Untraceable(
+                f"its arrays are wide: number by number it takes more than {MOST_LINES} operations"
+            )
         self.lines.append((name, expression, tuple(x for x in needs if isinstance(x, str))))
 
     def borrow(self, thing: Any) -> str:

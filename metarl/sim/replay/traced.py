@@ -18,6 +18,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from metarl.sim.replay.tape import FORMS, LOGIC, Cell, Tape, Untraceable, one_number, text
 
+WIDEST = 4096  # numbers of an array, at most
+
 # Functions that only move numbers about; their first argument is what they move.
 _MOVES = {
     np.concatenate, np.stack, np.column_stack, np.hstack, np.vstack, np.reshape, np.ravel,
@@ -39,6 +41,8 @@ class Traced(NDArrayOperatorsMixin):
     __slots__ = ("cells", "tape", "value")
 
     def __init__(self, tape: Tape, value: np.ndarray, cells: np.ndarray):
+        if value.size > WIDEST:
+            raise Untraceable(f"its arrays are wide: one has {value.size} numbers")
         self.tape, self.value, self.cells = tape, value, cells
 
     # What an array has ------------------------------------------------------------------
@@ -151,6 +155,11 @@ class Traced(NDArrayOperatorsMixin):
     def all(self, axis: Any = None, keepdims: bool = False) -> Traced:
         """As of an array."""
         return _reduced(np.logical_and, self, axis, keepdims)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and hasattr(np.ndarray, name):
+            raise Untraceable(f"{name} of an array is not written down")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # What Python looks at ---------------------------------------------------------------
 

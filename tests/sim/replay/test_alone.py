@@ -1,7 +1,10 @@
 """A world alone: what is replayed equals, to the bit, what NumPy does."""
 
 import dataclasses
+import itertools
 import math
+import re
+import time
 
 import mujoco
 import numpy as np
@@ -14,6 +17,7 @@ from metarl.registry import make_family
 from metarl.rewards import distance
 from metarl.sim.replay import program as replay
 from metarl.sim.replay.program import Replay
+from metarl.sim.replay.tape import MOST_LINES
 from metarl.sim.scene import Scene
 from metarl.sim.worlds import Worlds
 from metarl.types import label, varies
@@ -54,15 +58,15 @@ def test_a_replayed_world_is_bit_identical(name, monkeypatch):
 
 
 def test_a_replayed_family_is_not_asked_again(monkeypatch):
-    family, asked = make_family("kitchen/season"), []
+    family, asked = make_family("kitchen/season"), itertools.count()
     usual = type(family).advance
-    monkeypatch.setattr(type(family), "advance", lambda *args: (asked.append(1), usual(*args))[1])
+    monkeypatch.setattr(type(family), "advance", lambda *args: (next(asked), usual(*args))[1])
     env = FamilyEnv(family, seed=0)
     env.reset()
     for _ in range(45):
         env.step(np.full(6, 0.1, np.float32))
     # in each step until then, and once more to write it down
-    assert len(asked) == replay.WARM + replay.TRIALS + 1
+    assert next(asked) == replay.WARM + replay.TRIALS + 1
 
 
 # What is written down --------------------------------------------------------------------
@@ -167,6 +171,11 @@ def drawn(k: int, *, wild: bool) -> np.ndarray:
     return numbers
 
 
+@pytest.fixture(autouse=True)
+def whatever_it_takes(monkeypatch):
+    monkeypatch.setattr(replay, "SLOW_S", math.inf)
+
+
 def compared(expression, num_steps: int = 120, *, wild: bool = False) -> Replay:
     """Replay an expression over random numbers beside NumPy."""
     own, other = (Scene(mujoco.MjModel.from_xml_string(MODEL), 1, 1) for _ in range(2))
@@ -195,7 +204,7 @@ def compared(expression, num_steps: int = 120, *, wild: bool = False) -> Replay:
 def test_an_expression_is_replayed(name):
     replayed = compared(EXPRESSIONS[name])
     assert replayed.why_not == ""
-    assert sum(map(len, replayed._programs.values())) >= 1
+    assert sum(len(ways.programs) for ways in replayed._ways.values()) >= 1
 
 
 def flagged(u, t):
@@ -366,3 +375,64 @@ def test_a_diverged_world_is_truncated(env):
     assert [reward, *info["terms"].values()] == [0.0] * 4
     assert np.array_equal(obs, before)
     assert env.worlds.latest.diverged.tolist() == [True]
+
+
+# Wide arrays -----------------------------------------------------------------------------
+
+ANGLES_RAD = np.linspace(0.0, 2.0 * np.pi, 360, endpoint=False)
+
+
+class Ranges(make_family("classic/point-navigation").__class__):
+    """Sees 360 distances, and the nearest of them."""
+
+    def observe(self, worlds, task):
+        away = [worlds.qpos[:, i : i + 1] - 0.3 * f(ANGLES_RAD) for i, f in enumerate(FUNCTIONS)]
+        ranges = np.sqrt(away[0] ** 2 + away[1] ** 2)
+        nearest = int(np.argmin(ranges, axis=1)[0]) if worlds.num_worlds == 1 else 0
+        return {"robot": worlds.qpos, "ranges": ranges, "near": ranges[:, nearest : nearest + 1]}
+
+
+FUNCTIONS = (np.cos, np.sin)
+
+
+class Wide(Ranges):
+    horizon = 40
+
+    def observe(self, worlds, task):
+        return {"robot": worlds.qpos, "many": np.tile(worlds.qpos, (1, 2500)) * 2.0}
+
+
+class Long(Ranges):
+    def observe(self, worlds, task):
+        row = np.tile(worlds.qpos, (1, 180)) + np.arange(360.0)
+        for k in range(12):
+            row = np.sin(row + k)
+        return {"robot": worlds.qpos, "many": row}
+
+
+@pytest.mark.parametrize(
+    ("cls", "why"), [(Ranges, "ways|wide"), (Wide, "has 5000 numbers"), (Long, "4000 operations")]
+)
+def test_wide_arrays_are_left_to_numpy(cls, why, monkeypatch):
+    monkeypatch.setattr(replay, "SLOW_S", 50e-6)
+    worlds, other = (Worlds(cls(), 1, num_threads=1) for _ in range(2))
+    other._alone = None
+    rng = np.random.default_rng(0)
+    worlds.reset(), other.reset()
+    taken_s = 0.0
+    for _ in range(120):
+        action = rng.uniform(-1.0, 1.0, (1, 2)).astype(np.float32)
+        start_s = time.thread_time()
+        a = worlds.step(action)
+        taken_s += time.thread_time() - start_s
+        assert np.array_equal(a.obs, other.step(action).obs)
+        worlds.done[:], other.done[:] = False, False
+    assert re.search(why, worlds.not_replayed)
+    lines = [p.num_lines for w in worlds._alone._judge._ways.values() for p in w.programs]
+    assert sum(lines) <= 5 * MOST_LINES
+    assert taken_s < 10.0  # it was 20 s and more
+
+
+def test_check_says_that_arrays_are_wide():
+    found = {row.name: row for row in check_family(Wide(), num_tasks=4)}
+    assert "its arrays are wide" in found["1 and N worlds are bit-identical"].detail
