@@ -74,6 +74,8 @@ class Watch:
     """the MP4 file"""
     live: bool = True
     """open a window where there is a display"""
+    strict: bool = False
+    """refuse a checkpoint whose family has changed since it was trained, instead of a warning"""
 
     def run(self) -> int:
         """Run the command."""
@@ -138,6 +140,8 @@ class Train:
     """where the networks live: cpu, cuda, cuda:1; None: cpu"""
     start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
     """begin with the weights of this checkpoint, run, or shipped checkpoint (heat-ppo)"""
+    strict: bool = False
+    """with --from or --resume: refuse a checkpoint whose family has changed since, instead of a warning"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """other fields of the method's config, for example outer_rate=1e-3 num_tasks=40"""
 
@@ -181,6 +185,8 @@ class Adapt:
     film: Path | None = None
     """an MP4 of the first task before and after adaptation, side by side; of long episodes a time
     lapse"""
+    strict: bool = False
+    """refuse a checkpoint whose family has changed since it was trained, instead of a warning"""
 
     def run(self) -> int:
         """Run the command."""

@@ -64,6 +64,10 @@ class MissingDependencyError(MetaRLError, ImportError):
     """An optional package is absent; the message is the line that installs it."""
 
 
+class ChangedFamilyWarning(UserWarning):
+    """A family is no longer what a checkpoint was trained on; the message says what differs."""
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     """Say that a name is unknown, the nearest valid names first.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from metarl.commands.output import progress_bar, say
+from metarl.commands.policies import tell_changes
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import method_names, strategy_names, training_names
 from metarl.registry import family_class, make_family, slug
@@ -24,6 +25,7 @@ def train(
     backend: str | None,
     device: str | None,
     start: Path | None,
+    strict: bool,
     set: tuple[str, ...],
 ) -> int:
     """Train a policy on a family's training tasks.
@@ -50,6 +52,7 @@ def train(
     folder = out or default_folder(family, method, seed or 0)
     if resume and not (folder / CONFIG_FILE).exists():
         say(f"no run in {folder} to go on with; starting one")
+    _tell_changes(folder, resume, start, family, strict=strict)
     written = train_policy(
         family,
         method,
@@ -65,6 +68,20 @@ def train(
     )
     say(f"wrote {written}")
     return 0
+
+
+def _tell_changes(
+    folder: Path, resume: bool, start: Path | None, family: str, *, strict: bool
+) -> None:
+    """Say if what a training begins with was trained on a family that has changed since."""
+    from metarl.runs.policies import read_checkpoint
+    from metarl.runs.run import latest_checkpoint
+
+    latest = latest_checkpoint(folder) if resume else None
+    if latest is not None:
+        tell_changes(latest[1], make_family(family), strict=strict)
+    elif start is not None:
+        tell_changes(read_checkpoint(start), make_family(family), strict=strict)
 
 
 def default_folder(family: str, method: str, seed: int) -> Path:
@@ -84,6 +101,7 @@ def adapt(
     strategy: str | None,
     set: tuple[str, ...],
     split: Split,
+    strict: bool = False,
     film: Path | None = None,
 ) -> int:
     """Adapt a trained policy to tasks it has not seen, and print how well it then does.
@@ -114,6 +132,7 @@ def adapt(
         seed=seed, split=split,
     )  # fmt: skip
     made, keep = make_family(family), list[State]()
+    tell_changes(found, made, strict=strict)
     with progress_bar("adapting") as progress:
         result = evaluate_adaptation(
             made, method, found, protocol, settings=settings, progress=progress, keep=keep

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarl.errors import CheckpointError, ConfigError, FamilyError, unknown
+from metarl.errors import (
+    ChangedFamilyWarning,
+    CheckpointError,
+    ConfigError,
+    FamilyError,
+    unknown,
+)
 from metarl.methods import adapting_of
+from metarl.runs.fingerprint import describe_changes, require_unchanged
 from metarl.runs.policies import load_policy_for
 from metarl.runs.shipped import REFERENCE, find_checkpoint
 
 if TYPE_CHECKING:
+    from metarl.family import TaskFamily
     from metarl.runs.checkpoint import Checkpoint
     from metarl.sim.worlds import Worlds
     from metarl.types import Act
@@ -40,6 +50,23 @@ def find_policy(name: str, family: str) -> str:
         if name == REFERENCE:
             raise
         raise ConfigError(f"{unknown('policy', name, (*NAMED, REFERENCE))}; {error}") from error
+
+
+def tell_changes(checkpoint: Checkpoint, family: TaskFamily[Any], *, strict: bool) -> None:
+    """Say, once, if a family is no longer what a checkpoint was trained on.
+
+    Args:
+        checkpoint: The checkpoint.
+        family: The family that it will act in.
+        strict: Whether that is an error.
+    Raises:
+        CheckpointError: If it is, and the family has changed.
+    """
+    if strict:
+        require_unchanged(checkpoint, family)
+    elif told := describe_changes(checkpoint, family):
+        print(f"metarl: warning: {told}", file=sys.stderr, flush=True)
+    warnings.simplefilter("ignore", ChangedFamilyWarning)  # the command line puts filters back
 
 
 def make_act(name: str, worlds: Worlds, seed: int, checkpoint: Checkpoint | None) -> Act:

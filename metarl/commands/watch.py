@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarl.commands.output import progress_bar, say
-from metarl.commands.policies import NAMED, find_policy, make_act
+from metarl.commands.policies import NAMED, find_policy, make_act, tell_changes
 from metarl.errors import ConfigError, RenderError
 from metarl.family import TaskFamily
 from metarl.film.gl import has_display, load_triton_first
@@ -34,6 +34,7 @@ def watch(
     episodes: int,
     out: Path,
     live: bool,
+    strict: bool = False,
 ) -> int:
     """Run a policy on sampled tasks, film it, and show it where there is a display.
 
@@ -47,6 +48,7 @@ def watch(
         episodes: How many, each on a task of its own.
         out: The MP4 file.
         live: Open a window where there is a display.
+        strict: Refuse a checkpoint whose family has changed since it was trained.
     Returns:
         The exit status.
     Raises:
@@ -61,7 +63,7 @@ def watch(
         raise ConfigError(f"--episodes is {episodes}; expected at least 1")
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; expected an integer >= 0")
-    start = _starter(family, policy, split, seed)
+    start = _starter(family, policy, split, seed, strict=strict)
     if live and not has_display():
         say("no display, so no live window; the film shows the same")
     elif live:
@@ -78,12 +80,16 @@ def watch(
     return 0
 
 
-def _starter(family: str, policy: str, split: Split, seed: int) -> Callable[[], tuple[Worlds, Act]]:
+def _starter(
+    family: str, policy: str, split: Split, seed: int, *, strict: bool
+) -> Callable[[], tuple[Worlds, Act]]:
     """Make a function that starts the same episodes anew: once live, once on film."""
     from metarl.sim.worlds import Worlds
 
     checkpoint = None if policy in NAMED else read_checkpoint(Path(policy))
     visible = checkpoint is not None and sees_task(checkpoint)
+    if checkpoint is not None:
+        tell_changes(checkpoint, make_family(family), strict=strict)
 
     def start() -> tuple[Worlds, Act]:
         worlds = Worlds(make_family(family), 1, seed=seed, split=split, task_visible=visible)

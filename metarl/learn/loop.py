@@ -13,9 +13,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from torch import Tensor
 
 from metarl.errors import CheckpointError, MetaRLError, TrainingError
+from metarl.family import TaskFamily
 from metarl.learn.start import Start
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import describe_config
+from metarl.runs.fingerprint import FINGERPRINT, fingerprint, warn_if_changed
 from metarl.runs.run import Run
 from metarl.runs.signals import Signals, Stopped, on_signals
 
@@ -31,6 +33,7 @@ class Trainer(Protocol):
     @property
     def config(self) -> Any: ...
 
+    family: TaskFamily[Any]
     iteration: int
     num_steps: int
     seconds: float
@@ -77,12 +80,17 @@ def train(
         if latest := run.latest():
             _restore(trainer, latest[1])
             known = latest[1].meta.get("metrics", {})
+        interface = fingerprint(trainer.family)
         made_with = describe_config(trainer.config, command)["made-with"]
 
         def save(metrics: Mapping[str, float]) -> None:
             """Write a checkpoint that also says, alone, what made it and what it reached."""
             tensors, meta = trainer.checkpoint()
-            said = {"made-with": made_with, "metrics": _finite(metrics or known)}
+            said = {
+                "made-with": made_with,
+                "metrics": _finite(metrics or known),
+                FINGERPRINT: interface,
+            }
             run.save(trainer.iteration, tensors, {**meta, **said})
 
         try:
@@ -96,11 +104,12 @@ def train(
 
 
 def _restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
-    """Go on from a checkpoint.
+    """Go on from a checkpoint, with a warning if the family is another one since.
 
     Raises:
         CheckpointError: If its state is none of this trainer's.
     """
+    warn_if_changed(checkpoint, trainer.family)
     try:
         trainer.restore(checkpoint)
     except MetaRLError:

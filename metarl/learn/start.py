@@ -94,11 +94,13 @@ def start_from(path: Path, family: TaskFamily[Any]) -> Start:
         ConfigError: If nothing of it fits.
     """
     from metarl.nn.surgery import FIRST, carry_blocks
+    from metarl.runs.fingerprint import warn_if_changed
     from metarl.runs.policies import read_checkpoint
     from metarl.runs.trained import part
     from metarl.sim.worlds import Worlds
 
     found = read_checkpoint(path)
+    warn_if_changed(found, family)
     meta, spec = found.meta, Worlds(family, 1).spec
     of = str(meta.get("family", "another family"))
     same = split_name(of)[0] == split_name(family.id)[0]

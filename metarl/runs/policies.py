@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.methods import get_training
+from metarl.runs.fingerprint import warn_if_changed
 from metarl.runs.trained import part
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def load_policy_for(checkpoint: Checkpoint, worlds: Worlds) -> GaussianPolicy:
 def require_interface(checkpoint: Checkpoint, worlds: Worlds) -> None:
     """Check that what was trained sees and does what these worlds show and take.
 
+    Warns with a `ChangedFamilyWarning` if they do, and yet the family is not what it was.
+
     Raises:
         CheckpointError: If it does not; the message has both.
     """
@@ -86,6 +89,7 @@ def require_interface(checkpoint: Checkpoint, worlds: Worlds) -> None:
             f"the checkpoint was trained on {meta.get('family', 'another family')} with blocks and"
             f" actions {there}; {worlds.family.id} has {here}"
         )
+    warn_if_changed(checkpoint, worlds.family)
 
 
 def config_of(checkpoint: Checkpoint) -> Any:
