@@ -86,7 +86,8 @@ class Conventional:
         self.config, self.maml, self.spec = config, ours.config, ours.worlds.spec
         self.num_envs = config.processes or os.cpu_count() or 1
         make = functools.partial(FamilyEnv, config.family, task_visible=False)
-        self.envs = AsyncVectorEnv([make] * self.num_envs, context="spawn")
+        makes = [functools.partial(make, seed=i) for i in range(self.num_envs)]
+        self.envs = AsyncVectorEnv(makes, context="spawn")
         self.generator = torch.Generator().manual_seed(0)
         self.policy = start_policy(self.spec, self.generator, initial=ours.policy.state_dict())
         self.params, self.rates = parameters_of(self.policy), ours.rates
@@ -191,7 +192,7 @@ def _joined(batches: tuple[Batch, ...]) -> Batch:
 
 def share_of_raw(family: str, rounds: int = 5, episodes: int = 5) -> float:
     """Control steps per second of one Gymnasium environment, as a share of plain `mj_step`."""
-    env = FamilyEnv(family, task_visible=False)
+    env = FamilyEnv(family, task_visible=False, seed=0)
     shape = (env.family.horizon, 1, env.worlds.spec.action_dim)
     actions = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     ctrl = record_controls(env.worlds, actions)

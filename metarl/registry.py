@@ -23,6 +23,7 @@ class _Registry:
     classes: dict[str, type[TaskFamily[Any]]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
+    watchers: list[Callable[[str, type[TaskFamily[Any]]], None]] = field(default_factory=list)
 
 
 _registry = _Registry()
@@ -46,9 +47,23 @@ def register(name: str) -> Callable[[F], F]:
             )
         cls.id = name
         _registry.classes[name] = cls
+        for watcher in _registry.watchers:
+            watcher(name, cls)
         return cls
 
     return put
+
+
+def watch_families(watcher: Callable[[str, type[TaskFamily[Any]]], None]) -> None:
+    """Hand every registered family to a function: name and class, and later ones as they come.
+
+    Args:
+        watcher: The function; one that watches already is not added again.
+    """
+    if watcher not in _registry.watchers:
+        _registry.watchers.append(watcher)
+    for name, cls in sorted(_registry.classes.items()):
+        watcher(name, cls)
 
 
 def _origin(cls: type) -> str:

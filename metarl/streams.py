@@ -6,9 +6,11 @@ the whole state is two integers a world, so it is saved and restored with a run.
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
-from metarl.errors import ShapeError
+from metarl.errors import ConfigError, ShapeError
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -25,6 +27,26 @@ def _mix(z: np.ndarray) -> np.ndarray:
     z = (z ^ (z >> np.uint64(30))) * _MIX1
     z = (z ^ (z >> np.uint64(27))) * _MIX2
     return z ^ (z >> np.uint64(31))
+
+
+def checked_seed(seed: object) -> int:
+    """Read a seed: any integer that is not negative, however large.
+
+    Raises:
+        ConfigError: If it is anything else.
+    """
+    try:
+        value = -1 if isinstance(seed, (bool, np.bool_)) else operator.index(seed)  # type: ignore[arg-type]
+    except TypeError:
+        value = -1
+    if value < 0:
+        raise ConfigError(f"seed is {seed!r}; expected a non-negative integer")
+    return value
+
+
+def fresh_seed() -> int:
+    """A seed that nobody has had, from the operating system's entropy."""
+    return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
 
 
 def _count(size: int | None) -> int:
@@ -63,9 +85,10 @@ class Streams:
             start: The index of the first one.
             held_out: For tasks that are held out to judge: whatever the seeds, these streams are
                 none that is made without it.
+        Raises:
+            ConfigError: If the seed is negative or no integer.
         """
-        if seed < 0:
-            raise ShapeError(f"seed must be a non-negative integer, got {seed}")
+        seed = checked_seed(seed)
         own_side = (seed >= FIRST_HELD_OUT_SEED) == held_out
         sequence = np.random.SeedSequence(seed, spawn_key=() if own_side else _OTHER_SIDE)
         root = sequence.generate_state(1, np.uint64)[0]

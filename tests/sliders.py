@@ -93,3 +93,12 @@ class Two(Slide):
     def sample(self, rng, n, split):
         task = super().sample(rng, n, split)
         return TwoTask(**vars(task), model=rng.integers(2))
+
+
+class Fails(Slide):
+    """Fails where x > 0.1, from the start or on the way."""
+
+    id = "toy/fails"
+
+    def failure(self, worlds, task):
+        return worlds.qpos[:, 0] > 0.1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metarl.errors import ShapeError
+from metarl.errors import ConfigError, ShapeError
 from metarl.streams import Streams
 
 
@@ -52,8 +52,11 @@ def test_held_out_tasks_share_no_stream_with_training_whatever_the_seeds(held_ou
 
 
 def test_streams_refuse_bad_input():
-    with pytest.raises(ShapeError, match="non-negative"):
-        Streams.from_seed(-1, 2)
+    for seed in (-1, 1.5, True, None, "0", np.nan):
+        with pytest.raises(ConfigError, match="expected a non-negative integer"):
+            Streams.from_seed(seed, 2)
+    for seed in (2**32, 2**64, np.int64(5)):
+        assert len(set(Streams.from_seed(seed, 2).keys)) == 2
     with pytest.raises(ShapeError, match="one shape"):
         Streams(np.zeros(3), np.zeros(2))
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 from metarl.conformance.subject import Subject
 from metarl.interop.gym_env import FamilyEnv
+from metarl.interop.spaces import Observation
 
 
 def gymnasium_accepts(subject: Subject) -> str:
     """`gymnasium.utils.env_checker.check_env` passes, warnings being errors."""
     from gymnasium.utils.env_checker import check_env
 
-    env = FamilyEnv(subject.family)
-    env.action_space.seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        check_env(env, skip_render_check=True)
+    _checked(subject, lambda env: check_env(env, skip_render_check=True))
     return ""
 
 
@@ -24,12 +22,18 @@ def sb3_accepts(subject: Subject) -> str:
     """`stable_baselines3.common.env_checker.check_env` passes, warnings being errors."""
     from stable_baselines3.common.env_checker import check_env
 
-    env = FamilyEnv(subject.family)
-    env.action_space.seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        check_env(env, warn=True, skip_render_check=True)
+    _checked(subject, lambda env: check_env(env, warn=True, skip_render_check=True))
     return ""
+
+
+def _checked(subject: Subject, check: Callable[[FamilyEnv], None]) -> None:
+    kinds: tuple[Observation, ...] = ("flat", "dict")
+    for observation in kinds:
+        env = FamilyEnv(subject.family, seed=0, observation=observation)
+        env.action_space.seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check(env)
 
 
 CHECKS = {

@@ -45,7 +45,7 @@ class Renderer:
     ):
         if width < 1 or height < 1:
             raise ConfigError(f"a frame is {width} x {height} pixels; expected at least 1 x 1")
-        self._camera = _camera(model, camera)
+        self._camera = find_camera(model, camera)
         self._renderer = _open(_with_quality(model, width, height, film), width, height)
         flags = self._renderer.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = film
@@ -107,7 +107,15 @@ def _open(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
         raise gl_error(error) from error
 
 
-def _camera(model: mujoco.MjModel, name: str | int) -> mujoco.MjvCamera:
+def find_camera(model: mujoco.MjModel, name: str | int) -> mujoco.MjvCamera:
+    """Look one of a model's cameras up.
+
+    Args:
+        model: The compiled model.
+        name: Its name or index; -1 is the free camera.
+    Raises:
+        UnknownNameError: If there is no such camera; lists those with a name.
+    """
     camera = mujoco.MjvCamera()
     if name == FREE_CAMERA:
         mujoco.mjv_defaultFreeCamera(model, camera)

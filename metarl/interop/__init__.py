@@ -1,8 +1,8 @@
 """Families as Gymnasium and Stable-Baselines3 environments.
 
 Importing this registers every family with Gymnasium: `kitchen/season` becomes
-``gymnasium.make("metarl.interop:metarl/kitchen-season-v0")``. Stable-Baselines3 is
-imported only when `FamilyVecEnv` is asked for.
+``gymnasium.make("metarl/kitchen-season-v0")``; ``import metarl`` after Gymnasium does so too.
+Stable-Baselines3 is imported only when `FamilyVecEnv` is asked for.
 """
 
 from __future__ import annotations

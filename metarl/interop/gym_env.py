@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
-import mujoco
 import numpy as np
+from gymnasium.utils import seeding
 
-from metarl.errors import ConfigError, ShapeError
 from metarl.family import TaskFamily
-from metarl.interop.episodes import Episodes, action_space, observation_space
-from metarl.types import Split, num_tasks
+from metarl.film.episode import HEIGHT, WIDTH
+from metarl.interop.episodes import Episodes, build_family, checked_options
+from metarl.interop.spaces import Observation, Shown, action_space, observation_space
+from metarl.interop.view import View
+from metarl.streams import checked_seed
+from metarl.types import Split
 
-if TYPE_CHECKING:
-    from metarl.film.render import Renderer
 
-_OPTIONS = ("task", "new_task")
-
-
-class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+class FamilyEnv(gymnasium.Env[Any, np.ndarray]):
     """A family's tasks, one world at a time; a new task at every reset.
 
     Observations have shape (D,), float32, in [-10, 10]; actions shape (A,), in [-1, 1].
-    `reset` takes the options ``{"task": one row, "new_task": bool}``; ``new_task=False``
+    `reset` takes the options ``{"task": one row}`` or ``{"new_task": bool}``; ``new_task=False``
     starts another episode of the same task. ``info`` holds ``success``, ``score``,
     ``diverged`` and the weighted reward ``terms``.
 
@@ -31,12 +29,18 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         family: A family or its registered name.
         split: Where tasks come from.
         task_visible: Show hidden task fields in the ``task`` block.
-        seed: Seed of the tasks and episodes until `reset` is given another.
+        seed: Seed of the tasks and episodes until `reset` is given another. None: one from the
+            operating system, so that no two environments are alike; `np_random_seed` tells it.
+        new_task_every_episode: Draw a new task whenever an episode starts.
+        observation: ``"flat"``, or ``"dict"``: the family's blocks by name.
         render_mode: ``"rgb_array"`` or None.
+        width: Width of a frame [pixels].
+        height: Height of a frame [pixels].
+        camera: A camera's name or index, -1 for the free one; None is the family's film camera.
+        **options: Options of the family, if it is named (``robot="ur5e"``).
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}
-    width, height = 640, 480  # of a rendered frame [pixels]
 
     def __init__(
         self,
@@ -44,24 +48,35 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         *,
         split: Split = "train",
         task_visible: bool = True,
-        seed: int = 0,
+        seed: int | None = None,
+        new_task_every_episode: bool = True,
+        observation: Observation = "flat",
         render_mode: str | None = None,
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        camera: str | int | None = None,
+        **options: str,
     ):
-        if render_mode not in (None, "rgb_array"):
-            raise ConfigError(f"unknown render_mode {render_mode!r}; valid: rgb_array, or None")
-        self.episodes = Episodes(family, 1, split=split, task_visible=task_visible, seed=seed)
+        self.family = build_family(family, options, FamilyEnv)
+        self.episodes = Episodes(
+            self.family, 1, split=split, task_visible=task_visible, new_task=new_task_every_episode
+        )
+        self.episodes.reseed(self._seed(seed))
         self.worlds = self.episodes.worlds
-        self.family = self.episodes.family
-        self.observation_space = observation_space(self.worlds.spec)
+        self.observation_space = observation_space(self.worlds.spec, observation)
         self.action_space = action_space(self.worlds.spec)
+        self._shown = Shown(self.worlds.spec, self.observation_space)
+        self._view = View(self.worlds, render_mode, width=width, height=height, camera=camera)
         self.render_mode = render_mode
         self.metadata = {
             "render_modes": ["rgb_array"],
             "render_fps": round(1 / self.family.control_dt_s),
         }
-        self._fixed_task: Any = None
-        self._renderer: Renderer | None = None
-        self._drawn_model = ""
+
+    def _seed(self, seed: int | None) -> int:
+        seed = None if seed is None else checked_seed(seed)
+        self._np_random, self._np_random_seed = seeding.np_random(seed)
+        return self.np_random_seed
 
     @property
     def task(self) -> Any:
@@ -70,39 +85,32 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def set_task(self, task: Any) -> None:
         """Use a task (one row) in every episode from the next reset on; None draws again."""
-        if task is not None and num_tasks(task) != 1:
-            raise ShapeError(f"set_task takes one row, got {num_tasks(task)}")
-        self._fixed_task = task
+        self.episodes.fix(0, task)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Start an episode; see the class for the options.
 
         Args:
             seed: Same seed, same task and same episode; None goes on with the stream.
-            options: ``{"task": ..., "new_task": ...}``.
+            options: ``{"task": ...}`` or ``{"new_task": ...}``.
         Returns:
-            The observation, shape (D,), and an empty dict.
+            The observation, shape (D,) or by block, and an empty dict.
         """
-        super().reset(seed=seed)
+        options = checked_options(options)
         if seed is not None:
-            self.episodes.reseed(seed)
-        options = options or {}
-        if set(options) - set(_OPTIONS):
-            raise ConfigError(f"unknown reset options {set(options)}; valid: {', '.join(_OPTIONS)}")
-        task, new_task = options.get("task"), options.get("new_task")
-        if task is None and new_task is None:
-            task = self._fixed_task
-        return self.episodes.start(task=task, new_task=new_task)[0], {}
+            self.episodes.reseed(self._seed(seed))
+        obs = self.episodes.start(task=options.get("task"), new_task=options.get("new_task"))
+        return self._shown(obs[0]), {}
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advance by one control step.
 
         Args:
             action: In [-1, 1] (clipped), shape (A,).
         Returns:
-            Observation (D,), reward, terminated, truncated, info.
+            Observation, reward, terminated, truncated, info.
         """
         one = self.worlds.step_alone(action)
         info = {
@@ -111,26 +119,12 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             "diverged": one.diverged,
             "terms": one.terms,
         }
-        return one.obs, one.reward, one.terminated, one.truncated, info
+        return self._shown(one.obs), one.reward, one.terminated, one.truncated, info
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """Draw the film camera's view: RGB, shape (480, 640, 3), uint8; None without a mode."""
-        if self.render_mode is None:
-            return None
-        from metarl.film.render import Renderer
-
-        model, data = self.worlds.world(0)
-        mujoco.mj_forward(model, data)
-        if self._renderer is None or self._drawn_model != self.worlds.model_name(0):
-            self.close()
-            self._renderer = Renderer(
-                model, self.width, self.height, self.family.film_camera, film=True
-            )
-            self._drawn_model = self.worlds.model_name(0)
-        return self._renderer.frame(model, data)
+        """Draw the world: RGB, shape (height, width, 3), uint8; None without a mode."""
+        return None if self.render_mode is None else self._view.frame()
 
     def close(self) -> None:
         """Free the drawing context."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        self._view.close()

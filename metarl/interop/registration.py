@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import gymnasium
 
-from metarl.registry import family_names
+from metarl.family import TaskFamily
+from metarl.registry import family_names, watch_families
 
 
 def gym_id(name: str) -> str:
@@ -13,19 +17,32 @@ def gym_id(name: str) -> str:
 
 
 def register_gym_ids() -> list[str]:
-    """Register every family with Gymnasium that is not yet registered there.
+    """Register every family with Gymnasium, and from now on each as soon as it is registered here.
 
     Returns:
         The ids of all families.
     """
-    ids = []
-    for name in family_names():
-        ids.append(gym_id(name))
-        if ids[-1] not in gymnasium.registry:
+    names = family_names()
+    watch_families(_register)
+    return [gym_id(name) for name in names]
+
+
+def _register(name: str, cls: type[TaskFamily[Any]]) -> None:
+    known = gymnasium.registry.get(gym_id(name))
+    if known is None:
+        try:
             gymnasium.register(
-                ids[-1],
+                gym_id(name),
                 entry_point="metarl.interop.gym_env:FamilyEnv",
                 vector_entry_point="metarl.interop.vector_env:FamilyVectorEnv",
+                max_episode_steps=cls.horizon,
                 kwargs={"family": name},
             )
-    return ids
+        except gymnasium.error.Error as error:  # one family's name may not hide the others
+            warnings.warn(f"Gymnasium refuses the id of family {name!r}: {error}", stacklevel=2)
+    elif (other := known.kwargs.get("family")) != name:
+        warnings.warn(
+            f"Gymnasium's id {gym_id(name)!r} stands for {other!r}; make {name!r} by"
+            f" metarl.interop.FamilyEnv({name!r})",
+            stacklevel=2,
+        )
