@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -26,7 +27,8 @@ def steady(num_threads: int | None = None) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(calm_warnings())
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
-        stack.enter_context(_steady_torch(num_threads))
+        if num_threads is not None or "torch" in sys.modules:  # else nobody has set it
+            stack.enter_context(_steady_torch(num_threads))
         yield
 
 

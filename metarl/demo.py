@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from metarl.adapt.adaptation import State
 from metarl.adapt.evaluate import evaluate_adaptation, settings_of
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult, summarise
+from metarl.ambient import steady
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import ConfigError
 from metarl.perception.headswap import SwapResult, compare, load_classifier
@@ -89,6 +89,7 @@ SHOWS = (
 )
 
 
+@steady(num_threads=1)
 def run(out: Path) -> list[Path]:
     """Adapt, swap a head, film, and write the report.
 
@@ -97,7 +98,6 @@ def run(out: Path) -> list[Path]:
     Returns:
         The files written.
     """
-    torch.set_num_threads(1)
     start = time.perf_counter()
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from metarl.adapt.evaluate import evaluate_adaptation
+from metarl.adapt.protocol import Protocol
 from metarl.ambient import steady
+from metarl.learn.train import train
+from metarl.runs.checkpoint import load_checkpoint
 
 
 def state():
@@ -87,3 +91,32 @@ def test_a_plain_process_pays_nothing_for_it():
     """A default device is a mode that sees every call of torch; none where the device is the CPU."""
     with steady():
         assert torch._C._len_torch_function_stack() == 0
+
+
+TINY = {"iterations": 1, "hidden": [8], "num_tasks": 2, "episodes": 2, "inner_updates": 1}
+
+
+def test_a_training_and_what_it_adapts_are_the_same_under_any_caller(tmp_path, reach):
+    usual = train("toy/reach", "maml", out=tmp_path / "usual", **TINY)
+    protocol = Protocol(num_tasks=2, episodes=2, updates=1, eval_episodes=2)
+    method = "fine-tune"
+    expected = evaluate_adaptation(reach, method, load_checkpoint(usual), protocol)
+    with unusual():
+        before = state()
+        other = train("toy/reach", "maml", out=tmp_path / "other", **TINY)
+        found = evaluate_adaptation(reach, method, load_checkpoint(usual), protocol)
+        assert state() == before
+    tensors = load_checkpoint(usual).tensors
+    assert len(tensors) > 4
+    for name, tensor in load_checkpoint(other).tensors.items():
+        torch.testing.assert_close(tensor, tensors[name], rtol=0, atol=0)
+    np.testing.assert_array_equal(found.returns, expected.returns)
+
+
+def test_a_training_leaves_the_threads_as_they_were(tmp_path):
+    torch.set_num_threads(2)
+    try:
+        train("toy/reach", "maml", out=tmp_path / "run", **TINY)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)

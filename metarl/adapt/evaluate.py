@@ -16,6 +16,7 @@ from metarl.adapt.adaptation import Adaptation, State
 from metarl.adapt.meeting import Meeting
 from metarl.adapt.protocol import Protocol, held_out_tasks
 from metarl.adapt.results import AdaptationResult, Outcome, outcome_of
+from metarl.ambient import steady
 from metarl.errors import CheckpointError, ConfigError
 from metarl.family import TaskFamily
 from metarl.learn.rollout import collect
@@ -52,6 +53,7 @@ def _judging_worlds(
     return worlds
 
 
+@steady()
 def evaluate_adaptation(
     family: TaskFamily[Any],
     method: str,
@@ -99,6 +101,7 @@ def evaluate_adaptation(
     )
 
 
+@steady()
 def start_adaptation(
     family: TaskFamily[Any],
     method: str,
@@ -176,6 +179,7 @@ def settings_of(method: str, settings: Mapping[str, Any] | None = None) -> Any:
     return None
 
 
+@steady()
 def measure_ceiling(
     family: TaskFamily[Any], checkpoint: Checkpoint, protocol: Protocol, *, task_visible: bool
 ) -> Outcome:

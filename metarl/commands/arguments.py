@@ -7,7 +7,7 @@ import dataclasses
 import io
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -85,6 +85,7 @@ def _by_tyro(cls: type[_Command], prog: str, words: Sequence[str]) -> _Command:
 def _settled(cls: type[Any], prog: str, words: Sequence[str]) -> list[str]:
     """Check words against a command's fields, and join the values of a flag that adds up."""
     flags, places = _fields_of(cls)
+    needed = sum(field.default is dataclasses.MISSING for field in dataclasses.fields(cls))
     rest, joined, seen = list[str](), dict[str, list[str]](), set[str]()
     loose: list[str] = []
     for name, values in _by_flag(words):
@@ -107,7 +108,7 @@ def _settled(cls: type[Any], prog: str, words: Sequence[str]) -> list[str]:
             joined.setdefault(name, []).extend(mine)
         else:
             rest += [name, *mine]
-    _require_places(prog, places, loose)
+    _require_places(prog, list(places.values()), needed, loose)
     return [*loose, *rest, *(word for name, mine in joined.items() for word in (name, *mine))]
 
 
@@ -125,15 +126,15 @@ def _by_flag(words: Sequence[str]) -> Iterator[tuple[str | None, list[str]]]:
     yield name, values
 
 
-def _require_places(prog: str, places: Mapping[str, str], loose: Sequence[str]) -> None:
-    """Check how many words stand without a flag."""
-    missing = list(places.values())[len(loose) :]
+def _require_places(prog: str, places: Sequence[str], needed: int, loose: Sequence[str]) -> None:
+    """Check how many words stand without a flag: the first `needed` places must be taken."""
+    missing = places[len(loose) : needed]
     if missing:
         raise ConfigError(f"{prog} lacks {' and '.join(missing)}; see {prog} --help")
     if len(loose) > len(places):
-        takes = " ".join(places.values()) or "no word without a flag"
+        takes = " ".join(places) or "no word without a flag"
         raise ConfigError(f"{loose[len(places)]!r} is too much; {prog} takes {takes}")
-    for name, word in zip(places.values(), loose):
+    for name, word in zip(places, loose):
         if not word:
             raise ConfigError(f"{name} is empty; see {prog} --help")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from metarl.commands.output import progress_bar, say
 from metarl.commands.policies import tell_changes
 from metarl.errors import ConfigError, UnknownNameError
+from metarl.machine import require_worlds_fit
 from metarl.methods import method_names, strategy_names, training_names
 from metarl.registry import family_class, make_family, slug
 from metarl.runs.shipped import find_checkpoint
@@ -115,7 +116,9 @@ def adapt(
     """
     if strategy is not None and strategy not in (names := method_names()):
         raise UnknownNameError("strategy", strategy, names)
-    family_class(family)
+    num_worlds = num_tasks * max(episodes, eval_episodes)
+    asked = f"--num-tasks {num_tasks} of {max(episodes, eval_episodes)} episodes"
+    require_worlds_fit(num_worlds, family_class(family).horizon, asked)
     checkpoint = find_checkpoint(checkpoint, family)
     from metarl.adapt.adaptation import State
     from metarl.adapt.evaluate import evaluate_adaptation, settings_of

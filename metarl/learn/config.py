@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from metarl.errors import require
+from metarl.machine import require_network_fits, require_worlds_fit
 from metarl.runs import fields
 
 
@@ -59,6 +61,24 @@ class BlindConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(not self.task_visible, "task_visible", self.task_visible, "False")
+
+
+def require_fits(config: Any, horizon: int) -> None:
+    """Refuse a run that this machine's memory cannot hold, before it is tried.
+
+    Args:
+        config: A `TrainConfig`.
+        horizon: Control steps of the family's episodes.
+    Raises:
+        ConfigError: If its worlds or its networks cannot fit.
+    """
+    num_tasks = getattr(config, "num_tasks", 0)
+    if config.device == "cpu":
+        require_network_fits(config.hidden, num_tasks)
+    names = [n for n in ("num_worlds", "num_tasks", "episodes") if hasattr(config, n)]
+    sizes = [getattr(config, name) for name in names]
+    asked = " ".join(f"{name}={size}" for name, size in zip(names, sizes))
+    require_worlds_fit(math.prod(sizes), horizon, asked)
 
 
 def require_default(config: Any, names: tuple[str, ...], why: str) -> None:

@@ -11,8 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.errors import ConfigError
+from metarl.ambient import steady
+from metarl.errors import ConfigError, shown
+from metarl.learn.config import require_fits
 from metarl.learn.start import Start, start_from
+from metarl.machine import require_device
 from metarl.methods import Training, get_training
 from metarl.registry import make_family
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
@@ -21,6 +24,7 @@ from metarl.runs.run import latest_checkpoint
 _MANY = 1_000_000  # iterations of a run that ends by the clock
 
 
+@steady(num_threads=1)  # small networks: a second thread gains nothing, and stalls when busy
 def train(
     family: str,
     method: str,
@@ -77,13 +81,12 @@ def train(
             **_budget(iterations, max_seconds),
         },
     )
+    require_fits(config, made.horizon)
     began = began and began.under(config)
-    import torch
     from rich.console import Console
 
     from metarl.learn.loop import train as run_loop
 
-    torch.set_num_threads(1)  # small networks: a second thread gains nothing, and stalls when busy
     trainer = training.trainer(made, config, initial=None if began is None else began.tensors)
     trainer.method = method  # several may share a trainer
     console = Console(stderr=True)
@@ -130,24 +133,6 @@ def _budget(iterations: int | None, max_seconds: float | None) -> dict[str, Any]
     return {"iterations": _MANY, "max_seconds": max_seconds}
 
 
-def require_device(device: str) -> None:
-    """Check that networks can live on a device.
-
-    Raises:
-        ConfigError: If torch knows no such device, or finds none here.
-    """
-    import torch
-
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise ConfigError(f"device is {device!r}; expected cpu, cuda or cuda:N") from error
-    if kind == "cuda":
-        index, count = torch.device(device).index or 0, torch.cuda.device_count()
-        if index >= count:
-            raise ConfigError(f"device is {device!r}; torch finds {count} GPUs here; use cpu")
-
-
 def _saved(folder: Path) -> dict[str, Any] | None:
     """The config of the run in a folder, by field; None if there is none."""
     if not (folder / CONFIG_FILE).exists():
@@ -190,4 +175,8 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
             settings[name] = json.loads(text)
         except json.JSONDecodeError:
             settings[name] = text
+        except (ValueError, RecursionError) as error:  # thousands of digits or of brackets
+            raise ConfigError(
+                f"setting {shown(pair)}; expected a value of a sane length"
+            ) from error
     return settings

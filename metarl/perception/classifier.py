@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metarl.ambient import steady
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.nn.network import Network, load_partial
 from metarl.perception.backbones import BACKBONES, build_backbone
@@ -20,6 +21,7 @@ RATE = 3e-3
 BATCH_SIZE = 64
 
 
+@steady()
 def train_classifier(
     scene_name: str,
     *,

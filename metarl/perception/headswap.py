@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from metarl.ambient import steady
 from metarl.errors import ConfigError
 from metarl.nn.network import Network
 from metarl.perception.classifier import (
@@ -93,6 +94,7 @@ class SwapResult:
     best_epoch: int
 
 
+@steady()
 def compare(
     network: Network,
     scene: PictureScene,
@@ -142,6 +144,7 @@ def compare(
     return results
 
 
+@steady()
 def swap_head(
     network: Network,
     strategy: Strategy,

@@ -12,6 +12,7 @@ import imageio.v3 as imageio
 from metarl.adapt.adaptation import State
 from metarl.adapt.evaluate import start_adaptation
 from metarl.adapt.protocol import Protocol, held_out_tasks
+from metarl.ambient import steady
 from metarl.family import TaskFamily
 from metarl.film.captions import side_by_side_frames
 from metarl.film.episode import episode_frames, film_renderer
@@ -29,6 +30,7 @@ def lapse(family: TaskFamily[Any]) -> int:
     return math.ceil(family.horizon / FRAMES)
 
 
+@steady()
 def film_adaptation(
     family: TaskFamily[Any],
     method: str,

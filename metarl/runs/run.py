@@ -281,6 +281,7 @@ class Run:
                 "saved values, or choose another folder"
             )
         latest = self.latest()
+        self._require_ahead(latest[0] if latest else 0, description.get("iterations"))
         if latest is None:
             self._set_metrics_aside()
         if config_differences(saved, description):  # of the budget; only if the run does go on
@@ -290,6 +291,14 @@ class Run:
             if step > self._resumed_step:  # damaged: keep it for inspection, out of the count
                 path.rename(path.with_name(f"{path.name}.damaged"))
         self._truncate_metrics(self._resumed_step)
+
+    def _require_ahead(self, done: int, iterations: int | None) -> None:
+        """Refuse an end that lies behind what is done."""
+        if iterations is not None and iterations < done:
+            raise ConfigError(
+                f"{self.folder} has done {done} iterations, so it cannot end after {iterations}; give"
+                f" {done} or more, or leave it out"
+            )
 
     def _set_metrics_aside(self) -> None:
         """Make way for a run that starts again because it was killed before its first save.

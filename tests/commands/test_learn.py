@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from console import TOY, metarl
 
-from metarl import cli
+from metarl import cli, machine
 from metarl.commands.learn import default_folder
 from metarl.errors import CheckpointError
-from metarl.methods import method_names
+from metarl.methods import training_names
 from metarl.runs.metrics import read_metrics
 
 
 def test_help_names_every_method():
     shown = metarl("train", "--help").stdout
-    assert [name for name in method_names() if name not in shown] == []
+    assert [name for name in training_names() if name not in shown] == []
 
 
 @pytest.mark.parametrize(("device", "says"), [("gpu", "expected cpu"), ("cuda:99", "GPUs here")])
@@ -28,6 +29,37 @@ def test_a_device_that_is_not_there_is_one_line(tmp_path, device, says):
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_learn2learn_leaves_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "learn2learn", None)
+    run = tmp_path / "run"
+    words = ["--backend", "learn2learn", "--iterations", "1", "--out", str(run)]
+    assert cli.main(["train", "toy/reach", "--method", "maml", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "pip install learn2learn" in said
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train toy/reach --method ppo --set num_worlds=1000000000",
+        "train toy/reach --method maml --set num_tasks=100000000",
+        "train toy/reach --method dagger --set num_worlds=1000 hidden=[65536,65536,65536]",
+        "adapt x toy/reach --num-tasks 100000000",
+        "adapt x toy/reach --eval-episodes 100000000",
+    ],
+)
+def test_what_cannot_fit_is_refused_before_it_is_tried(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 8 * 2**30)
+    assert cli.main(words.split()) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "GiB of memory; this machine has 8.0 GiB" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_the_same_run_goes_on(tmp_path, capsys):
@@ -45,6 +77,12 @@ def test_a_run_goes_on_to_its_own_end_or_to_a_later_one(tmp_path, capsys):
     assert cli.main([*go_on, *tiny]) == 0
     assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1]
     assert cli.main([*go_on, "--iterations", "2", *tiny]) == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    assert cli.main([*go_on, "--iterations", "1", *tiny]) == 2
+    said = capsys.readouterr().err
+    assert "has done 2 iterations, so it cannot end after 1" in said
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
     assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
 
 

@@ -116,6 +116,17 @@ MISTAKES = [
     ("train toy/reach --set seed=1", "option of its own"),
     ("train toy/reach --set outer_rate", "NAME=VALUE"),
     ("train toy/reach --set num_tasks=2 --set num_tasks=3", "each name once"),
+    ("train toy/reach --set outer_rate=1e400", "finite number > 0"),
+    ("train toy/reach --set outer_rate=NaN", "finite number > 0"),
+    ("train toy/reach --set num_tasks=1e3", "expected int"),
+    ("train toy/reach --set num_tasks=18446744073709551616", "num_tasks is 18446744073709551616"),
+    ("train toy/reach --set episodes=" + "9" * 5000, "a sane length"),
+    ("train toy/reach --set hidden=" + "[" * 100_000, "a sane length"),
+    ("train toy/reach --set hidden=[1000000,1000000]", "widths >= 1"),
+    ("train toy/reach --set log_std=1e9", "log_std is"),
+    ("train toy/reach --method ppo --backend learn2learn", "has no effect"),
+    ("methods mamml", "did you mean 'maml'"),
+    ("methods maml ppo", "'ppo' is too much"),
 ]
 
 

@@ -81,8 +81,10 @@ class MamlTrainer(MetaTrainer):
         """Choose what computes the meta-gradient."""
         if self.config.backend == "torch":
             return outer_gradients
+        from metarl.meta.maml.learn2learn_backend import load_learn2learn
         from metarl.meta.maml.learn2learn_backend import outer_gradients as by_learn2learn
 
+        load_learn2learn()  # if it is missing, before the run has a folder
         return by_learn2learn
 
     # One iteration ----------------------------------------------------------------------
