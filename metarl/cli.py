@@ -16,7 +16,7 @@ from metarl.ambient import calm_warnings
 from metarl.commands.arguments import read_command, require_text
 from metarl.commands.terminal import OutputLost, printable, safe_output
 from metarl.errors import MetaRLError, unknown
-from metarl.machine import require_device
+from metarl.machine import out_of_memory, require_device
 from metarl.rounding import same_bits
 from metarl.runs import fields
 
@@ -270,7 +270,9 @@ def _tell_mistakes(given: list[str]) -> int:
         told = str(error)
     except OSError as error:  # a folder without permission, a name too long, a disk that is full
         told = f"{error.filename or 'the system'}: {error.strerror or error}"
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
         told = "out of memory; ask for fewer worlds, tasks or episodes, or smaller networks"
     except KeyboardInterrupt:
         return 130

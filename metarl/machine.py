@@ -83,6 +83,13 @@ def require_network_fits(hidden: Sequence[int], num_tasks: int = 0) -> None:
     require_memory(needed, f"hidden={list(hidden)}{copies}")
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is that memory ran out; torch has no type of its own for the CPU's."""
+    if isinstance(error, RuntimeError):
+        return re.search(r"can't allocate|out of memory", str(error)) is not None
+    return isinstance(error, MemoryError)
+
+
 def memory_bytes() -> int | None:
     """Return how much memory this process may have [bytes]; None if nobody says."""
     limits = []

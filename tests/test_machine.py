@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
 from metarl import machine
 from metarl.errors import ConfigError
 from metarl.machine import (
     memory_bytes,
+    out_of_memory,
     require_device,
     require_memory,
     require_network_fits,
     require_worlds_fit,
 )
+from metarl.sim.worlds import Worlds
 
 GIB = 2**30
 
@@ -56,3 +60,20 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch):
     physical = memory_bytes()
     limit.write_text(f"{GIB // 8}\n")
     assert memory_bytes() == GIB // 8 < physical
+
+
+@pytest.mark.parametrize("num_worlds", [10**12, 2**64, 0, -1, 2.0, "4", True, None])
+def test_worlds_that_cannot_be(num_worlds, reach):
+    with pytest.raises(ConfigError, match=r"^num_worlds( is |=).*(expected an integer|GiB of mem)"):
+        Worlds(reach, num_worlds)
+
+
+def test_running_out_of_memory_is_known():
+    with pytest.raises(RuntimeError) as torchs:
+        torch.empty(2**61, dtype=torch.uint8)
+    assert out_of_memory(torchs.value)
+    with pytest.raises(MemoryError) as numpys:
+        np.empty(2**61, np.uint8)
+    assert out_of_memory(numpys.value)
+    assert not out_of_memory(RuntimeError("shapes differ"))
+    assert not out_of_memory(OSError("out of memory"))

@@ -53,6 +53,8 @@ def train(
     folder = out or default_folder(family, method, seed or 0)
     if resume and not (folder / CONFIG_FILE).exists():
         say(f"no run in {folder} to go on with; starting one")
+    elif resume and start is not None:
+        say(f"{folder} goes on from its own checkpoint; --from {start} plays no part any more")
     _tell_changes(folder, resume, start, family, strict=strict)
     written = train_policy(
         family,

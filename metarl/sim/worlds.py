@@ -9,8 +9,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from metarl.errors import ConfigError, FamilyError, ShapeError
+from metarl.errors import ConfigError, FamilyError, ShapeError, require
 from metarl.family import TaskFamily
+from metarl.machine import require_worlds_fit
 from metarl.sim.blocks import ObservationStack, make_spec
 from metarl.sim.groups import Group, count_substeps, group_worlds, stepped
 from metarl.sim.replay.alone import Alone, One
@@ -58,8 +59,9 @@ class Worlds:
         first_stream: int = 0,
         held_out: bool = False,
     ):
-        if num_worlds < 1:
-            raise ConfigError(f"num_worlds must be at least 1, got {num_worlds}")
+        whole = isinstance(num_worlds, int | np.integer) and not isinstance(num_worlds, bool)
+        require(whole and num_worlds >= 1, "num_worlds", num_worlds, "an integer >= 1")
+        require_worlds_fit(int(num_worlds), 0, f"num_worlds={num_worlds}")
         self.family = family
         self.num_worlds = num_worlds
         self.num_threads = num_threads

@@ -76,6 +76,8 @@ def test_a_run_goes_on_to_its_own_end_or_to_a_later_one(tmp_path, capsys):
     assert f"no run in {tmp_path / 'run'} to go on with; starting one" in capsys.readouterr().out
     assert cli.main([*go_on, *tiny]) == 0
     assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1]
+    assert cli.main([*go_on, *tiny, "--from", str(tmp_path / "run")]) == 0
+    assert "plays no part any more" in capsys.readouterr().out
     assert cli.main([*go_on, "--iterations", "2", *tiny]) == 0
     assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
     before = (tmp_path / "run" / "config.json").read_bytes()

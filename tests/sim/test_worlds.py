@@ -126,7 +126,7 @@ def test_no_ids_do_nothing(reach):
 
 
 def test_errors_say_what_is_valid(reach):
-    with pytest.raises(ConfigError, match="num_worlds must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="num_worlds is 0; expected an integer >= 1"):
         make(reach, 0)
     worlds = make(reach)
     with pytest.raises(ConfigError, match="unknown split 'tset'; valid: train, test, far"):
