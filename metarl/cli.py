@@ -70,8 +70,10 @@ class Watch:
     """of tasks, worlds and the random policy"""
     episodes: int = fields.count(3, most=MOST)
     """how many, each on a task of its own"""
-    out: Path = Path("film.mp4")
-    """the MP4 file"""
+    out: Path | None = None
+    """the film, .mp4 or .gif; None: film.mp4, or film-2.mp4 where that is taken, and so on"""
+    overwrite: bool = False
+    """replace a film that is there"""
     live: bool = True
     """open a window where there is a display"""
     strict: bool = False
@@ -105,14 +107,15 @@ class Report:
     folder: Annotated[Positional[Path], arg(metavar="RUN_FOLDER")]
     """the folder that train wrote"""
     out: Path | None = None
-    """the HTML file; None: report.html in the run folder"""
+    """the HTML file; None: report.html in the run folder, written anew"""
+    overwrite: bool = False
+    """replace an HTML file that is there"""
 
     def run(self) -> int:
         """Run the command."""
-        from metarl.report import run_report
+        from metarl.commands.report import report
 
-        print(f"wrote {run_report(self.folder).write(self.out or self.folder / 'report.html')}")
-        return 0
+        return report(**vars(self))
 
 
 @dataclass(frozen=True)
@@ -183,8 +186,10 @@ class Adapt:
     split: SplitName = "test"
     """where the tasks come from"""
     film: Path | None = None
-    """an MP4 of the first task before and after adaptation, side by side; of long episodes a time
-    lapse"""
+    """a film (.mp4 or .gif) of the first task before and after adaptation, side by side, and a
+    picture (.png) of its end; of long episodes a time lapse"""
+    overwrite: bool = False
+    """replace a film and a picture that are there"""
     strict: bool = False
     """refuse a checkpoint whose family has changed since it was trained, instead of a warning"""
 

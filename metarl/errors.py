@@ -53,7 +53,11 @@ class DamagedError(CheckpointError):
 
 
 class RenderError(MetaRLError):
-    """No picture can be drawn or no film written; the message names the remedy."""
+    """No picture can be drawn or no film encoded; the message names the remedy."""
+
+
+class OutputError(MetaRLError):
+    """A file cannot be written where it was asked for; the message names the remedy."""
 
 
 class TrainingError(MetaRLError):

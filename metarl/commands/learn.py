@@ -104,12 +104,14 @@ def adapt(
     strategy: str | None,
     set: tuple[str, ...],
     split: Split,
+    film: Path | None,
+    overwrite: bool,
     strict: bool = False,
-    film: Path | None = None,
 ) -> int:
     """Adapt a trained policy to tasks it has not seen, and print how well it then does.
 
-    With ``film``, the first task is filmed before and after.
+    With ``film``, the first task is filmed before and after; ``overwrite`` says whether over a film
+    that is there.
 
     Returns:
         The exit status.
@@ -122,6 +124,10 @@ def adapt(
     asked = f"--num-tasks {num_tasks} of {max(episodes, eval_episodes)} episodes"
     require_worlds_fit(num_worlds, family_class(family).horizon, asked)
     checkpoint = find_checkpoint(checkpoint, family)
+    if film is not None:
+        from metarl.report.before_after import check_before_after
+
+        check_before_after(film, overwrite=overwrite)
     from metarl.adapt.adaptation import State
     from metarl.adapt.evaluate import evaluate_adaptation, settings_of
     from metarl.adapt.protocol import Protocol

@@ -97,6 +97,11 @@ def make_act(name: str, worlds: Worlds, seed: int, checkpoint: Checkpoint | None
     return lambda obs: rng.uniform(-1.0, 1.0, shape)
 
 
+def learns_to_adapt(checkpoint: Checkpoint) -> bool:
+    """Whether a policy was trained to adapt, so that what it does before says little."""
+    return adapting_of(checkpoint.meta) is not None
+
+
 def _trained(checkpoint: Checkpoint, worlds: Worlds) -> Act:
     """Act as what was trained does before it has adapted."""
     import torch

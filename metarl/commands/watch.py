@@ -1,4 +1,4 @@
-"""`metarl watch`: an MP4 anywhere, and a live window where there is a display."""
+"""`metarl watch`: a film anywhere, and a live window where there is a display."""
 
 from __future__ import annotations
 
@@ -11,15 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarl.commands.output import progress_bar, say
-from metarl.commands.policies import NAMED, find_policy, make_act, tell_changes
+from metarl.commands.policies import (
+    NAMED,
+    find_policy,
+    learns_to_adapt,
+    make_act,
+    tell_changes,
+)
 from metarl.errors import ConfigError, RenderError
 from metarl.family import TaskFamily
-from metarl.film.gl import has_display, load_triton_first
+from metarl.film.encoder import check_film
+from metarl.film.gl import display_answers, has_display, load_triton_first
 from metarl.registry import family_class, full_name, make_family, split_name
+from metarl.runs.files import free_name
 from metarl.runs.policies import read_checkpoint, sees_task
+from metarl.runs.signals import leave_on_signals
 from metarl.types import Split
 
+FILM = Path("film.mp4")  # unless told otherwise; never over one that is there
+
 if TYPE_CHECKING:
+    from metarl.runs.checkpoint import Checkpoint
     from metarl.sim.worlds import Worlds
     from metarl.types import Act, Step
 
@@ -32,7 +44,8 @@ def watch(
     split: Split,
     seed: int,
     episodes: int,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     live: bool,
     strict: bool = False,
 ) -> int:
@@ -46,13 +59,15 @@ def watch(
         split: Where the tasks come from.
         seed: Of tasks, worlds and the random policy.
         episodes: How many, each on a task of its own.
-        out: The MP4 file.
+        out: The film, .mp4 or .gif; None: film.mp4, or the first of film-2.mp4, film-3.mp4, ...
+            that is free.
+        overwrite: Whether a film that is there may be replaced.
         live: Open a window where there is a display.
         strict: Refuse a checkpoint whose family has changed since it was trained.
     Returns:
         The exit status.
     Raises:
-        MetaRLError: If a name is unknown, or nothing can be drawn.
+        MetaRLError: If a name is unknown, or nothing can be drawn or written.
     """
     if dish is not None:
         base, options = split_name(family)
@@ -63,13 +78,22 @@ def watch(
         raise ConfigError(f"--episodes is {episodes}; expected at least 1")
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; expected an integer >= 0")
-    start = _starter(family, policy, split, seed, strict=strict)
-    if live and not has_display():
-        say("no display, so no live window; the film shows the same")
+    out = check_film(free_name(FILM) if out is None else out, overwrite=overwrite)
+    checkpoint = None if policy in NAMED else read_checkpoint(Path(policy))
+    start = _starter(family, policy, checkpoint, split, seed, strict=strict)
+    before = checkpoint is not None and learns_to_adapt(checkpoint)
+    if before:
+        say(
+            f"{Path(policy).name} was trained to adapt and has not adapted yet: this is how it"
+            f" begins; metarl adapt {policy} {family} --film before-after.mp4 shows what it becomes"
+        )
+    if live and not display_answers():
+        none = "the display does not answer" if has_display() else "no display"
+        say(f"{none}, so no live window; the film shows the same")
     elif live:
         _show(*start(), split, episodes)
     worlds, act = start()
-    title = f"{worlds.family.id}, {Path(policy).name}"
+    title = f"{worlds.family.id}, {Path(policy).name}" + ", not adapted yet" * before
     results = _film(worlds, act, title, split, episodes, out)
     graded = type(worlds.family).score is not TaskFamily.score
     score = f", mean score {np.mean([s for _, s in results]):.2f}" if graded else ""
@@ -81,12 +105,17 @@ def watch(
 
 
 def _starter(
-    family: str, policy: str, split: Split, seed: int, *, strict: bool
+    family: str,
+    policy: str,
+    checkpoint: Checkpoint | None,
+    split: Split,
+    seed: int,
+    *,
+    strict: bool,
 ) -> Callable[[], tuple[Worlds, Act]]:
     """Make a function that starts the same episodes anew: once live, once on film."""
     from metarl.sim.worlds import Worlds
 
-    checkpoint = None if policy in NAMED else read_checkpoint(Path(policy))
     visible = checkpoint is not None and sees_task(checkpoint)
     if checkpoint is not None:
         tell_changes(checkpoint, make_family(family), strict=strict)
@@ -101,8 +130,8 @@ def _starter(
 def _film(
     worlds: Worlds, act: Act, title: str, split: Split, episodes: int, out: Path
 ) -> list[tuple[bool, float]]:
+    from metarl.film.encoder import write_film
     from metarl.film.episode import episode_frames, film_renderer
-    from metarl.film.mp4 import write_film
 
     results: list[tuple[bool, float]] = []
 
@@ -125,7 +154,7 @@ def _film(
                     done += 1
                     progress(done, total)
 
-    with progress_bar("filming") as progress:
+    with leave_on_signals(), progress_bar("filming") as progress:
         write_film(out, frames(), 1.0 / worlds.family.control_dt_s)
     return results
 

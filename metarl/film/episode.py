@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from metarl.film.captions import burn
-from metarl.film.mp4 import write_film
+from metarl.film.encoder import write_film
 from metarl.film.render import Renderer
 from metarl.types import Act, Step
 
@@ -90,7 +90,7 @@ def film_episode(
     Args:
         worlds: Their tasks are assigned; they are reset here.
         act: The policy, observations (N, D) -> actions (N, A).
-        path: The MP4 file.
+        path: The file, .mp4 or .gif; a film that is there is replaced.
         world: Which world is filmed.
         caption: Text for a frame from (control steps done, the last `Step` or None).
         width: Width [pixels].
@@ -98,7 +98,8 @@ def film_episode(
     Returns:
         The path.
     Raises:
-        RenderError: If nothing can be drawn or written; the message names the remedy.
+        OutputError: If the film cannot be written there.
+        RenderError: If nothing can be drawn or encoded; the message names the remedy.
     """
     with film_renderer(worlds, world, width=width, height=height) as renderer:
         frames = episode_frames(worlds, act, renderer, world=world, caption=caption)

@@ -7,6 +7,7 @@ import ctypes
 import importlib
 import os
 import sys
+import warnings
 from typing import Any
 
 from metarl.errors import RenderError
@@ -21,6 +22,7 @@ _NEEDS = {"egl": (("EGL",), ("OpenGL", "GL")), "osmesa": (("OSMesa",),)}
 
 class _Choice:
     problem = ""  # why nothing can be drawn, "" if nothing is known against it
+    by_user = False  # whether MUJOCO_GL said how to draw
 
 
 def has_display() -> bool:
@@ -28,6 +30,17 @@ def has_display() -> bool:
     if sys.platform != "linux":
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def display_answers() -> bool:
+    """Whether a window can be opened: MuJoCo's own ends the process where none can."""
+    if not has_display():
+        return False
+    import glfw
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it would warn of is the answer
+        return bool(glfw.init())
 
 
 def choose_gl() -> None:
@@ -40,6 +53,7 @@ def choose_gl() -> None:
     if sys.platform != "linux":
         return
     value = os.environ.get("MUJOCO_GL", "").lower().strip()
+    _Choice.by_user = bool(value)
     if value in _OFF:
         _Choice.problem = _Choice.problem or f"MUJOCO_GL={value} switches drawing off; unset it"
         return
@@ -89,14 +103,21 @@ def prepare_gl() -> None:
     if _Choice.problem:
         raise RenderError(f"no picture can be drawn: {_Choice.problem}")
     load_triton_first()
-    if os.environ.get("MUJOCO_GL") == "egl":
-        _use_egl()
+    # Before the first attempt: MuJoCo's libraries do not survive a second one after a failure.
+    if sys.platform == "linux" and not os.environ.get("MUJOCO_GL") and not display_answers():
+        without = [name for name in ("egl", "osmesa") if not _problem(name)]
+        if not without:
+            where = f"the display {os.environ.get('DISPLAY')!r} does not answer" * has_display()
+            raise RenderError(f"no picture can be drawn: {where or 'no display'}; {INSTALL}")
+        os.environ["MUJOCO_GL"] = without[0]
+    if (value := os.environ.get("MUJOCO_GL")) in ("egl", "osmesa"):
+        _use(value)
 
 
-def _use_egl() -> None:
-    # Where mujoco was imported before metarl, it has settled on a backend that needs a display.
+def _use(name: str) -> None:
+    # When mujoco was imported, it has settled on a backend, perhaps one that needs a display.
     try:
-        context = importlib.import_module("mujoco.egl").GLContext
+        context = importlib.import_module(f"mujoco.{name}").GLContext
     except Exception as error:  # PyOpenGL raises whatever its loaders do
         raise gl_error(error) from error
     gl_context: Any = importlib.import_module("mujoco.rendering.classic.gl_context")
@@ -111,4 +132,6 @@ def gl_error(why: object) -> RenderError:
     """
     text = " ".join(str(why).split()) or type(why).__name__
     hint = f"{INSTALL}; or choose with MUJOCO_GL={'|'.join(BACKENDS)}"
+    if _Choice.by_user:
+        hint = f"Unset MUJOCO_GL={os.environ.get('MUJOCO_GL')}, or {hint}"
     return RenderError(f"no picture can be drawn: {text[:200].rstrip('.')}. {hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from types import TracebackType
 
 import mujoco
@@ -101,10 +102,12 @@ def _with_quality(model: mujoco.MjModel, width: int, height: int, film: bool) ->
 
 def _open(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
     prepare_gl()
-    try:
-        return mujoco.Renderer(model, height=height, width=width)
-    except Exception as error:  # each GL backend raises its own
-        raise gl_error(error) from error
+    with warnings.catch_warnings(record=True) as told:  # by the window system, which tells more
+        warnings.simplefilter("always")
+        try:
+            return mujoco.Renderer(model, height=height, width=width)
+        except Exception as error:  # each GL backend raises its own
+            raise gl_error(told[0].message if told else error) from error
 
 
 def find_camera(model: mujoco.MjModel, name: str | int) -> mujoco.MjvCamera:

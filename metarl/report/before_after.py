@@ -15,9 +15,10 @@ from metarl.adapt.protocol import Protocol, held_out_tasks
 from metarl.ambient import steady
 from metarl.family import TaskFamily
 from metarl.film.captions import side_by_side_frames
+from metarl.film.encoder import check_film, write_film
 from metarl.film.episode import episode_frames, film_renderer
-from metarl.film.mp4 import write_film
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.files import check_output, output_error, write_whole
 from metarl.sim.worlds import Worlds
 from metarl.types import take
 
@@ -51,14 +52,16 @@ def film_adaptation(
         checkpoint: What it started from.
         protocol: Where the tasks come from.
         states: The adaptation's state after each update, as `evaluate_adaptation` keeps them.
-        path: The MP4 to write.
+        path: The film to write, .mp4 or .gif; what is there is replaced.
         task: Which of the protocol's tasks.
         every: Only each so manyth control step has a frame: so many times as fast as life. None:
             as `lapse` says.
         settings: The method's, as for `evaluate_adaptation`.
     Raises:
-        RenderError: If nothing can be drawn or written.
+        OutputError: If film or picture cannot be written there.
+        RenderError: If nothing can be drawn.
     """
+    check_before_after(path, overwrite=True)
     adaptation = start_adaptation(family, method, checkpoint, protocol, settings=settings)
     one = take(held_out_tasks(family, protocol), slice(task, task + 1))
     sides, every = [], lapse(family) if every is None else every
@@ -71,10 +74,24 @@ def film_adaptation(
             act = adaptation.act_in(worlds, task, state)
             caption = _outcome(worlds, label)
             sides.append(list(episode_frames(worlds, act, renderer, caption=caption, every=every)))
-    path.parent.mkdir(parents=True, exist_ok=True)
     frames = list(side_by_side_frames(sides[0], sides[1], ("", "")))  # above is the family's own
-    imageio.imwrite(path.with_suffix(".png"), frames[-1])
-    return write_film(path, frames, fps=1.0 / family.control_dt_s)
+    write_film(path, frames, fps=1.0 / family.control_dt_s)
+    png = imageio.imwrite("<bytes>", frames[-1], extension=".png")
+    try:
+        write_whole(_picture(path), png)
+    except OSError as error:
+        raise output_error(_picture(path), error) from error
+    return path
+
+
+def check_before_after(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, what `film_adaptation` could not draw or write; see `check_film`."""
+    check_film(path, overwrite=overwrite)
+    check_output(_picture(path), overwrite=overwrite)
+
+
+def _picture(path: Path) -> Path:
+    return path.with_suffix(".png")
 
 
 def _outcome(worlds: Worlds, label: str) -> Callable[[int, Any], str]:

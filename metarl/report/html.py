@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
 import math
-import os
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib import resources
 from numbers import Integral, Real
 from pathlib import Path
@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from metarl.errors import MetaRLError, ShapeError
+from metarl.runs.files import check_output, output_error, write_whole
 
+ENDINGS = (".html", ".htm")
 # A cell that is aligned as a number: "12", "-0.3", "93 [88, 97]", "45 %", "1.2e-05".
 NUMBER = re.compile(r"[-+−]?\d[\d.,e+-]*( ?%)?( \[[^\]]*\])?|–")
 
@@ -148,26 +150,18 @@ class Report:
         """Write the page in one step: the file is the old one or the new one, never a half.
 
         Args:
-            path: The file; missing folders are made.
+            path: The file, .html; missing folders are made.
         Returns:
             `path`.
         Raises:
-            MetaRLError: If the file cannot be written.
+            OutputError: If the file cannot be written there.
         """
-        path = Path(path)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        path = check_output(path, ENDINGS, overwrite=True)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_text(self.render(), encoding="utf-8")
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            write_whole(path, self.render().encode())
         except OSError as error:
-            raise MetaRLError(
-                f"cannot write the report {path}: {error.strerror or error}; "
-                "free some space, or choose a folder that you may write to"
-            ) from error
+            raise output_error(path, error) from error
         return path
 
     def _add(self, kind: str, heading: str, body: str) -> None:
@@ -181,6 +175,17 @@ class Report:
             for i, (_, heading, _) in enumerate(self._sections, start=1)
         )
         return f'<nav aria-label="Contents">{"".join(links)}</nav>\n'
+
+
+def escape(text: str) -> str:
+    """Write a text as HTML: no markup, and nothing that a terminal would obey."""
+    return html.escape(plain(text))
+
+
+def plain(text: str) -> str:
+    """Replace control characters and halves of characters, which files may hold."""
+    shown = (c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "�" for c in text)
+    return "".join(shown)
 
 
 def format_value(value: object) -> str:

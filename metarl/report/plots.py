@@ -14,6 +14,7 @@ from metarl.errors import ConfigError, ShapeError
 from metarl.report import canvas
 from metarl.report.canvas import FAINT, GRID, INK
 from metarl.report.colors import METHODS, method_colors
+from metarl.report.html import plain
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import; only drawing pays for it
     from matplotlib.axes import Axes
@@ -263,7 +264,7 @@ def _label_bars(
 
 def _draw_metric(panel: Axes, metrics: Sequence[Mapping[str, Any]], key: str) -> None:
     canvas.quiet(panel)
-    panel.set_title(key, loc="left", fontsize=10.5, color=INK)
+    panel.set_title(plain(key).replace("$", r"\$"), loc="left", fontsize=10.5, color=INK)
     points = [(row["step"], row[key]) for row in metrics if row.get(key) is not None]
     points = [point for point in points if math.isfinite(point[1])]
     if not points:

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.errors import CheckpointError, ConfigError
+from metarl.errors import ConfigError
 from metarl.report.html import Report, read_bytes
 from metarl.report.plots import metrics_png
+from metarl.runs.config import read_json
+from metarl.runs.metrics import METRICS_FILE
 
 MAX_PANELS = 12
+MOST = 1e300
 FIRST = ("success", "score", "return")  # what a reader looks for before any loss
 
 
@@ -29,22 +32,23 @@ def run_report(folder: Path) -> Report:
         MetaRLError: If a film or picture cannot be read.
     """
     folder = Path(folder)
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").exists():
         what = "has no config.json" if folder.is_dir() else "is not a folder"
         raise ConfigError(
             f"{folder} {what}; expected a run folder: config.json and metrics.jsonl, perhaps with "
             "result.json, films/*.mp4 and pictures/*.png"
         )
-    config = _read_json(folder / "config.json")
+    config = read_json(_own(folder, "config.json"))
     about = [str(config[key]) for key in ("family", "method") if key in config]
     about += [f"seed {config['seed']}"] if "seed" in config else []
     report = Report(f"Run {folder.resolve().name}", " · ".join(about))
-    if (folder / "result.json").is_file():
-        _add_result(report, _read_json(folder / "result.json"))
+    if (folder / "result.json").exists():
+        _add_result(report, read_json(_own(folder, "result.json")))
     for film in sorted(folder.glob("films/*.mp4"), key=_before_first):
-        report.film(_title(film), film, caption="")
-    _add_metrics(report, folder / "metrics.jsonl")
+        report.film(_title(film), _own(folder, film), caption="")
+    _add_metrics(report, folder)
     for picture in sorted(folder.glob("pictures/*.png")):
+        _own(folder, picture)
         report.picture(_title(picture), read_bytes(picture), caption="", alt=_title(picture))
     report.facts("Configuration", _flatten(config))
     return report
@@ -60,8 +64,21 @@ def _add_result(report: Report, result: Mapping[str, Any]) -> None:
         report.table(f"Result: {key}", columns, [[row.get(c) for c in columns] for row in rows])
 
 
-def _add_metrics(report: Report, path: Path) -> None:
-    rows, damaged = _read_metrics(path)
+def _own(folder: Path, name: str | Path) -> Path:
+    """Refuse what is no regular file of the run folder: reports go to others."""
+    path = folder / name if isinstance(name, str) else name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(
+            f"{path} is a link out of the run folder, to {path.resolve()}; a report shows nothing"
+            " from outside: replace the link by the file, or remove it"
+        )
+    if not path.is_file():
+        raise ConfigError(f"{path} is not a regular file; remove it")
+    return path
+
+
+def _add_metrics(report: Report, folder: Path) -> None:
+    rows, damaged = _read_metrics(folder)
     keys = _metric_keys(rows)
     if keys:
         png = metrics_png(rows, keys[:MAX_PANELS], title="Metrics while training")
@@ -78,18 +95,20 @@ def _add_metrics(report: Report, path: Path) -> None:
         report.text("Training", "No metrics were recorded.")
     if damaged:
         report.text(
-            "Damage", f"Left out of {path.name}, since they cannot be read: {damaged} line(s)."
+            "Damage", f"Left out of {METRICS_FILE}, since they cannot be read: {damaged} line(s)."
         )
 
 
-def _read_metrics(path: Path) -> tuple[list[dict], int]:
+def _read_metrics(folder: Path) -> tuple[list[dict], int]:
     """Read the rows, and count the lines that are none: a killed run may leave half a line."""
-    lines = read_bytes(path).decode("utf-8", "replace").splitlines() if path.is_file() else []
+    if not (folder / METRICS_FILE).exists():
+        return [], 0
+    lines = read_bytes(_own(folder, METRICS_FILE)).decode("utf-8", "replace").splitlines()
     rows, damaged = [], 0
     for line in filter(str.strip, lines):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict) and _is_number(row.get("step")):
             rows.append(row)
@@ -108,16 +127,6 @@ def _metric_keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(keys, key=rank)  # stable: otherwise in the order of the file
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_bytes(path))
-    except ValueError as error:  # also bytes that are not UTF-8
-        raise CheckpointError(f"{path} is damaged: {error}; expected a JSON object") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a JSON object")
-    return content
-
-
 def _flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in mapping.items():
@@ -133,7 +142,8 @@ def _is_table(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value can be drawn: 1e308 and 10**400 cannot, their differences are infinite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
 def _before_first(path: Path) -> tuple[bool, str]:

@@ -7,11 +7,9 @@ no key: it tells damage, not who wrote the file.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import CheckpointError, DamagedError
+from metarl.runs.files import Irregular, write_whole
 from metarl.runs.reading import open_file, parse_json, plain_fault, read_rest
 from metarl.runs.trained import require_described
 
@@ -127,33 +126,13 @@ def write_atomically(path: Path, data: bytes | bytearray) -> None:
         path: The file; its folder exists.
         data: The new content.
     Raises:
-        CheckpointError: If it cannot be written; the old content is then intact.
+        CheckpointError: If it cannot be written, or is no regular file; the old content is then
+            intact.
     """
-    part = _partial(path)
     try:
-        try:
-            with open(part, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException:  # a second Ctrl-C must not leave the partial file either
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
-        _sync_folder(path.parent)
+        write_whole(path, data)
     except OSError as error:
         raise write_error(path, error) from error
-
-
-def remove_partials(folder: Path) -> None:
-    """Delete the partial files of processes that were killed while they wrote.
-
-    Args:
-        folder: A folder that no other process is writing to.
-    """
-    for part in folder.glob(".*.partial"):
-        part.unlink(missing_ok=True)
 
 
 def write_error(path: Path, error: OSError) -> CheckpointError:
@@ -167,21 +146,8 @@ def write_error(path: Path, error: OSError) -> CheckpointError:
     """
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     remedy = "free disk space" if full else "choose a folder that can be written"
+    remedy = "move it away" if isinstance(error, Irregular) else remedy
     return CheckpointError(f"cannot write {path}: {error.strerror or error}; {remedy}")
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _require_string_keys(value: Any, where: str) -> None:

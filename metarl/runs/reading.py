@@ -12,7 +12,7 @@ from metarl.errors import CheckpointError
 
 MAX_DEPTH = 100  # of nested JSON; what metarl writes is nested a tenth as deep
 MAX_NUMBER = 1e100  # squares and sums of such are finite, too
-_KINDS = (
+KINDS = (  # of what is no regular file
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
@@ -42,7 +42,7 @@ def open_file(path: Path) -> BinaryIO:
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
-        what = next((name for test, name in _KINDS if test(mode)), "no file")
+        what = next((name for test, name in KINDS if test(mode)), "no file")
         raise CheckpointError(f"cannot read {path}: it is {what}; expected a regular file")
     return open(handle, "rb")
 

@@ -18,7 +18,6 @@ from metarl.runs.checkpoint import (
     SUFFIX,
     Checkpoint,
     load_checkpoint,
-    remove_partials,
     save_checkpoint,
     write_atomically,
     write_error,
@@ -32,6 +31,7 @@ from metarl.runs.config import (
     read_json,
 )
 from metarl.runs.events import Events
+from metarl.runs.files import remove_abandoned, require_regular
 from metarl.runs.lock import LOCK_FILE, FolderLock
 from metarl.runs.metrics import METRICS_FILE, as_number, finite, good_lines, parse_row
 from metarl.runs.reading import read_file
@@ -130,6 +130,8 @@ class Run:
         return run
 
     def _open(self, description: Mapping[str, Any], resume: bool) -> None:
+        for name in (CONFIG_FILE, METRICS_FILE):
+            require_regular(self.folder / name)
         started = self._is_started(resume)
         if started and not self._checkpoints.is_dir() and (self.folder / METRICS_FILE).exists():
             raise CheckpointError(
@@ -137,8 +139,8 @@ class Run:
                 " or choose another folder"
             )
         self._checkpoints.mkdir(exist_ok=True)
-        remove_partials(self.folder)
-        remove_partials(self._checkpoints)
+        remove_abandoned(self.folder)
+        remove_abandoned(self._checkpoints)
         if started:
             self._resume(description)
         else:

@@ -1,4 +1,4 @@
-"""Leaving on SIGINT and SIGTERM with the work saved."""
+"""Leaving on signals: with the work saved, or at once with nothing half done left behind."""
 
 from __future__ import annotations
 
@@ -52,3 +52,27 @@ def on_signals() -> Iterator[Signals]:
         for number, handler in previous.items():
             # None: installed outside Python, which cannot put it back
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextlib.contextmanager
+def leave_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `Stopped`, so that what is unfinished is cleaned up.
+
+    Nothing changes outside the main thread, nor for a signal that is ignored (``nohup``).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]  # Windows lacks one
+    usual = [n for n in numbers if n is not None and signal.getsignal(n) is signal.SIG_DFL]
+    for number in usual:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in usual:
+            signal.signal(number, signal.SIG_DFL)

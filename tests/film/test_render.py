@@ -14,11 +14,11 @@ from toy import Reach
 
 from metarl.adapt.evaluate import evaluate_adaptation
 from metarl.adapt.protocol import Protocol
-from metarl.errors import ConfigError, RenderError, ShapeError, UnknownNameError
+from metarl.errors import ConfigError, OutputError, RenderError, ShapeError, UnknownNameError
 from metarl.film import gl
 from metarl.film.captions import burn, side_by_side, side_by_side_frames
+from metarl.film.encoder import HOLD_S, write_film
 from metarl.film.episode import episode_frames, film_episode, film_renderer
-from metarl.film.mp4 import HOLD_S, write_film
 from metarl.film.render import Renderer
 from metarl.report.before_after import FRAMES, film_adaptation, lapse
 from metarl.rl.ppo import PpoConfig, PpoTrainer
@@ -189,7 +189,7 @@ def test_an_error_leaves_the_old_film(tmp_path):
 
 def test_unwritable_film_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RenderError, match=r"cannot write the film .*film.mp4: .*choose a folder"):
+    with pytest.raises(OutputError, match=r"cannot write .*film.mp4: .*choose a folder"):
         write_film(tmp_path / "file" / "film.mp4", gradient(2), 10)
 
 

@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import imageio
 import numpy as np
 import pytest
 
-from metarl.errors import CheckpointError, ConfigError, MetaRLError, ShapeError
+from metarl.errors import CheckpointError, ConfigError, MetaRLError, OutputError, ShapeError
 from metarl.report import (
     Curve,
     Report,
@@ -155,27 +156,110 @@ def test_write_replaces_the_old_page_and_leaves_no_part(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_failed_write_keeps_the_old_page(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_page(tmp_path):
+    resource = pytest.importorskip("resource")
     path = Report("old").write(tmp_path / "report.html")
-
-    def full(self, *args, **kwargs):
-        self.touch()
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(MetaRLError, match="No space left on device; free some space"):
-        Report("new").write(path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="File too large; free some space"):
+            Report("new").write(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "old" in path.read_text()
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_unwritable_target_is_a_typed_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(MetaRLError, match="cannot write the report"):
+    with pytest.raises(OutputError, match=r"cannot write .*report\.html"):
         Report("t").write(tmp_path / "file" / "report.html")
 
 
+@pytest.mark.parametrize("name", ["report.txt", "report", "a\x1b.html"])
+def test_a_page_is_named_as_one(tmp_path, name):
+    with pytest.raises(OutputError):
+        Report("t").write(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_replaces_no_link(tmp_path):
+    (tmp_path / "report.html").symlink_to("/dev/null")
+    with pytest.raises(OutputError, match="it is a link"):
+        Report("t").write(tmp_path / "report.html")
+    assert (tmp_path / "report.html").is_symlink()
+
+
+def test_nothing_in_a_page_is_obeyed_by_a_terminal(tmp_path):
+    evil = "\x1b]0;owned\x07\x9b31m red"
+    folder = make_run(
+        tmp_path / "run",
+        **{
+            "config.json": json.dumps({"family": evil, evil: evil}),
+            "result.json": json.dumps({evil: [{evil: evil}]}),
+            "metrics.jsonl": json.dumps({"step": 0, f"{evil}\ud800": 1.0}) + "\n",
+        },
+    )
+    text = run_report(folder).write(tmp_path / "page.html").read_text()
+    assert "owned" in text
+    assert not [c for c in text if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160]
+
+
 # A run's report
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "result.json", "metrics.jsonl", "films/before.mp4", "pictures/a.png"]
+)
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_nothing_from_outside_the_run_is_shown(tmp_path, name, kind):
+    folder = make_run(tmp_path / "run")
+    secret = tmp_path / "secret"
+    secret.write_text('{"key": "of another"}')
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    if kind == "link":
+        path.symlink_to(secret)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(ConfigError, match=name) as caught:
+        run_report(folder)
+    assert ("out of the run folder" if kind == "link" else "regular file") in str(caught.value)
+
+
+def test_a_folder_of_films_from_outside_is_not_shown(tmp_path):
+    folder = make_run(tmp_path / "run")
+    make_film(tmp_path / "elsewhere" / "film.mp4")
+    (folder / "films").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="out of the run folder"):
+        run_report(folder)
+
+
+def test_a_run_folder_may_be_a_link_and_hold_links_into_itself(tmp_path):
+    folder = make_run(tmp_path / "run")
+    make_film(folder / "kept" / "film.mp4")
+    (folder / "films").mkdir()
+    (folder / "films" / "after.mp4").symlink_to("../kept/film.mp4")
+    (tmp_path / "latest").symlink_to("run")
+    assert len(Page(run_report(tmp_path / "latest").render()).all("video")) == 1
+
+
+def test_wild_metrics_do_not_break_a_report(tmp_path):
+    rows = [
+        '{"step": 0, "success": 0.5, "loss": 1e308}',
+        '{"step": 1, "success": 0.6, "loss": -1e308, "big": 1' + "0" * 400 + "}",
+        '{"step": "x", "success": 0.5}',
+        "[" * 200_000,
+        '["text"]',
+        '{"step": 2, "success": NaN, "$\\\\foo{": 1.0}',
+    ]
+    folder = make_run(tmp_path / "run", **{"metrics.jsonl": "\n".join(rows)})
+    html = run_report(folder).render()
+    assert "0.6" in html
+    assert "3 line(s)" in html
 
 
 def test_run_report_shows_what_the_folder_holds(tmp_path):
