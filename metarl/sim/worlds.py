@@ -297,6 +297,22 @@ class Worlds:
         self.done = np.array(saved["done"])
         self.obs = self._observe()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of: physics and threads are its own, what comes next is the same."""
+        made = {
+            "family": self.family, "num_worlds": self.num_worlds,
+            "task_visible": self.task_visible, "num_threads": self.num_threads,
+        }  # fmt: skip
+        # What diverged was put into a fresh state, of which the last observation does not tell.
+        seen = {"obs": self.obs, "_latest": self._latest} if hasattr(self, "obs") else {}
+        return {"made": made, "saved": self.state_dict(), "seen": seen}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the copy; see `__getstate__`."""
+        self.__init__(**state["made"])  # type: ignore[misc]
+        self.load_state_dict(state["saved"])
+        vars(self).update(state["seen"])
+
     def world(self, i: int = 0) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """One world as MuJoCo's own objects, to render it or to look inside."""
         scene, local = self.place(i)
