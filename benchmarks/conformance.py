@@ -48,7 +48,7 @@ def check(name: str) -> dict[str, Any]:
     """Run every check on a family."""
     start_s = time.perf_counter()
     results = list(iter_checks(name))
-    failed = {r.name: r.detail for r in results if not r.passed}
+    failed = {r.name: r.detail for r in results if r.failed}
     seconds = time.perf_counter() - start_s
     return {"family": name, "checks": len(results), "failed": failed, "seconds": round(seconds, 1)}
 

@@ -6,10 +6,16 @@ The command line prints them in one line and exits with status 2.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import dis
 import os
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from types import FrameType, TracebackType
+
+_RAISE = dis.opmap["RAISE_VARARGS"]
+_LONGEST = 300  # characters of a stranger's message
 
 _LONGEST = 200  # characters of a value in a message
 
@@ -121,10 +127,68 @@ def describe(error: BaseException, package: str) -> str:
     Returns:
         One line: ``KeyError: 'pot' (families.py:12)``.
     """
-    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    said = ": ".join(x for x in (type(error).__name__, _words(error)) if x)
     own = [
         f"{os.path.basename(frame.f_code.co_filename)}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_globals.get("__name__", "").partition(".")[0] == package
+        if _root(frame) == package
     ]
     return f"{said} ({own[-1]})" if own else said
+
+
+def _words(error: BaseException) -> str:
+    """An error's message in one line, no longer than anyone reads."""
+    try:
+        words = " ".join(str(error).split())
+    except Exception:  # a stranger's __str__
+        return "(its message cannot be read)"
+    return words if len(words) <= _LONGEST else words[:_LONGEST] + " ..."
+
+
+def _root(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an exception is the user's wish to leave, not a mistake in code that ran.
+
+    A stranger's code may call ``sys.exit()`` or raise KeyboardInterrupt itself: these are
+    mistakes. Ctrl-C comes up between two instructions, never at a ``raise``; and what metarl
+    itself leaves with is raised by metarl.
+    """
+    if isinstance(error, Exception):
+        return False
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames or _root(frames[-1]) == "metarl":
+        return True
+    return isinstance(error, KeyboardInterrupt) and not _by_raise(error.__traceback__)
+
+
+def _by_raise(trace: TracebackType | None) -> bool:
+    """Whether the innermost frame of a traceback stands at a ``raise``."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE
+
+
+@contextlib.contextmanager
+def strangers(who: str, package: str, kind: type[MetaRLError]) -> Iterator[None]:
+    """Run code from outside: whatever it raises, or leaves with, becomes a typed error.
+
+    What metarl raised on purpose, and Ctrl-C, pass.
+
+    Args:
+        who: What runs, for the message: ``package p: method 'm'``.
+        package: Its top-level package, whose line is named.
+        kind: The error's type.
+    Raises:
+        MetaRLError: Of that kind; what was raised is its cause.
+    """
+    try:
+        yield
+    except MetaRLError:
+        raise
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise kind(f"{who} raised {describe(error, package)}") from error

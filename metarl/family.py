@@ -134,6 +134,23 @@ class TaskFamily(Generic[Task]):
         return cls.expert is not TaskFamily.expert
 
 
+def timing_fault(family: TaskFamily[Any] | type[TaskFamily[Any]]) -> str:
+    """Say what is wrong with a family's `horizon` and `control_dt_s`; empty if nothing is.
+
+    Of a class, what it computes when it is built is not judged.
+    """
+    horizon, period = family.horizon, family.control_dt_s
+    if not isinstance(horizon, property) and not (
+        isinstance(horizon, int | np.integer) and not isinstance(horizon, bool) and horizon >= 1
+    ):
+        return f"horizon is {horizon!r}; expected a whole number of control steps, at least 1"
+    if not isinstance(period, property) and not (
+        isinstance(period, float | int | np.number) and 0.0 < period < np.inf
+    ):
+        return f"control_dt_s is {period!r}; expected a control period [s] above 0"
+    return ""
+
+
 def _missing(family: TaskFamily[Any], method: str) -> FamilyError:
     return FamilyError(
         f"{type(family).__module__}.{type(family).__name__} does not define {method}();"

@@ -2,28 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, TypeVar
 
-from metarl.errors import ConfigError, FamilyError, UnknownNameError, describe
-from metarl.family import TaskFamily
+from metarl.errors import (
+    ConfigError,
+    FamilyError,
+    UnknownNameError,
+    describe,
+    is_interrupt,
+    strangers,
+)
+from metarl.family import TaskFamily, timing_fault
+from metarl.plugins import (
+    entries,
+    module_of,
+    origin_of,
+    package_of,
+    root_of,
+    shipped_roots,
+    taken_by_python,
+    taken_from_here,
+    written,
+)
 
 GROUP = "metarl.families"
 
 F = TypeVar("F", bound=type[TaskFamily[Any]])
 
+_KINDS = {"family": ("families", "id"), "robot": ("robots", "name")}  # plural, own attribute
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+
 
 @dataclass
 class _Registry:
-    classes: dict[str, type[TaskFamily[Any]]] = field(default_factory=dict)
+    """What is registered, and what could not be.
+
+    Attributes:
+        tables: Kind -> name -> class.
+        broken: Entry point -> why its module failed to import.
+        refused: (top-level module, name) -> why a class of it was not registered.
+        loaded: The entry points that were met.
+        noting: Whether a class that is refused is noted, so that its module loads on.
+        watchers: Who is told of every family.
+    """
+
+    tables: dict[str, dict[str, type[Any]]] = field(
+        default_factory=lambda: {"family": {}, "robot": {}}
+    )
     broken: dict[str, str] = field(default_factory=dict)
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
+    noting: bool = False
     watchers: list[Callable[[str, type[TaskFamily[Any]]], None]] = field(default_factory=list)
+
+    @property
+    def classes(self) -> dict[str, type[TaskFamily[Any]]]:
+        """The families."""
+        return self.tables["family"]
 
 
 _registry = _Registry()
@@ -35,20 +77,13 @@ def register(name: str) -> Callable[[F], F]:
     Args:
         name: ``package/skill``, kebab-case.
     Raises:
-        FamilyError: If another class holds the name; the message names both.
+        FamilyError: If another class holds the name, and the message names both; if the name is
+            none, or what is registered no family. Where an installed package is loaded,
+            `load_plugins` tells of it, and what else the package registers stays.
     """
 
     def put(cls: F) -> F:
-        old = _registry.classes.get(name)
-        if old is not None and _origin(old) != _origin(cls):
-            raise FamilyError(
-                f"two families are called {name!r}: {_origin(old)} and {_origin(cls)};"
-                " rename one of them"
-            )
-        cls.id = name
-        _registry.classes[name] = cls
-        for watcher in _registry.watchers:
-            watcher(name, cls)
+        _put("family", name, cls)
         return cls
 
     return put
@@ -66,44 +101,112 @@ def watch_families(watcher: Callable[[str, type[TaskFamily[Any]]], None]) -> Non
         watcher(name, cls)
 
 
-def _origin(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+def _put(kind: str, name: str, cls: Any) -> None:
+    """Give a class its name, unless something speaks against it."""
+    try:
+        with strangers(f"registering the {kind} {written(name)}", root_of(cls), FamilyError):
+            fault = _fault(kind, name, cls) or _clash(kind, name, cls)
+            if not fault:
+                setattr(cls, _KINDS[kind][1], name)
+    except FamilyError as error:  # a metaclass that raises
+        fault = str(error)
+    if not fault:
+        _registry.tables[kind][name] = cls
+        for watcher in _registry.watchers if kind == "family" else []:
+            watcher(name, cls)
+    elif _registry.noting:
+        _note(name, cls, fault)
+    else:
+        raise FamilyError(fault)
+
+
+def _note(name: object, cls: Any, fault: str) -> None:
+    _registry.refused[root_of(cls), str(name)] = f"package {root_of(cls)}: {fault}"
+
+
+def _clash(kind: str, name: str, cls: type) -> str:
+    """Say that a name is another's; one that came first, but not by right, loses it."""
+    old = _registry.tables[kind].get(name)
+    if old is None or origin_of(old) == origin_of(cls):
+        return ""
+    both = f"{origin_of(old)} and {origin_of(cls)}"
+    fault = f"two {_KINDS[kind][0]} are called {name!r}: {both}; rename one of them"
+    shipped = shipped_roots(GROUP)
+    if root_of(cls) in shipped and root_of(old) not in shipped:
+        _note(name, old, fault)
+        return ""
+    return fault
+
+
+def _fault(kind: str, name: object, cls: Any) -> str:
+    """What is wrong with a name, or with what is to be called so; empty if nothing is."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return (
+            f"the {kind} {origin_of(cls)} is registered as {written(name)}; expected a text such as"
+            " 'package/skill': letters, digits, '.', '_' and '-', in parts with '/' between them"
+        )
+    if not isinstance(cls, type):
+        return f"{name!r} registers {written(cls)}; expected a class"
+    if kind == "robot":
+        return ""
+    if not issubclass(cls, TaskFamily):
+        return f"{name!r} registers {origin_of(cls)}; expected a class derived from TaskFamily"
+    said = timing_fault(cls)
+    return f"the family {name!r}, {origin_of(cls)}: {said}" if said else ""
+
+
+@contextlib.contextmanager
+def _noting() -> Iterator[None]:
+    """Note the classes that are refused meanwhile instead of raising."""
+    before, _registry.noting = _registry.noting, True
+    try:
+        yield
+    finally:
+        _registry.noting = before
 
 
 def load_plugins() -> dict[str, str]:
     """Import every module of the entry-point group; a broken one hides no other.
 
     Returns:
-        What failed: entry point -> one line that names the package and the error.
+        What failed: entry point, or ``module:name`` of a single class -> one line that names the
+        package and the error.
     """
-    for entry in entry_points(group=GROUP):
+    for entry in entries(GROUP):
         if entry.value not in _registry.loaded:
             _registry.loaded.add(entry.value)
             _load(entry)
-    return dict(_registry.broken)
+    refused = {f"{root}:{name}": said for (root, name), said in _registry.refused.items()}
+    return {**_registry.broken, **refused}
 
 
 def _load(entry: EntryPoint) -> None:
-    before = dict(_registry.classes)
+    before = {kind: dict(table) for kind, table in _registry.tables.items()}
+    package, module = package_of(entry), module_of(entry)
     try:
-        entry.load()
-    except (Exception, SystemExit) as error:  # a stranger's import may raise anything at all
-        _registry.classes = _without(entry.module, before)
-        package = entry.dist.name if entry.dist else entry.value
+        with _noting():
+            entry.load()
+        said = taken_by_python(module)
+        if said:
+            _registry.broken[entry.value] = f"package {package}: {said}"
+    except BaseException as error:  # a stranger's import may raise anything at all
+        _forget(module, before)
+        if is_interrupt(error):
+            _registry.loaded.discard(entry.value)
+            raise
         _registry.broken[entry.value] = (
             f"package {package} (module {entry.value}) failed to import:"
-            f" {describe(error, entry.module.partition('.')[0])}"
+            f" {describe(error, module.partition('.')[0])}"
         )
 
 
-def _without(module: str, before: dict[str, type[TaskFamily[Any]]]) -> dict[str, Any]:
-    """What is registered, less what a broken package added; others it imported stay."""
+def _forget(module: str, before: dict[str, dict[str, type[Any]]]) -> None:
+    """Drop what a broken package registered; what others did that it imported stays."""
     root = module.partition(".")[0]
-    return {
-        name: cls
-        for name, cls in _registry.classes.items()
-        if name in before or cls.__module__.partition(".")[0] != root
-    }
+    for kind, table in _registry.tables.items():
+        _registry.tables[kind] = {
+            name: cls for name, cls in table.items() if name in before[kind] or root_of(cls) != root
+        }
 
 
 def family_names() -> list[str]:
@@ -116,17 +219,17 @@ def split_name(name: str) -> tuple[str, dict[str, str]]:
     """Part a name from its options: ``kitchen/add@robot=ur5e`` -> ``kitchen/add``, {robot: ur5e}.
 
     Raises:
-        ConfigError: If an option is not ``NAME=VALUE`` or stands there twice.
+        ConfigError: If an option is not ``NAME=VALUE``, is empty, or stands there twice.
     """
-    base, _, tail = name.partition("@")
+    base, at, tail = name.partition("@")
     options: dict[str, str] = {}
     option = ""
-    for part in tail.split(",") if tail else []:
+    for part in tail.split(",") if at else []:
         if "=" not in part and "/" in options.get(option, ""):
             options[option] += f",{part}"  # a path may hold commas
             continue
-        option, equals, value = part.partition("=")
-        if not equals or not option or option in options:
+        option, _, value = part.partition("=")
+        if not option or not value or option in options:
             raise ConfigError(
                 f"cannot read {part!r} in {name!r}; expected {base}@NAME=VALUE,NAME=VALUE, each once"
             )
@@ -160,16 +263,12 @@ def family_class(name: str) -> type[TaskFamily[Any]]:
     name, options = split_name(name)
     if ":" in name:
         module, name = name.split(":", 1)
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # likewise
-            said = describe(error, module.partition(".")[0])
-            raise FamilyError(f"cannot import {module!r}: {said}") from error
+        _import(module, name)
     if name not in _registry.classes:
         load_plugins()
     if name not in _registry.classes:
         unknown_name = UnknownNameError("family", name, _registry.classes)
-        unknown_name.args = ("; ".join([str(unknown_name), *_registry.broken.values()]),)
+        unknown_name.args = ("; ".join([str(unknown_name), *load_plugins().values()]),)
         raise unknown_name
     cls = _registry.classes[name]
     for option in options:
@@ -178,9 +277,31 @@ def family_class(name: str) -> type[TaskFamily[Any]]:
     return cls
 
 
+def _import(module: str, name: str) -> None:
+    """Import a module for the sake of a family.
+
+    Raises:
+        FamilyError: If it cannot be imported, is another one of that name, or lost the name.
+    """
+    load_plugins()  # what is installed has its names before a module of the user may take one
+    root = module.partition(".")[0]
+    try:
+        with _noting():
+            importlib.import_module(module)
+    except BaseException as error:  # likewise
+        if is_interrupt(error):
+            raise
+        raise FamilyError(f"cannot import {module!r}: {describe(error, root)}") from error
+    if said := taken_from_here(module):
+        raise FamilyError(said)
+    if (root, name) in _registry.refused:
+        raise FamilyError(_registry.refused[root, name])
+
+
 def option_names(cls: type[TaskFamily[Any]]) -> list[str]:
     """List what may stand behind ``@``: the keywords with which a family is built."""
-    parameters = inspect.signature(cls).parameters.values()
+    with strangers(f"package {root_of(cls)}: the signature of {origin_of(cls)}", "", FamilyError):
+        parameters = inspect.signature(cls).parameters.values()
     return [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
@@ -206,15 +327,17 @@ def make_family(name: str, **options: str) -> TaskFamily[Any]:
         family = cls(**options)
     except (ConfigError, UnknownNameError):  # of an option's value: the family says it best
         raise
-    except Exception as error:
-        said = describe(error, cls.__module__.partition(".")[0])
-        raise FamilyError(f"{_origin(cls)}() raised {said}") from error
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        said = describe(error, root_of(cls))
+        raise FamilyError(f"{origin_of(cls)}() raised {said}") from error
+    if not isinstance(family, TaskFamily):
+        raise FamilyError(f"{origin_of(cls)}() gave {written(family)}; expected a family")
     if options:
         family.id = full_name(cls.id, options)
     return family
 
-
-_robots: dict[str, type[Any]] = {}
 
 R = TypeVar("R", bound=type[Any])
 
@@ -225,18 +348,11 @@ def register_robot(name: str) -> Callable[[R], R]:
     Args:
         name: One word, lower case.
     Raises:
-        FamilyError: If another class holds the name; the message names both.
+        FamilyError: As `register`.
     """
 
     def put(cls: R) -> R:
-        old = _robots.get(name)
-        if old is not None and _origin(old) != _origin(cls):
-            raise FamilyError(
-                f"two robots are called {name!r}: {_origin(old)} and {_origin(cls)};"
-                " rename one of them"
-            )
-        cls.name = name
-        _robots[name] = cls
+        _put("robot", name, cls)
         return cls
 
     return put
@@ -245,7 +361,7 @@ def register_robot(name: str) -> Callable[[R], R]:
 def robot_names() -> list[str]:
     """List the registered robots, sorted."""
     load_plugins()
-    return sorted(_robots)
+    return sorted(_registry.tables["robot"])
 
 
 def robot_class(name: str) -> type[Any]:
@@ -255,6 +371,6 @@ def robot_class(name: str) -> type[Any]:
         UnknownNameError: If no robot has the name; lists the valid ones.
     """
     load_plugins()
-    if name not in _robots:
-        raise UnknownNameError("robot", name, _robots)
-    return _robots[name]
+    if name not in _registry.tables["robot"]:
+        raise UnknownNameError("robot", name, _registry.tables["robot"])
+    return _registry.tables["robot"][name]

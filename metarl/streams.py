@@ -7,6 +7,7 @@ the whole state is two integers a world, so it is saved and restored with a run.
 from __future__ import annotations
 
 import operator
+import reprlib
 
 import numpy as np
 
@@ -49,14 +50,22 @@ def fresh_seed() -> int:
     return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
 
 
-def _count(size: int | None) -> int:
-    if size is not None and not isinstance(size, int | np.integer):
+def _count(size: int | None, positional: tuple[object, ...], call: str) -> int:
+    if positional:
+        raise ShapeError(
+            f"{call} takes no size without its name, got {reprlib.repr(positional[-1])}: each row"
+            f" draws by itself, so {call} gives (n,) numbers, and size=k gives (n, k)"
+        )
+    if size is not None and not (isinstance(size, int | np.integer) and size >= 0):
         raise ShapeError(f"size is {size!r}; expected how many numbers each stream draws, or None")
     return int(size or 1)
 
 
 class Streams:
     """One random stream per row.
+
+    Unlike NumPy's generators it knows how many rows there are: ``uniform(low, high)`` gives a
+    number a row, shape (n,). What NumPy's habit adds, ``uniform(low, high, n)``, is refused.
 
     Args:
         keys: The streams' keys, shape (n,), uint64.
@@ -116,7 +125,9 @@ class Streams:
         self.counters = self.counters + np.uint64(k)
         return _mix(self.keys[:, None] + index * _GOLDEN)
 
-    def uniform(self, low: object = 0.0, high: object = 1.0, size: int | None = None) -> np.ndarray:
+    def uniform(
+        self, low: object = 0.0, high: object = 1.0, *numpy: object, size: int | None = None
+    ) -> np.ndarray:
         """Draw uniform numbers.
 
         Args:
@@ -125,19 +136,23 @@ class Streams:
             size: How many a stream; omitted, the answer has shape (n,).
         Returns:
             Shape (n,) or (n, size), float64.
+        Raises:
+            ShapeError: If the size is not given by name, or is no whole number.
         """
-        unit = (self._bits(_count(size)) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
+        k = _count(size, numpy, "uniform(low, high)")
+        unit = (self._bits(k) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
         low, high = np.asarray(low, float), np.asarray(high, float)
         out = low + (high - low) * (unit if size is not None else unit[:, 0])
         return out
 
-    def normal(self, scale: object = 1.0, size: int | None = None) -> np.ndarray:
+    def normal(self, scale: object = 1.0, *numpy: object, size: int | None = None) -> np.ndarray:
         """Draw Gaussian numbers of mean 0 (Box-Muller), shape (n,) or (n, size)."""
-        k = _count(size)
+        k = _count(size, numpy, "normal(scale)")
         u = (self._bits(2 * k) >> np.uint64(11)).astype(np.float64) * _TO_UNIT
         z = np.sqrt(-2.0 * np.log1p(-u[:, :k])) * np.cos(2.0 * np.pi * u[:, k:])
         return np.asarray(scale, float) * (z if size is not None else z[:, 0])
 
-    def integers(self, high: int, size: int | None = None) -> np.ndarray:
+    def integers(self, high: int, *numpy: object, size: int | None = None) -> np.ndarray:
         """Draw integers in [0, high), shape (n,) or (n, size)."""
+        _count(size, numpy, "integers(high)")
         return (self.uniform(size=size) * high).astype(np.int64)

@@ -52,10 +52,10 @@ def test_families_lists_what_is_installed():
 BROKEN = """
 import sys
 from importlib.metadata import EntryPoint
-from metarl import registry
-real = registry.entry_points
+from metarl import plugins, registry
+real = plugins.entry_points
 stranger = EntryPoint("stranger", "no_such_module", registry.GROUP)
-registry.entry_points = lambda group: [stranger, *real(group=group)]
+plugins.entry_points = lambda group: [stranger, *real(group=group)]
 from metarl.cli import main
 sys.exit(main(["families"]))
 """

@@ -12,7 +12,7 @@ ENVS = sorted(p.name for p in (ROOT / "envs").iterdir() if (p / "__init__.py").e
 
 # Each may import its own level and those above it in this list.
 LEVELS = [
-    {"errors", "types", "rewards", "rounding", "ambient", "machine"},
+    {"errors", "types", "rewards", "rounding", "ambient", "machine", "plugins"},
     {"streams", "methods", "nn"},
     {"family", "registry", "sim"},
     {"runs", "film", "robots"},

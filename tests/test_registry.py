@@ -32,7 +32,10 @@ def fresh(monkeypatch):
     """A registry that has loaded what is installed, and forgets what a test adds."""
     load_plugins()
     held = registry._registry
-    copy = registry._Registry(dict(held.classes), dict(held.broken), set(held.loaded))
+    copy = registry._Registry(
+        {kind: dict(table) for kind, table in held.tables.items()},
+        dict(held.broken), dict(held.refused), set(held.loaded),
+    )  # fmt: skip
     monkeypatch.setattr(registry, "_registry", copy)
 
 

@@ -63,4 +63,24 @@ def test_streams_refuse_bad_input():
 
 def test_a_size_is_a_number_of_numbers():
     with pytest.raises(ShapeError, match=r"size is 0\.2"):
-        Streams.from_seed(0, 4).normal(0.1, 0.2)
+        Streams.from_seed(0, 4).normal(0.1, size=0.2)
+    with pytest.raises(ShapeError, match=r"size is -1"):
+        Streams.from_seed(0, 4).uniform(size=-1)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, n: rng.uniform(-1.0, 1.0, n),
+        lambda rng, n: rng.uniform(-1.0, 1.0, (n, 2)),
+        lambda rng, n: rng.normal(0.0, 1.0, n),
+        lambda rng, n: rng.normal(0.0, 1.0),
+        lambda rng, n: rng.integers(0, 5),
+        lambda rng, n: rng.integers(0, 5, n),
+    ],
+)
+def test_numpys_habit_is_refused_with_the_way_out(draw):
+    streams = Streams.from_seed(0, 4)
+    with pytest.raises(ShapeError, match=r"each row draws by itself, so .* size=k gives \(n, k\)"):
+        draw(streams, 4)
+    assert not streams.counters.any()  # nothing was drawn

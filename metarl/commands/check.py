@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from metarl.commands.output import make_console, one_line
+from collections import Counter
+
+from metarl.commands.output import cell, make_console
 from metarl.registry import family_class
+
+_MARKS = {
+    "pass": "[green]pass[/green]     ",
+    "fail": "[bold red]FAIL[/bold red]     ",
+    "skip": "[dim]skip[/dim]     ",
+    "not shown": "[yellow]not shown[/yellow]",
+}
+_COUNTED = {
+    "pass": "checks passed",
+    "fail": "failed",
+    "skip": "skipped",
+    "not shown": "not shown",
+}
 
 
 def check(name: str) -> int:
@@ -17,20 +32,21 @@ def check(name: str) -> int:
         UnknownNameError: If there is no such family.
     """
     family_class(name)
-    from rich.markup import escape
-
     from metarl.conformance import check_names, iter_checks
 
     console, width = make_console(), max(map(len, check_names()))
-    counts, told = {True: 0, False: 0}, dict[str, str]()
+    outcomes, told = Counter[str](), dict[str, str]()
     for result in iter_checks(name):
-        counts[result.passed] += 1
-        mark = "[green]pass[/green]" if result.passed else "[bold red]FAIL[/bold red]"
-        detail = one_line(result.detail)
-        if not result.passed and detail:  # one mistake fails many checks: say it once
+        outcomes[result.outcome] += 1
+        detail = cell(result.detail)
+        if result.failed and detail:  # one mistake fails many checks: say it once
             first = told.setdefault(detail, result.name)
             detail = detail if first == result.name else f"as above: {first}"
-        row = f"{mark}  {escape(result.name):<{width}}  {escape(detail)}"
+        row = f"{_MARKS[result.outcome]}  {cell(result.name):<{width}}  {detail}"
         console.print(row.rstrip(), soft_wrap=True)
-    console.print(f"{escape(name)}: {counts[True]} checks passed, {counts[False]} failed")
-    return 1 if counts[False] else 0
+    counts = ", ".join(
+        f"{outcomes[outcome]} {words}" for outcome, words in _COUNTED.items()
+        if outcomes[outcome] or outcome in ("pass", "fail")
+    )  # fmt: skip
+    console.print(f"{cell(name)}: {counts}")
+    return 1 if outcomes["fail"] else 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from metarl.commands.output import make_console, make_table, one_line
-from metarl.errors import MetaRLError
+from metarl.commands.output import cell, make_console, make_table, one_line
+from metarl.errors import FamilyError, MetaRLError, strangers
 from metarl.family import TaskFamily
+from metarl.plugins import root_of
 from metarl.registry import (
     family_class,
     family_names,
@@ -20,30 +21,24 @@ from metarl.types import Variation, variations
 
 def list_families() -> int:
     """Print a row per family, then the packages that failed to import."""
-    from rich.markup import escape
-
     table = make_table("family", "what it asks for", "hidden", "visible", "episode")
     for name in family_names():
-        table.add_row(*(escape(cell) for cell in _row(name, family_class(name))))
+        table.add_row(*map(cell, _told(name, family_class(name))))
     console = make_console()
     if table.row_count:
         console.print(table)
     else:
         console.print("no family is installed: none of the packages announces metarl.families")
     for reason in load_plugins().values():
-        console.print(f"[red]broken:[/red] {escape(one_line(reason))}")
+        console.print(f"[red]broken:[/red] {cell(reason)}")
     return 0
 
 
 def list_robots() -> int:
     """Print a row per robot that families can be had with."""
-    from rich.markup import escape
-
     table = make_table("robot", "what it is", "joints", "kinematics")
     for name in robot_names():
-        cls = robot_class(name)
-        doc = (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
-        table.add_row(*(escape(cell) for cell in (name, doc, ", ".join(cls.joints), cls.source)))
+        table.add_row(*map(cell, _robot_row(name, robot_class(name))))
     console = make_console()
     console.print(table)
     console.print(
@@ -56,19 +51,42 @@ def list_robots() -> int:
     return 0
 
 
-def _row(name: str, cls: type[TaskFamily[Any]]) -> tuple[str, str, str, str, str]:
-    seconds = cls.horizon * cls.control_dt_s
-    episode = f"{cls.horizon} steps, {seconds:g} s"
-    doc = (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
-    if cls.__doc__ is None:
-        doc = ""  # getdoc would show the base class's
+def _told(name: str, cls: type[TaskFamily[Any]]) -> tuple[str, ...]:
+    """A family's row; that of a broken one says what it raises, and hides no other."""
     try:
-        fields = variations(cls.task_type)
-    except (MetaRLError, AttributeError, TypeError) as error:
-        return name, doc, f"broken: {type(error).__name__}: {one_line(error)}", "", episode
+        with strangers("broken: it", root_of(cls), FamilyError):
+            return _row(name, cls)
+    except MetaRLError as error:
+        return name, "", one_line(error), "", ""
+
+
+def _row(name: str, cls: type[TaskFamily[Any]]) -> tuple[str, ...]:
+    fields = variations(cls.task_type)
     hidden = ", ".join(_describe(n, v) for n, v in fields.items() if v.hidden)
     visible = ", ".join(_describe(n, v) for n, v in fields.items() if not v.hidden)
-    return name, doc, hidden or "–", visible or "–", episode
+    return name, _doc(cls), hidden or "–", visible or "–", _episode(cls)
+
+
+def _robot_row(name: str, cls: type[Any]) -> tuple[str, ...]:
+    try:
+        with strangers("broken: it", root_of(cls), FamilyError):
+            return name, _doc(cls), ", ".join(cls.joints), cls.source
+    except MetaRLError as error:
+        return name, one_line(error), "", ""
+
+
+def _doc(cls: type) -> str:
+    """The first line of a class's own docstring."""
+    if cls.__doc__ is None:
+        return ""  # getdoc would show the base class's
+    return (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
+
+
+def _episode(cls: type[TaskFamily[Any]]) -> str:
+    horizon, period_s = cls.horizon, cls.control_dt_s
+    if isinstance(horizon, property) or isinstance(period_s, property):
+        return "–"  # known once it is built
+    return f"{horizon} steps, {horizon * period_s:g} s"
 
 
 def _describe(name: str, variation: Variation) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from metarl.commands.terminal import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,13 +19,20 @@ PIPE_COLUMNS = 160  # width of a table that no terminal shows
 
 
 def say(text: str) -> None:
-    """Print one line for the user, at once, even into a pipe."""
-    print(text, flush=True)
+    """Print a line or more for the user, at once, even into a pipe; see `printable`."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
 def one_line(error: object) -> str:
-    """Fold an error's message into one line."""
-    return " ".join(str(error).split())
+    """Fold an error's message into one harmless line."""
+    return printable(" ".join(str(error).split()))
+
+
+def cell(value: object) -> str:
+    """Make a text the cell of a table: one harmless line without markup."""
+    from rich.markup import escape
+
+    return escape(one_line(value))
 
 
 def make_console() -> Console:

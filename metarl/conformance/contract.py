@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from metarl.conformance.subject import Subject, expect
+from metarl.conformance.subject import Skipped, Subject, expect
+from metarl.family import TaskFamily
+from metarl.plugins import written
 from metarl.sim.blocks import make_spec
 from metarl.sim.scene import VELOCITY_STAGE, Scene, compile_model
 from metarl.sim.worlds import Worlds
@@ -30,6 +32,11 @@ def tasks_are_declared(subject: Subject) -> str:
         expect(isinstance(task, task_type), f"sample() gave {type(task).__name__}")
         for field in dataclasses.fields(task):
             values = np.asarray(getattr(task, field.name))
+            expect(
+                values.shape != (_MANY, _MANY),
+                f"sample({split!r}) gave {field.name} of shape {values.shape} for {_MANY} tasks: each"
+                " row draws by itself, so leave NumPy's size=n out",
+            )
             expect(
                 values.ndim in (1, 2) and len(values) == _MANY and np.isfinite(values).all(),
                 f"sample({split!r}) gave {field.name} of shape {values.shape} for {_MANY} tasks,"
@@ -121,6 +128,23 @@ def verdicts_are_in_shape(subject: Subject) -> str:
     return ""
 
 
+def captions_are_lines(subject: Subject) -> str:
+    """`caption` says one line for each world."""
+    family, worlds = subject.family, subject.worlds(8)
+    if type(family).caption is TaskFamily.caption:
+        raise Skipped("the family has no caption")
+    worlds.reset()
+    for scene, task, n in _scenes(worlds):
+        told = family.caption(scene, task)
+        lines = isinstance(told, list | tuple) and all(isinstance(line, str) for line in told)
+        expect(lines, f"caption() gave {written(told)}, expected a list of {n} texts")
+        expect(len(told) == n, f"caption() gave {len(told)} texts for {n} worlds")
+        expect(
+            not any("\n" in line for line in told), f"caption() gave more than a line: {told[0]!r}"
+        )
+    return worlds.caption(0)
+
+
 def _scenes(worlds: Worlds) -> list[tuple[Scene, Any, int]]:
     places = [worlds.place(i)[0] for i in range(worlds.num_worlds)]
     scenes = list(dict.fromkeys(places))
@@ -162,5 +186,6 @@ CHECKS = {
     "models share one interface": models_share_one_interface,
     "weights cover the terms": weights_cover_the_terms,
     "success, failure and score are in shape": verdicts_are_in_shape,
+    "captions are lines": captions_are_lines,
     "splits are disjoint": splits_are_disjoint,
 }

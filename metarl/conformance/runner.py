@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from metarl.conformance import contract, determinism, faults, interop, observations, skill
-from metarl.conformance.subject import Subject, Unmet
-from metarl.errors import MetaRLError, describe
+from metarl.conformance.patience import Hangs, run_patiently
+from metarl.conformance.subject import NotShown, Skipped, Subject
+from metarl.errors import MetaRLError, describe, is_interrupt
 from metarl.family import TaskFamily
+from metarl.plugins import root_of
 from metarl.registry import family_class, make_family
+from metarl.sim.blame import blame
 
 _CHECKS = {
     **contract.CHECKS,
@@ -23,19 +25,33 @@ _CHECKS = {
 }
 
 
+Outcome = Literal["pass", "fail", "skip", "not shown"]
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """One row of a family's report.
 
     Args:
         name: What was checked.
-        passed: Whether it holds.
+        outcome: Whether it holds; skip: the family has nothing to check here; not shown: neither
+            could be proven.
         detail: What was found, one line; may be empty where it holds.
     """
 
     name: str
-    passed: bool
+    outcome: Outcome
     detail: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was checked and holds."""
+        return self.outcome == "pass"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was checked and does not hold."""
+        return self.outcome == "fail"
 
 
 def check_names() -> list[str]:
@@ -58,41 +74,65 @@ def check_family(family: TaskFamily[Any] | str, *, num_tasks: int = 64) -> list[
 
 
 def iter_checks(family: TaskFamily[Any] | str, *, num_tasks: int = 64) -> Iterator[CheckResult]:
-    """Run the checks one by one, for a progress bar; see `check_family`."""
-    if isinstance(family, str):
-        family_class(family)
-        try:
-            family = make_family(family)
-        except MetaRLError as error:
-            yield CheckResult("the family is built", False, _one_line(error))
-            return
-    subject = Subject(family, num_tasks)
+    """Run the checks one by one, for a progress bar; see `check_family`.
+
+    After a check in which the family did not come back, the others are skipped.
+    """
+    try:
+        made = _build(family) if isinstance(family, str) else family
+    except Unbuilt as error:
+        yield CheckResult("the family is built", "fail", _one_line(error))
+        return
+    subject, hangs = Subject(made, num_tasks), ""
     for name, check in _CHECKS.items():
-        try:
-            yield CheckResult(name, True, check(subject) or "")
-        except Unmet as error:
-            yield CheckResult(name, False, _one_line(error))
-        except Exception as error:  # a stranger's family may raise anything at all
-            yield CheckResult(name, False, _blame(family, error))
+        if hangs:
+            yield CheckResult(name, "skip", f"not run: {hangs}")
+            continue
+        outcome, detail = _run(check, subject)
+        if outcome == "hangs":
+            hangs = f"in {name!r} the family did not come back"
+        yield CheckResult(name, "fail" if outcome == "hangs" else outcome, detail)
 
 
-def _blame(family: TaskFamily[Any], error: Exception) -> str:
-    package = type(family).__module__.partition(".")[0]
-    method = _method(family, error.__traceback__)
-    return f"package {package}: {method}{describe(error, package)}"
+def _build(name: str) -> TaskFamily[Any]:
+    cls = family_class(name)
+    try:
+        return run_patiently(cls, make_family, name)
+    except (MetaRLError, Hangs) as error:
+        raise Unbuilt(str(error)) from error
 
 
-def _method(family: TaskFamily[Any], traceback: TracebackType | None) -> str:
-    """The family's method that the library called when the error came up."""
-    contract = [name for name in vars(TaskFamily) if not name.startswith("_")]
-    codes = {getattr(getattr(family, n), "__code__", None): n for n in contract}
-    while traceback is not None:
-        name = codes.get(traceback.tb_frame.f_code)
-        if name:
-            return f"{type(family).__name__}.{name}() raised "
-        traceback = traceback.tb_next
-    return ""
+class Unbuilt(MetaRLError):
+    """The family's constructor raises or hangs."""
 
 
-def _one_line(error: Exception) -> str:
+def _run(check: Callable[[Subject], str], subject: Subject) -> tuple[Any, str]:
+    """What came of a check, and what it found."""
+    try:
+        return "pass", run_patiently(subject.family, check, subject) or ""
+    except Skipped as error:
+        return "skip", _one_line(error)
+    except NotShown as error:
+        return "not shown", _one_line(error)
+    except Hangs as error:
+        return "hangs", _one_line(error)
+    except BaseException as error:  # a stranger's family may raise anything at all
+        if is_interrupt(error):
+            raise
+        return "fail", _blamed(subject.family, error)
+
+
+def _blamed(family: TaskFamily[Any], error: BaseException) -> str:
+    """Who is to blame for an error, and what it says."""
+    try:
+        blame(family, error)
+    except MetaRLError as better:
+        return _one_line(better)
+    if isinstance(error, MetaRLError):
+        return _one_line(error)
+    root = root_of(type(family))
+    return f"package {root}: {describe(error, root)}"
+
+
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())

@@ -23,6 +23,14 @@ class Unmet(MetaRLError):
     """A family does not do what it must; the message is the row's detail."""
 
 
+class Skipped(MetaRLError):
+    """The family has nothing to check here; the message says what is missing."""
+
+
+class NotShown(MetaRLError):
+    """Neither holds nor fails: the check looked, and found no proof."""
+
+
 def expect(condition: object, detail: str) -> None:
     """Fail the check unless the condition holds."""
     if not condition:
@@ -36,10 +44,12 @@ class Subject:
     Args:
         family: The family.
         num_tasks: Tasks on which policies are judged.
+        judged: How often who succeeded where, as far as it is known: (who, split) -> share.
     """
 
     family: TaskFamily[Any]
     num_tasks: int = 64
+    judged: dict[tuple[str, Split], float] = dataclasses.field(default_factory=dict)
 
     def worlds(
         self,

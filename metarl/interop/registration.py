@@ -30,16 +30,13 @@ def register_gym_ids() -> list[str]:
 def _register(name: str, cls: type[TaskFamily[Any]]) -> None:
     known = gymnasium.registry.get(gym_id(name))
     if known is None:
-        try:
-            gymnasium.register(
-                gym_id(name),
-                entry_point="metarl.interop.gym_env:FamilyEnv",
-                vector_entry_point="metarl.interop.vector_env:FamilyVectorEnv",
-                max_episode_steps=cls.horizon,
-                kwargs={"family": name},
-            )
-        except gymnasium.error.Error as error:  # one family's name may not hide the others
-            warnings.warn(f"Gymnasium refuses the id of family {name!r}: {error}", stacklevel=2)
+        gymnasium.register(
+            gym_id(name),
+            entry_point="metarl.interop.gym_env:FamilyEnv",
+            vector_entry_point="metarl.interop.vector_env:FamilyVectorEnv",
+            max_episode_steps=cls.horizon,
+            kwargs={"family": name},
+        )
     elif (other := known.kwargs.get("family")) != name:
         warnings.warn(
             f"Gymnasium's id {gym_id(name)!r} stands for {other!r}; make {name!r} by"

@@ -12,6 +12,8 @@ import numpy as np
 from metarl.errors import ConfigError, FamilyError, ShapeError, require
 from metarl.family import TaskFamily
 from metarl.machine import require_worlds_fit
+from metarl.plugins import written
+from metarl.sim.blame import asks, require_methods
 from metarl.sim.blocks import ObservationStack, make_spec
 from metarl.sim.groups import Group, count_substeps, group_worlds, stepped
 from metarl.sim.replay.alone import Alone, One
@@ -47,6 +49,7 @@ class Worlds:
         held_out: Draw from streams that no training draws from, whatever the seeds.
     """
 
+    @asks
     def __init__(
         self,
         family: TaskFamily[Any],
@@ -59,10 +62,11 @@ class Worlds:
         first_stream: int = 0,
         held_out: bool = False,
     ):
+        self.family = family
         whole = isinstance(num_worlds, int | np.integer) and not isinstance(num_worlds, bool)
         require(whole and num_worlds >= 1, "num_worlds", num_worlds, "an integer >= 1")
         require_worlds_fit(int(num_worlds), 0, f"num_worlds={num_worlds}")
-        self.family = family
+        require_methods(family)
         self.num_worlds = num_worlds
         self.num_threads = num_threads
         self.task_visible = task_visible
@@ -90,6 +94,7 @@ class Worlds:
 
     # Tasks ------------------------------------------------------------------------------
 
+    @asks
     def sample(self, split: Split, ids: np.ndarray | None = None) -> Any:
         """Draw one task for each world (of `ids`) from its own stream."""
         if split not in SPLITS:
@@ -100,6 +105,7 @@ class Worlds:
         self.streams.put(ids, rng)
         return task
 
+    @asks
     def assign(self, task: Any, ids: np.ndarray | None = None) -> None:
         """Hand tasks to worlds; their episodes end here and wait for `reset`.
 
@@ -147,6 +153,7 @@ class Worlds:
 
     # Episodes ---------------------------------------------------------------------------
 
+    @asks
     def reset(self, ids: np.ndarray | None = None) -> np.ndarray:
         """Start new episodes of the same tasks.
 
@@ -176,6 +183,7 @@ class Worlds:
             rng.put(where, own)
         self.streams.put(ids, rng)
 
+    @asks
     def step(self, action: np.ndarray) -> Step:
         """Advance every world by one control step.
 
@@ -207,6 +215,7 @@ class Worlds:
         self._latest = self._outcome(Verdict.joined(parts, self.num_worlds), obs, diverged)
         return self._latest
 
+    @asks
     def step_alone(self, action: np.ndarray) -> One:
         """The same as `step` for a world alone, in plain numbers.
 
@@ -268,6 +277,7 @@ class Worlds:
             diverged, verdict.terms, verdict.score,
         )  # fmt: skip
 
+    @asks
     def expert(self) -> np.ndarray:
         """Ask the family's scripted expert for actions, (N, A)."""
         parts = [self.family.expert(g.scene, g.task) for g in self._groups]
@@ -286,6 +296,7 @@ class Worlds:
             "task": {k: np.array(v) for k, v in vars(self.task).items()},
         }
 
+    @asks
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Continue from a `state_dict` of worlds of the same family and number."""
         self.assign(type(self.task)(**saved["task"]))
@@ -318,10 +329,16 @@ class Worlds:
         scene, local = self.place(i)
         return scene.batch.get_model(local), scene.batch.get_data(local)
 
+    @asks
     def caption(self, i: int = 0) -> str:
         """What the family says of a world in a film."""
         group = next((g for g in self._groups if g.local[i] >= 0), self._groups[0])
-        return self.family.caption(group.scene, group.task)[int(group.local[i])]
+        told, n = self.family.caption(group.scene, group.task), group.scene.num_worlds
+        if not isinstance(told, list | tuple) or len(told) != n:
+            raise FamilyError(
+                f"{self.family.id}: caption() gave {written(told)}; expected a list of {n} texts"
+            )
+        return str(told[int(group.local[i])])
 
     def place(self, i: int) -> tuple[Scene, int]:
         """The scene in which a world runs, and its row there."""

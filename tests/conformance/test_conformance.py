@@ -23,7 +23,7 @@ def run(family, name) -> CheckResult:
 @pytest.mark.parametrize("family", [Slide, Two])
 def test_sound_family_passes(family):
     results = check_family(family(), num_tasks=32)
-    assert [r for r in results if not r.passed] == []
+    assert [r for r in results if r.failed] == []
     assert [r.name for r in results] == check_names()
 
 
@@ -181,7 +181,7 @@ DEFECTS = [
 @pytest.mark.parametrize(("family", "name", "detail"), DEFECTS)
 def test_each_defect_is_caught(family, name, detail):
     result = run(family(), name)
-    assert not result.passed
+    assert result.failed
     assert detail in result.detail
 
 
@@ -210,9 +210,9 @@ def test_raising_method_is_named_with_its_package(method):
         raise RuntimeError("boom")
 
     family = type("Broken", (Slide,), {method: broken})
-    failed = [r for r in check_family(family(), num_tasks=4) if not r.passed]
+    failed = [r for r in check_family(family(), num_tasks=4) if r.failed]
     assert failed
-    said = f"package test_conformance: Broken.{method}() raised RuntimeError: boom"
+    said = f"package {__name__.partition('.')[0]}: Broken.{method}() raised RuntimeError: boom"
     line = broken.__code__.co_firstlineno + 1
     assert any(f"{said} (test_conformance.py:{line})" in r.detail for r in failed)
     assert not any("Traceback" in r.detail or "\n" in r.detail for r in failed)
@@ -221,13 +221,13 @@ def test_raising_method_is_named_with_its_package(method):
 def test_raising_constructor_is_a_row(monkeypatch):
     monkeypatch.setattr(toy.Reach, "__init__", lambda self: 1 / 0)
     (row,) = check_family("toy/reach")
-    assert not row.passed
+    assert row.failed
     assert "toy.Reach() raised ZeroDivisionError" in row.detail
 
 
 def test_short_horizons_are_checked_too():
     family = type("Short", (Slide,), {"horizon": 2})
-    failed = [r for r in check_family(family(), num_tasks=4) if not r.passed]
+    failed = [r for r in check_family(family(), num_tasks=4) if r.failed]
     assert {r.name for r in failed} <= {"the expert succeeds", "every action matters"}
 
 

@@ -85,13 +85,3 @@ def test_one_id_for_two_families_is_told():
 
     with pytest.warns(UserWarning, match=r"'metarl/toy-reach-v0' stands for 'toy/reach'"):
         registry.register("toy-reach")(Other)
-
-
-@pytest.mark.usefixtures("apart")
-def test_a_name_that_gymnasium_refuses_hides_no_other():
-    class Odd(Reach):
-        pass
-
-    with pytest.warns(UserWarning, match="refuses the id of family 'toy/o dd'"):
-        registry.register("toy/o dd")(Odd)
-    assert "metarl/toy-reach-v0" in register_gym_ids()

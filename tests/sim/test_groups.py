@@ -9,6 +9,7 @@ from sliders import Two
 
 import metarl.sim.scene
 from metarl.conformance.subject import expect_equal, play
+from metarl.errors import FamilyError
 from metarl.sim.scene import PERSISTENT_WORLDS
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
@@ -207,7 +208,7 @@ class Breaking(Wearing):
 def test_nothing_runs_after_an_error(num_threads):
     worlds = make(MANY, family=Breaking, num_threads=num_threads)
     worlds.reset()
-    with pytest.raises(ValueError, match="no terms"):
+    with pytest.raises(FamilyError, match="no terms"):
         worlds.step(np.zeros((MANY, 2)))
     first, second = (group.scene.batch for group in worlds._groups)
     assert (first.time > 0).all()
