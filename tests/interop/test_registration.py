@@ -62,7 +62,7 @@ def test_ids_make_environments():
 def apart(monkeypatch):
     """A registry and ids that are put back."""
     held = registry._registry
-    monkeypatch.setattr(held, "classes", dict(held.classes))
+    monkeypatch.setattr(held, "tables", {kind: dict(table) for kind, table in held.tables.items()})
     known = dict(gymnasium.registry)
     yield
     gymnasium.registry.clear()
