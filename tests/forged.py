@@ -24,3 +24,24 @@ def sign_text(path: Path, text: str, tensors: dict[str, Any] | None = None) -> N
     data = bytearray(save(tensors or {}, {"metarl": text}))
     data[checkpoint._DIGEST] = checkpoint._digest(data)
     path.write_bytes(data)
+
+
+def change(source: Path, path: Path, changes: dict[str, Any], drop: tuple[str, ...] = ()) -> Path:
+    """Copy a checkpoint with other entries in its meta, and without some tensors.
+
+    Args:
+        source: A checkpoint.
+        path: The copy.
+        changes: Dotted key of the meta -> value.
+        drop: Names of tensors.
+    """
+    found = checkpoint.load_checkpoint(source)
+    for dotted, value in changes.items():
+        *above, key = dotted.split(".")
+        table = found.meta
+        for name in above:
+            table = table[name]
+        table[key] = value
+    tensors = {name: tensor for name, tensor in found.tensors.items() if name not in drop}
+    sign(path, {"meta": found.meta}, tensors)
+    return path

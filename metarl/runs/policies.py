@@ -46,21 +46,20 @@ def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
     import torch
 
     from metarl.nn.policy import GaussianPolicy
+    from metarl.runs.networks import load_network
 
     meta = checkpoint.meta
-    state = part("policy", checkpoint.tensors)
-    try:
-        policy = GaussianPolicy(
+
+    def make() -> GaussianPolicy:
+        return GaussianPolicy(
             sum(meta["blocks"].values()),
             meta["action_dim"],
             meta["blocks"]["task"],
-            torch.Generator().manual_seed(0),  # every weight is loaded below
+            torch.Generator().manual_seed(0),  # every weight is loaded
             hidden=tuple(meta["config"]["hidden"]),
         )
-        policy.load_state_dict(state)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(f"this checkpoint holds no whole policy: {error}") from error
-    return policy.eval()
+
+    return load_network(checkpoint, "policy", make).eval()
 
 
 def load_policy_for(checkpoint: Checkpoint, worlds: Worlds) -> GaussianPolicy:
@@ -116,11 +115,14 @@ def sees_task(checkpoint: Checkpoint) -> bool:
     return bool(checkpoint.meta.get("config", {}).get("task_visible", False))
 
 
-def load_rates(checkpoint: Checkpoint) -> dict[str, Tensor]:
+def load_rates(checkpoint: Checkpoint, policy: GaussianPolicy) -> dict[str, Tensor]:
     """Read the learned inner rates of a meta-trained checkpoint, each (U, ...).
 
+    Args:
+        checkpoint: The checkpoint.
+        policy: Its policy.
     Raises:
-        CheckpointError: If it has none.
+        CheckpointError: If it has none, or some that are not of its policy's parameters.
     """
     rates = part("rates", checkpoint.tensors)
     if not rates:
@@ -128,4 +130,12 @@ def load_rates(checkpoint: Checkpoint) -> dict[str, Tensor]:
             f"a checkpoint of method {checkpoint.meta.get('method')!r} has no inner rates;"
             " expected one of method 'maml'"
         )
+    own = dict(policy.named_parameters())
+    for name, rate in rates.items():
+        fits = name in own and rate.shape[1:] == own[name].shape and rate.is_floating_point()
+        if not fits or not len(rate) or len(rate) != len(next(iter(rates.values()))):
+            raise CheckpointError(
+                f"this checkpoint's inner rates of {name} have the shape {tuple(rate.shape)}, which"
+                " fits no parameter of its policy; use another checkpoint"
+            )
     return rates

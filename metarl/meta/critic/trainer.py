@@ -30,8 +30,9 @@ from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import Params, parameters_of
 from metarl.nn.policy import GaussianPolicy, start_policy
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.networks import load_network
 from metarl.runs.policies import config_of, load_policy_for
-from metarl.runs.trained import annealed, part
+from metarl.runs.trained import annealed
 from metarl.sim.blocks import ObservationStack
 from metarl.sim.worlds import Worlds
 from metarl.types import Spec
@@ -229,11 +230,9 @@ def by_critic(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> ByPar
     """
     config, worlds = config_of(checkpoint), meeting.worlds()
     policy = load_policy_for(checkpoint, worlds)
-    critic = make_critic(worlds.spec, config, torch.Generator())
-    try:
-        critic.load_state_dict(part("meta_critic", checkpoint.tensors))
-    except RuntimeError as error:
-        raise CheckpointError(f"this checkpoint holds no whole meta-critic: {error}") from error
+    critic = load_network(
+        checkpoint, "meta_critic", lambda: make_critic(worlds.spec, config, torch.Generator())
+    )
     num_tasks, generator = meeting.num_tasks, meeting.generator
     school = School(
         worlds, policy, per_task(policy, parameters_of(policy), num_tasks), critic, config,

@@ -231,7 +231,7 @@ def by_inner_loop(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> B
     worlds = meeting.worlds()
     policy = load_policy_for(checkpoint, worlds)
     return with_rates(
-        worlds, policy, load_rates(checkpoint), config,
+        worlds, policy, load_rates(checkpoint, policy), config,
         num_tasks=meeting.num_tasks, updates=meeting.updates, generator=meeting.generator,
     )  # fmt: skip
 

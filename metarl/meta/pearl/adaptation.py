@@ -6,15 +6,14 @@ import torch
 
 from metarl.adapt.adaptation import ByContext, State, require_hidden
 from metarl.adapt.meeting import Meeting
-from metarl.errors import CheckpointError
 from metarl.learn.rollout import Trajectories
 from metarl.meta.pearl.config import PearlConfig
 from metarl.meta.pearl.context import Context, context_width, describe
 from metarl.nn.encoder import Belief, FactorEncoder, Gaussian
 from metarl.nn.policy import GaussianPolicy
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.networks import load_network
 from metarl.runs.policies import config_of, load_policy_for
-from metarl.runs.trained import part
 from metarl.sim.worlds import Worlds
 
 
@@ -104,11 +103,9 @@ def by_inference(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> Pe
     """
     config, worlds = config_of(checkpoint), meeting.worlds()
     policy = load_policy_for(checkpoint, worlds)
-    encoder = start_encoder(worlds, config, torch.Generator().manual_seed(0))
-    try:
-        encoder.load_state_dict(part("encoder", checkpoint.tensors))
-    except RuntimeError as error:
-        raise CheckpointError(f"this checkpoint holds no whole encoder: {error}") from error
+    encoder = load_network(
+        checkpoint, "encoder", lambda: start_encoder(worlds, config, torch.Generator())
+    )
     return PearlAdaptation(
         worlds, policy, encoder, config,
         num_tasks=meeting.num_tasks, generator=meeting.generator,

@@ -8,14 +8,13 @@ from torch import Tensor
 
 from metarl.adapt.adaptation import Adaptation, State
 from metarl.adapt.meeting import Meeting
-from metarl.errors import CheckpointError
 from metarl.learn.rollout import Trajectories, play
 from metarl.meta.rl2.config import Rl2Config
 from metarl.meta.rl2.trial import Remembering, reading_width
 from metarl.nn.recurrent import RecurrentPolicy, TaskMemory
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.networks import load_network
 from metarl.runs.policies import config_of, load_policy_for
-from metarl.runs.trained import part
 from metarl.sim.worlds import Worlds
 from metarl.types import Act, Spec
 
@@ -122,10 +121,8 @@ def by_memory(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> Rl2Ad
     """
     config, worlds = config_of(checkpoint), meeting.worlds()
     policy = load_policy_for(checkpoint, worlds)
-    memory = make_memory(worlds.spec, config, torch.Generator().manual_seed(0))
-    try:
-        memory.load_state_dict(part("memory", checkpoint.tensors))
-    except RuntimeError as error:
-        raise CheckpointError(f"this checkpoint holds no whole memory: {error}") from error
+    memory = load_network(
+        checkpoint, "memory", lambda: make_memory(worlds.spec, config, torch.Generator())
+    )
     whole = RecurrentPolicy(policy, memory.eval())
     return Rl2Adaptation(worlds, whole, num_tasks=meeting.num_tasks, generator=meeting.generator)
