@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metarl.errors import ConfigError, ShapeError, UnknownNameError
+from metarl.errors import ConfigError, ShapeError, UnknownNameError, require
 from metarl.family import TaskFamily
 from metarl.registry import family_class, make_family, option_names, split_name
 from metarl.sim.worlds import Worlds
@@ -88,6 +88,10 @@ class Episodes:
         num_threads: int = 1,
         new_task: bool,
     ):
+        for name, flag in (("task_visible", task_visible), ("new_task_every_episode", new_task)):
+            require(isinstance(flag, (bool, np.bool_)), name, flag, "True or False")
+        whole = isinstance(num_threads, (int, np.integer)) and not isinstance(num_threads, bool)
+        require(whole and num_threads >= 0, "num_threads", num_threads, "an integer >= 0; 0 is all")
         self.family = family
         self.split = split
         self.new_task = new_task

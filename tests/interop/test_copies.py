@@ -81,7 +81,7 @@ def test_a_twin_keeps_its_fixed_task_and_draws(twin_of):
 
 def test_a_twin_has_no_part_of_the_original(twin_of):
     env = FamilyVectorEnv(Slide(), 3, num_threads=1)
-    obs, _ = env.reset(seed=0)
+    env.reset(seed=0)
     twin = twin_of(env)
     assert twin.worlds is twin.episodes.worlds is twin._view._worlds
     assert twin.family is twin.worlds.family

@@ -155,6 +155,30 @@ def test_keywords_are_the_environments_or_the_familys(make):
         make(Slide)
 
 
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"task_visible": "no"}, "task_visible is 'no'; expected True or False"),
+        ({"new_task_every_episode": None}, "new_task_every_episode is None; expected True or False"),
+        ({"split": "tset"}, "unknown split 'tset'; valid: train, test, far"),
+    ],
+)
+def test_values_of_keywords(make, keywords, message):
+    with pytest.raises(ConfigError, match=message):
+        make(Slide(), **keywords)
+
+
+@pytest.mark.parametrize("environment", [FamilyVectorEnv, FamilyVecEnv])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("num_envs", (0, -1, 2.5, "4", None, True, 10**12)), ("num_threads", (-1, 1.5, "2", None))],
+)
+def test_numbers_of_worlds_and_threads(environment, name, values):
+    for value in values:
+        with pytest.raises(ConfigError, match="num_(worlds|threads)"):
+            environment(Slide(), **{"num_envs": 2, name: value})
+
+
 def test_keywords_through_gymnasium():
     env = gymnasium.make("metarl/kitchen-add-v0", robot="ur5e", control="joint")
     assert env.action_space.shape == (7,)
