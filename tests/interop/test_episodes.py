@@ -175,7 +175,7 @@ def test_values_of_keywords(make, keywords, message):
 )
 def test_numbers_of_worlds_and_threads(environment, name, values):
     for value in values:
-        with pytest.raises(ConfigError, match="num_(worlds|threads)"):
+        with pytest.raises(ConfigError, match=r"num_(worlds|threads)"):
             environment(Slide(), **{"num_envs": 2, name: value})
 
 
