@@ -1,5 +1,6 @@
 """Plug-ins: a broken one hides no healthy one, and every error says whose it is."""
 
+import sys
 import textwrap
 
 import pytest
@@ -174,3 +175,154 @@ def test_options_stand_behind_a_name(fresh):
 def test_a_name_as_a_files_name():
     assert slug("kitchen/add@robot=ur5e,control=joint") == "kitchen-add-robot-ur5e-control-joint"
     assert slug("my_module:kitchen/add") == "kitchen-add"
+
+
+# What a plug-in may do wrong -------------------------------------------------------------
+
+
+TWO = """
+from metarl.family import TaskFamily
+from metarl.registry import register
+
+@register({taken!r})
+class Taken(TaskFamily):
+    pass
+
+@register({own!r})
+class Healthy(TaskFamily):
+    pass
+"""
+
+
+@pytest.fixture
+def first(monkeypatch):
+    """The families that come with metarl are not loaded yet."""
+    load_plugins()
+    shipped = {name: cls for name, cls in registry._registry.classes.items() if "kitchen" in name}
+    copy = registry._Registry(loaded=set(registry._registry.loaded))
+    monkeypatch.setattr(registry, "_registry", copy)
+    return shipped
+
+
+def test_only_the_class_that_came_second_is_dropped(install):
+    install("plug_thief", TWO.format(taken="kitchen/season", own="thief/own"))
+    names = family_names()
+    assert {"kitchen/season", "kitchen/heat", "thief/own"} <= set(names)
+    assert family_class("kitchen/season").__module__ == "metarl_kitchen.season"
+    (said,) = load_plugins().values()
+    assert "package plug_thief" in said
+    assert "metarl_kitchen.season.Season" in said
+    with pytest.raises(FamilyError, match="two families are called 'kitchen/season'"):
+        family_class("plug_thief:kitchen/season")  # never another family than was asked for
+
+
+def test_who_comes_first_does_not_get_a_shipped_name(first):
+    season = first["kitchen/season"]
+    thief = type("Thief", (toy.Reach,), {"__module__": "plug_early.families"})
+    register("kitchen/season")(thief)
+    assert registry._registry.classes["kitchen/season"] is thief
+    register("kitchen/season")(season)  # the kitchen is imported
+    assert registry._registry.classes["kitchen/season"] is season
+    (said,) = load_plugins().values()
+    assert "package plug_early" in said
+
+
+BAD = {
+    "at": ("@register('bad/na@me')\nclass Bad(TaskFamily): pass", "'bad/na@me'"),
+    "number": ("@register(7)\nclass Bad(TaskFamily): pass", "registered as 7"),
+    "empty": ("@register('')\nclass Bad(TaskFamily): pass", "registered as ''"),
+    "escape": ("@register('bad/\\x1b[2J')\nclass Bad(TaskFamily): pass", "registered as"),
+    "horizon": ("@register('bad/one')\nclass Bad(TaskFamily): horizon = 'x'", "horizon is 'x'"),
+    "period": (
+        "@register('bad/one')\nclass Bad(TaskFamily): control_dt_s = 0",
+        "control_dt_s is 0",
+    ),
+    "function": ("@register('bad/one')\ndef bad(): pass", "expected a class"),
+    "class": ("@register('bad/one')\nclass Bad: pass", "derived from TaskFamily"),
+    "metaclass": (
+        "class Meta(type(TaskFamily)):\n"
+        "    def __getattribute__(cls, name): raise RuntimeError('meta')\n"
+        "@register('bad/one')\nclass Bad(TaskFamily, metaclass=Meta): pass",
+        "meta",
+    ),
+    "exit": ("import sys\nsys.exit(0)", "SystemExit: 0"),
+    "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "base": ("class Odd(BaseException): pass\nraise Odd('odd')", "Odd: odd"),
+    "message": (
+        "class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd",
+        "its message cannot be read",
+    ),
+    "long": ("raise ValueError('x' * 10**6)", "ValueError: xxx"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_broken_plugin_is_one_line_and_hides_nobody(install, capsys, fault):
+    from metarl.commands.families import list_families
+
+    source, said = BAD[fault]
+    head = "from metarl.family import TaskFamily\nfrom metarl.registry import register\n"
+    install(f"plug_bad_{fault}", head + source)
+    install(f"plug_good_{fault}", FAMILY.format(name="good/one"))
+    assert {"good/one", "kitchen/season"} <= set(family_names())
+    assert list_families() == 0
+    shown = capsys.readouterr().out
+    assert "kitchen/season" in shown
+    assert "\x1b" not in shown
+    (line,) = [text for key, text in load_plugins().items() if f"plug_bad_{fault}" in text]
+    assert said in line
+    assert len(line) < 600
+    assert "\n" not in line
+
+
+def test_a_row_that_cannot_be_told_hides_no_other(install, capsys):
+    from metarl.commands.families import list_families
+
+    source = FAMILY.format(name="bad/row").replace("pass", "task_type = 7")
+    install("plug_row", source)
+    assert list_families() == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "bad/row" in line]
+    assert "broken: it raised TypeError" in row
+
+
+def test_ctrl_c_while_a_plugin_is_imported_ends_it(install):
+    install(
+        "plug_slow", "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        load_plugins()
+
+
+@pytest.mark.parametrize("name", ["queue", "test"])
+def test_a_module_whose_name_is_taken_is_told(install, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [p for p in sys.path if p != str(tmp_path)] + [str(tmp_path)])
+    install(name, FAMILY.format(name="mine/one"))
+    with pytest.raises(FamilyError, match=rf"not {name}\.py in this folder.* rename yours"):
+        family_class(f"{name}:mine/one")
+    assert f"'{name}' is Python's own" in load_plugins()[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["toy/reach@", "toy/reach@size=", "toy/reach@size=1,", "toy/reach@,"]
+)
+def test_empty_options_are_refused(name):
+    with pytest.raises(ConfigError, match="NAME=VALUE"):
+        family_class(name)
+
+
+def test_a_constructor_that_leaves_is_named(fresh):
+    class Leaves(toy.Reach):
+        def __init__(self):
+            raise SystemExit(0)
+
+    class Nothing(toy.Reach):
+        def __new__(cls):
+            return None
+
+    register("toy/leaves")(Leaves)
+    register("toy/nothing")(Nothing)
+    with pytest.raises(FamilyError, match=r"Leaves\(\) raised SystemExit: 0"):
+        make_family("toy/leaves")
+    with pytest.raises(FamilyError, match=r"Nothing\(\) gave None; expected a family"):
+        make_family("toy/nothing")

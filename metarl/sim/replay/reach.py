@@ -10,6 +10,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Iterable, Iterator
+from keyword import iskeyword
 from typing import Any
 
 import mujoco
@@ -221,8 +222,10 @@ class Reach:
         """Attributes, by identity."""
         for name, part in parts.items():
             said = f"{what}.{name}"
-            test = f"if {self._name(holder)}.{name} is not {self._name(part)}: return False"
-            self._note([test], said)
+            path = f"{self._name(holder)}.{name}"
+            if not all(word.isidentifier() and not iskeyword(word) for word in name.split(".")):
+                path = f"getattr({self._name(holder)}, {name!r})"  # set by setattr, or by a tool
+            self._note([f"if {path} is not {self._name(part)}: return False"], said)
             yield part, said
 
     def _items(self, holder: Any, parts: dict[str, Any], what: str) -> Iterator[tuple[Any, str]]:
