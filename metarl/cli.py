@@ -15,7 +15,14 @@ from tyro.conf import Positional, arg
 from metarl.ambient import calm_warnings
 from metarl.commands.arguments import read_command, require_text
 from metarl.commands.terminal import OutputLost, printable, safe_output
-from metarl.errors import MetaRLError, unknown
+from metarl.errors import (
+    FamilyError,
+    MetaRLError,
+    describe,
+    is_interrupt,
+    root_of_error,
+    unknown,
+)
 from metarl.machine import out_of_memory, require_device
 from metarl.rounding import same_bits
 from metarl.runs import fields
@@ -285,6 +292,21 @@ def _tell_mistakes(given: list[str]) -> int:
     return 2
 
 
+def _obeyed(command: Any) -> int:
+    """Run a command; no code from outside may end it as if all were well.
+
+    Raises:
+        FamilyError: If a plug-in calls ``sys.exit``, wherever it does so.
+    """
+    try:
+        return command.run()
+    except SystemExit as error:
+        if is_interrupt(error):  # ours
+            raise
+        where = root_of_error(error)
+        raise FamilyError(f"package {where} left by {describe(error, where)}") from error
+
+
 def _run(given: list[str]) -> int:
     require_text(given)
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
@@ -293,7 +315,7 @@ def _run(given: list[str]) -> int:
         sys.path.append(os.getcwd())  # module:name may name a module in this folder
     if given and given[0] in COMMANDS:
         name, *words = given
-        return read_command(COMMANDS[name], f"metarl {name}", words).run()
+        return _obeyed(read_command(COMMANDS[name], f"metarl {name}", words))
     if given and given[0] not in ("--help", "-h") and not given[0].startswith("--tyro-"):
         raise MetaRLError(unknown("option", given[0], ("--help",)))
     about = "Meta-learning and robot skill transfer on batched MuJoCo task families."

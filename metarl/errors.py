@@ -149,6 +149,12 @@ def _root(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
+def root_of_error(error: BaseException) -> str:
+    """The top-level package in which an error came up; empty if it was never raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return _root(frames[-1]) if frames else ""
+
+
 def is_interrupt(error: BaseException) -> bool:
     """Whether an exception is the user's wish to leave, not a mistake in code that ran.
 
@@ -158,8 +164,7 @@ def is_interrupt(error: BaseException) -> bool:
     """
     if isinstance(error, Exception):
         return False
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if not frames or _root(frames[-1]) == "metarl":
+    if root_of_error(error) in ("", "metarl"):
         return True
     return isinstance(error, KeyboardInterrupt) and not _by_raise(error.__traceback__)
 

@@ -163,6 +163,12 @@ def splits_are_disjoint(subject: Subject) -> str:
         for b in SPLITS:
             verdict = family.in_split(tasks[a], b)
             judged = judged or verdict is not None
+            if verdict is not None:
+                found = np.asarray(verdict)
+                expect(
+                    found.shape == (_MANY,) and found.dtype == bool,
+                    f"in_split() gave {found.dtype} {found.shape}, expected bool ({_MANY},)",
+                )
             if (a, b) in same:
                 continue
             if a != b:
