@@ -79,7 +79,8 @@ def find_home(
     """Find a posture in which the hand points down over the counter and can go everywhere.
 
     Of the postures found from many starts it takes one from which the hand reaches the corners
-    of the workspace and tilts, and among those the one whose joints move least on the way.
+    of the workspace and tilts, and among those the one whose joints move least on the way; of
+    an arm with a joint to spare, the one nearest to the middle of the joints' ranges.
 
     Args:
         arm: The file.
@@ -96,7 +97,7 @@ def find_home(
     found: dict[tuple[float, ...], np.ndarray] = {}
     least, middle = np.inf, limits[:, -1].mean()
     for start, yaw in product(_starts(arm, limits), yaws):
-        posture, error = solver.reach(start, place_m, _down(yaw), hold.turn_rad)
+        posture, error = solver.reach(start, place_m, _down(yaw), hold.turn_rad, relaxed=True)
         least = min(least, error)
         if error < NEAR:
             posture = _unwound(arm, posture, limits).round(_DIGITS)
@@ -121,9 +122,14 @@ def _starts(arm: ArmFile, limits: np.ndarray) -> list[np.ndarray]:
     """Where searches begin: the file's keyframe, the middle, and anywhere."""
     rng = np.random.default_rng(0)
     low, high = np.clip(limits, -np.pi, np.pi)
+    middle = _middle(limits)
     drawn = [rng.uniform(low, high) for _ in range(NUM_STARTS)]
     key = arm.keyframe()
-    return ([] if key is None else [np.clip(key, *limits)]) + [(low + high) / 2.0] + drawn
+    return ([] if key is None else [np.clip(key, *limits)]) + [middle] + drawn
+
+
+def _middle(limits: np.ndarray) -> np.ndarray:
+    return np.clip(limits, -np.pi, np.pi).mean(axis=0)
 
 
 def _unwound(arm: ArmFile, posture: np.ndarray, limits: np.ndarray) -> np.ndarray:
@@ -141,7 +147,10 @@ def _effort(
     place_m: np.ndarray,
     workspace: np.ndarray,
 ) -> tuple[int, float]:
-    """How often the hand does not get there from home, or a link is too low; how far joints go."""
+    """How often the hand does not get there from home, or a link is too low; how far joints go.
+
+    An arm with a spare joint can do with little, twisted: there it counts how twisted it is.
+    """
     turn = turned_forward(arm, home, hold).turn_rad
     low, high = np.append(workspace[:, :2], [[0.05], [place_m[2]]], axis=1)
     ends = np.transpose([0.8 * low + 0.2 * high, 0.2 * low + 0.8 * high])
@@ -154,6 +163,8 @@ def _effort(
         posture, error = solver.reach(home, place, axes, turn)
         failures += (error > FAILED) + (solver.lowest_m() < LOWEST_M)
         farthest = max(farthest, float(np.abs(posture - home).max()))
+    if solver.is_spare(turn):
+        farthest = float(np.abs(home - _middle(arm.limits())).max())
     return failures, round(farthest, 2)
 
 
@@ -171,11 +182,20 @@ class _Solver:
         self.configuration = mink.Configuration(arm.model)
         self.columns = arm.columns(arm.joints)
         self.limits = [mink.ConfigurationLimit(arm.model)]
+        self.middle = mink.PostureTask(arm.model, cost=0.02, lm_damping=0.1)
+        qpos = arm.model.qpos0.copy()
+        qpos[self.columns] = _middle(arm.limits())
+        self.middle.set_target(qpos)
         owners = arm.model.jnt_bodyid[[arm.model.joint(name).id for name in arm.joints]]
         self.links = [int(body) for body in owners[1:]]  # the first one may stand on the counter
 
     def reach(
-        self, start: np.ndarray, place_m: np.ndarray, axes: np.ndarray, turn: float | None
+        self,
+        start: np.ndarray,
+        place_m: np.ndarray,
+        axes: np.ndarray,
+        turn: float | None,
+        relaxed: bool = False,
     ) -> tuple[np.ndarray, float]:
         """Bring the hand to a place from a posture.
 
@@ -184,6 +204,7 @@ class _Solver:
             place_m: Where things are held there, (3,).
             axes: Of the hand, (3, 3).
             turn: Of the hand on the site [rad]; None: it may be turned about its z axis.
+            relaxed: Let spare joints go to the middle of their ranges first.
         Returns:
             The joints, and what remains of the error, in metres or radians.
         """
@@ -207,15 +228,26 @@ class _Solver:
         qpos[self.columns] = start
         configuration.update(qpos)
         error = np.inf
-        for _ in range(MOST_STEPS):
-            velocity = mink.solve_ik(configuration, [task], 1.0, "daqp", limits=self.limits)
+        spare = relaxed and self.is_spare(turn)
+        for step in range(MOST_STEPS):
+            tasks = [task, self.middle] if spare and step < MOST_STEPS // 2 else [task]
+            try:
+                velocity = mink.solve_ik(configuration, tasks, 1.0, "daqp", limits=self.limits)
+            except mink.NoSolutionFound:
+                break
             configuration.integrate_inplace(velocity, 1.0)
+            if len(tasks) > 1:
+                continue
             left = np.abs(task.compute_error(configuration))[: 5 if free else 6].max()
             if left < 0.01 * NEAR or abs(error - left) < 1e-9:
                 error = left
                 break
             error = left
         return configuration.q[self.columns].copy(), float(error)
+
+    def is_spare(self, turn: float | None) -> bool:
+        """Whether the arm has more joints than the hand needs."""
+        return len(self.columns) > (5 if turn is None else 6)
 
     def lowest_m(self) -> float:
         """How high the lowest joint of the arm is where it came to [m], but for the first one."""

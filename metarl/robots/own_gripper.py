@@ -13,6 +13,7 @@ from metarl.robots.arm_file import ArmFile
 from metarl.robots.gripper import Gripper
 
 MOST_ACTUATORS = 4
+LONGEST_STEP_S = 0.005  # fingers on stiff linkages let go of things at steps twice as long
 SETTLE_S = 1.0  # for a gripper to reach its target
 NUM_OPENINGS = 9  # at which its joints are measured
 LEAST_STROKE_M = 0.01
@@ -118,6 +119,8 @@ class _Trial:
         self.arm, self.actuators = arm, actuators
         self.model = arm.spec.copy().compile()
         self.model.opt.gravity[:] = 0.0
+        self.model.opt.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST  # as scenes have
+        self.model.opt.timestep = min(self.model.opt.timestep, LONGEST_STEP_S)
         self.model.dof_armature[arm.dofs(arm.joints)] = _HEAVY
         self.data = mujoco.MjData(self.model)
         self.touching = self._touching()

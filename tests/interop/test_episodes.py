@@ -159,7 +159,10 @@ def test_keywords_are_the_environments_or_the_familys(make):
     ("keywords", "message"),
     [
         ({"task_visible": "no"}, "task_visible is 'no'; expected True or False"),
-        ({"new_task_every_episode": None}, "new_task_every_episode is None; expected True or False"),
+        (
+            {"new_task_every_episode": None},
+            "new_task_every_episode is None; expected True or False",
+        ),
         ({"split": "tset"}, "unknown split 'tset'; valid: train, test, far"),
     ],
 )

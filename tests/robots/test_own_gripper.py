@@ -5,7 +5,7 @@ import pytest
 from arms import FINGERS, GRIPPER, LINK, SERVO, SERVOS, write_arm
 
 from metarl.errors import ConfigError
-from metarl.registry import make_family
+from metarl.registry import make_family, robot_class
 from metarl.robots.arm_file import ArmFile
 from metarl.robots.gripper import Gripper
 from metarl.robots.own_gripper import find_gripper
@@ -85,3 +85,30 @@ def test_it_starts_between_what_was_measured():
         (0.0, 4.0), (0.5, 5.0), (1.0, 6.0), (2.5, 6.5), (4.0, 7.0)
     ]  # fmt: skip
     assert (gripper.closed, gripper.opened) == (0.0, 4.0)
+
+
+PANDA = """<mujoco>
+  <compiler angle="radian"/>
+  <asset><material name="shell"/><material name="joint"/><material name="finger"/></asset>
+  <default>
+    <default class="link"><geom contype="0" conaffinity="0"/></default>
+    <default class="hand"><geom/></default>
+  </default>
+  <worldbody>{body}</worldbody>
+  <actuator>{actuators}</actuator>
+</mujoco>"""
+
+
+@pytest.mark.parametrize(("skill", "control"), [("add", "hand"), ("season", "joint")])
+def test_seven_joints_and_two_fingers_from_a_file_cook(tmp_path, skill, control):
+    ours = robot_class("panda")("joint")
+    path = tmp_path / "panda.xml"
+    path.write_text(PANDA.format(body=ours.body(), actuators=ours.gripper.mjcf))
+    family = make_family(f"kitchen/{skill}", robot=str(path), site="grip", control=control)
+    assert len(family.robot.joints) == 7
+    assert np.abs(family.robot.home - ours.home).max() < 0.5  # not twisted
+    worlds = Worlds(family, 6, seed=0, split="test")
+    worlds.reset()
+    for _ in range(family.horizon):
+        step = worlds.step(worlds.expert())
+    assert step.success.mean() > 0.8

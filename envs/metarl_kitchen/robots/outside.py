@@ -16,14 +16,13 @@ from metarl.errors import ConfigError
 from metarl.robots.arm_file import ArmFile
 from metarl.robots.gripper import Gripper
 from metarl.robots.homing import Hold, find_home, hand_m, turned_forward
-from metarl.robots.own_gripper import find_gripper
+from metarl.robots.own_gripper import LONGEST_STEP_S, find_gripper
 from metarl.robots.robot import Robot
 from metarl_kitchen.robots.fingers import FINGERS, REACH_M, hand_mjcf, held_mjcf
 
 PREFIX = "arm/"  # of every name that comes from the file
 HOME_M = np.array([0.45, 0.0, 0.30])  # where the hand is at home, unless the file says
 _NEAR_M = 0.1  # how far outside of the workspace the hand may be at home
-_STEP_S = 0.005  # fingers on stiff linkages let go of things at steps twice as long
 _SPRING = 6.0  # pulls a spare joint home in hand space [N m/rad]
 _log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ class MjcfRobot(Robot):
         self.home = np.array(self._arm.home)
         self.gripper = self._arm.gripper
         if self._arm.own:
-            self.longest_step_s = _STEP_S
+            self.longest_step_s = LONGEST_STEP_S
         hinge = np.array(self._arm.hinges)
         self.kp = np.where(hinge, np.geomspace(2500.0, 200.0, len(hinge)), 4000.0)
         self.step = np.where(hinge, 0.12, 0.03)
