@@ -28,6 +28,10 @@ class ShapeError(MetaRLError, ValueError):
     """An array has the wrong shape or dtype, or values that are not finite."""
 
 
+class TaskError(ShapeError):
+    """A task from outside has another type or width than a family's, or leaves its range."""
+
+
 class ConfigError(MetaRLError, ValueError):
     """A configuration value is misspelt, unknown or out of range."""
 

@@ -151,8 +151,24 @@ def timing_fault(family: TaskFamily[Any] | type[TaskFamily[Any]]) -> str:
     return ""
 
 
+def broken(family: TaskFamily[Any], method: str, said: str) -> FamilyError:
+    """Make the error that a method of a family does not keep the contract.
+
+    Args:
+        family: The family.
+        method: Which of its methods.
+        said: What it did, for example ``"gave None, expected ..."``.
+    """
+    known = f"{family.id}: " if family.id else ""
+    return FamilyError(f"{known}{method}() of {_origin(family)} {said}")
+
+
 def _missing(family: TaskFamily[Any], method: str) -> FamilyError:
     return FamilyError(
-        f"{type(family).__module__}.{type(family).__name__} does not define {method}();"
+        f"{_origin(family)} does not define {method}();"
         " the required methods are models, sample, reset, observe, terms, success"
     )
+
+
+def _origin(family: TaskFamily[Any]) -> str:
+    return f"{type(family).__module__}.{type(family).__name__}"

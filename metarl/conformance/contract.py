@@ -12,7 +12,8 @@ from metarl.conformance.subject import Skipped, Subject, expect
 from metarl.family import TaskFamily
 from metarl.plugins import written
 from metarl.sim.blocks import make_spec
-from metarl.sim.scene import VELOCITY_STAGE, Scene, compile_model
+from metarl.sim.models import compile_model
+from metarl.sim.scene import VELOCITY_STAGE, Scene
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import SPLITS, num_tasks, take, variations

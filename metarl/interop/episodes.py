@@ -166,11 +166,6 @@ class Episodes:
         """Check that a task is one row of this family's.
 
         Raises:
-            ShapeError: If it is not.
+            TaskError: If it is not, or leaves its range.
         """
-        expected = self.family.task_type
-        if not isinstance(task, expected):
-            raise ShapeError(f"the task is a {type(task).__name__}; expected {expected.__name__}")
-        if num_tasks(task) != 1:
-            raise ShapeError(f"the task has {num_tasks(task)} rows; expected one row")
-        return take(task, slice(None))
+        return take(self.worlds.checked_tasks(task, 1, "set_task"), slice(None))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
@@ -18,8 +16,8 @@ VELOCITY_STAGE = mujoco.mjtStage.mjSTAGE_VEL.value
 # ended, which saves a tenth, until their memory no longer fits the processor's cache.
 PERSISTENT_WORLDS = 16
 
-# BADQPOS, BADQVEL, BADQACC
-_BAD = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
+# BADQPOS, BADQVEL, BADQACC, BADCTRL
+_BAD = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADCTRL) + 1)
 
 # Kinds of views: whose attribute they are. Derived ones are current only after a call.
 _STATE = {"jpos": ("joint", "qpos"), "jvel": ("joint", "qvel")}
@@ -31,6 +29,8 @@ _DERIVED = {
     "bquat": ("body", "xquat"),
     "sensor": ("sensor", "data"),
 }
+# What a family writes into the state itself -> its method that does.
+_WRITTEN = {"ctrl": "act", "mocap_pos": "act", "mocap_quat": "act", "userdata": "advance"}
 _MOCAP = {"mocap": "mocap_pos", "mquat": "mocap_quat"}
 
 
@@ -63,11 +63,41 @@ class Scene:
         self._whole = Batch(model, self.capacity, num_threads, persistent=few)
         self._found: dict[tuple[str, str], np.ndarray] = {}  # over the whole batch
         low, high = model.actuator_ctrlrange.T
-        self.ctrl_mid = (high + low) / 2  # (nu,)
-        self.ctrl_half = (high - low) / 2  # (nu,)
-        for constant in (self.ctrl_mid, self.ctrl_half):  # programs are written with them
+        self._ctrl_mid, self._ctrl_half = (high + low) / 2, (high - low) / 2
+        for constant in (self._ctrl_mid, self._ctrl_half):  # programs are written with them
             constant.setflags(write=False)
+        self._unlimited = tuple(np.flatnonzero(low == high).tolist())
         self.resize(num_worlds)
+
+    @property
+    def ctrl_mid(self) -> np.ndarray:
+        """The middle of each actuator's control range, (nu,); see `ctrl_half`."""
+        self.require_ranges()
+        return self._ctrl_mid
+
+    @property
+    def ctrl_half(self) -> np.ndarray:
+        """Half of each actuator's control range, (nu,).
+
+        Raises:
+            SimulationError: As `require_ranges`.
+        """
+        self.require_ranges()
+        return self._ctrl_half
+
+    def require_ranges(self) -> None:
+        """Check that every actuator has a control range, so that actions can be scaled to it.
+
+        Raises:
+            SimulationError: If one has none; the message names it.
+        """
+        if self._unlimited:
+            names = [self.model.actuator(i).name or f"number {i}" for i in self._unlimited]
+            raise SimulationError(
+                f"actuators without a control range: {', '.join(names)}; actions in [-1, 1] would"
+                ' do nothing. Write ctrlrange="low high" in the MJCF, or let the family\'s act()'
+                " write worlds.ctrl itself"
+            )
 
     # Its worlds -------------------------------------------------------------------------
 
@@ -114,12 +144,50 @@ class Scene:
         except BatchError as error:
             failed = error.ids
         state = self.batch.state
-        if failed is None and not np.count_nonzero(self._bad) and math.isfinite(state.sum()):
+        finite = np.isfinite(state)
+        if (
+            failed is None
+            and not np.count_nonzero(self._bad)
+            and np.count_nonzero(finite) == state.size
+        ):
             return None
-        diverged = self._bad.any(axis=1) | ~np.isfinite(state.sum(axis=1))
+        diverged = self._bad.any(axis=1) | ~finite.all(axis=1)
         if failed is not None:
             diverged[failed] = True
         return diverged
+
+    def wrote_no_numbers(self, failed: np.ndarray) -> tuple[str, str, np.ndarray]:
+        """Find what a family wrote where numbers are not finite though joints still are.
+
+        Args:
+            failed: Worlds that left the finite numbers in a step, (N,) bool.
+        Returns:
+            The family's method, the array, and the worlds, (N,) bool; empty texts if physics
+            itself is to blame.
+        """
+        moves = np.isfinite(self.qpos).all(axis=1) & np.isfinite(self.qvel).all(axis=1)
+        for name, method in _WRITTEN.items():
+            values = self.batch.bind(name).reshape(self.num_worlds, -1)
+            most = mujoco.mjMAXVAL if name == "ctrl" else np.inf  # beyond it, MuJoCo takes 0
+            bad = failed & moves & ~(abs(values) < most).all(axis=1)
+            if bad.any():
+                return method, name, bad
+        return "", "", failed
+
+    def state_without_numbers(self, ids: np.ndarray) -> str:
+        """Find an array of some worlds' state that is not finite; empty if there is none."""
+        if np.isfinite(self.batch.state[ids]).all():
+            return ""
+        names = ("qpos", "qvel", *_WRITTEN)
+        bad = [name for name in names if not np.isfinite(self.batch.bind(name)[ids]).all()]
+        return bad[0] if bad else "a state"
+
+    def field_without_numbers(self, ids: np.ndarray) -> str:
+        """Find an own model field of some worlds that is not finite; empty if there is none."""
+        for (kind, name), values in self._views.items():
+            if kind == "model" and values.dtype.kind == "f" and not np.isfinite(values[ids]).all():
+                return name
+        return ""
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """Make derived arrays current after writes to the state."""
@@ -237,32 +305,3 @@ class Scene:
         count = getattr(self.model, f"n{what}" if what != "joint" else "njnt")
         names = [getattr(self.model, what)(i).name for i in range(count)]
         return unknown(what, name, [n for n in names if n])
-
-
-def compile_model(source: object, origin: str) -> mujoco.MjModel:
-    """Compile an MjSpec, MJCF text or the path of an MJCF file.
-
-    Args:
-        source: What a family's `models` returned.
-        origin: Who returned it, for the message.
-    Raises:
-        SimulationError: If it does not parse or compile; MuJoCo's message has the line.
-    """
-    try:
-        model = _compile(source)
-    except (ValueError, FileNotFoundError, mujoco.FatalError) as error:
-        raise SimulationError(f"{origin}: the model does not compile: {error}") from error
-    # A diverged world must be seen, not quietly put back to its default state.
-    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-    return model
-
-
-def _compile(source: object) -> mujoco.MjModel:
-    if isinstance(source, mujoco.MjModel):
-        return source
-    if isinstance(source, mujoco.MjSpec):
-        return source.compile()
-    text = str(source)
-    if text.lstrip().startswith("<"):
-        return mujoco.MjModel.from_xml_string(text)
-    return mujoco.MjModel.from_xml_path(text)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from metarl.errors import FamilyError
-from metarl.family import TaskFamily
+from metarl.family import TaskFamily, broken
 from metarl.sim.scene import Scene
 
 
@@ -70,37 +71,115 @@ class Judge:
         """Advance the worlds' state beyond physics and judge them.
 
         Raises:
-            FamilyError: If `terms` gives a term that has no weight.
+            FamilyError: If a method gives something else than the contract says.
         """
-        family, n = self.family, scene.num_worlds
-        family.advance(scene, task)
+        n = scene.num_worlds
+        self.family.advance(scene, task)
         terms = self._terms(scene, task, action)
-        success = _row(family.success(scene, task), bool, n)
+        success = self._verdict("success", scene, task)
         failed = np.zeros(n, bool)
-        if not _is_default(family.failure, TaskFamily.failure):
-            failed = _row(family.failure(scene, task), bool, n)
-        graded = not _is_default(family.score, TaskFamily.score)
-        score = _row(family.score(scene, task) if graded else success, np.float32, n)
+        if not _is_default(self.family.failure, TaskFamily.failure):
+            failed = self._verdict("failure", scene, task)
+        graded = not _is_default(self.family.score, TaskFamily.score)
+        score = self._score(scene, task) if graded else success.astype(np.float32)
         return Verdict(terms, success, failed, score)
 
     def _terms(self, scene: Scene, task: Any, action: np.ndarray) -> dict[str, np.ndarray]:
         n, weights = scene.num_worlds, self.family.weights
         given = self.family.terms(scene, task, action)
+        if not isinstance(given, Mapping):
+            raise broken(self.family, "terms", f"gave {_kind(given)}; expected a mapping")
         if not given.keys() <= weights.keys():
             unknown = next(name for name in given if name not in weights)
-            raise FamilyError(
-                f"{self.family.id}: terms() gave {unknown!r}; weights has {', '.join(weights)}"
+            raise broken(
+                self.family, "terms", f"gave {unknown!r}; weights has {', '.join(weights)}"
             )
-        return {
-            name: _row(weight * given[name] if name in given else 0.0, np.float32, n)
-            for name, weight in weights.items()
-        }
+        out = {}
+        for name, weight in weights.items():
+            if name not in given:
+                out[name] = np.zeros(n, np.float32)
+                continue
+            values = given[name]
+            if not _is_row(values, "fiub", n):
+                said = f"gave {_kind(values)} as {name!r}; expected numbers of shape ({n},)"
+                raise broken(self.family, "terms", said)
+            out[name] = np.multiply(weight, values).astype(np.float32)
+        return out
+
+    def _verdict(self, method: str, scene: Scene, task: Any) -> np.ndarray:
+        n = scene.num_worlds
+        values = getattr(self.family, method)(scene, task)
+        if not _is_row(values, "b", n):
+            said = f"gave {_kind(values)}; expected bool of shape ({n},)"
+            raise broken(self.family, method, said)
+        return values.astype(bool)
+
+    def _score(self, scene: Scene, task: Any) -> np.ndarray:
+        n = scene.num_worlds
+        values = self.family.score(scene, task)
+        if not _is_row(values, "fiub", n):
+            said = f"gave {_kind(values)}; expected numbers in [0, 1] of shape ({n},)"
+            raise broken(self.family, "score", said)
+        return values.astype(np.float32)
 
 
 def _is_default(method: Any, default: Any) -> bool:
     return getattr(method, "__func__", method) is default
 
 
-def _row(values: Any, dtype: type, n: int) -> np.ndarray:
-    row = values.astype(dtype) if hasattr(values, "astype") else np.array(values, dtype)
-    return row if np.shape(row) == (n,) else np.array(np.broadcast_to(row, (n,)))
+def require_numbers(
+    family: TaskFamily[Any], terms: Mapping[str, np.ndarray], score: np.ndarray
+) -> None:
+    """Check what worlds earned.
+
+    Args:
+        family: Who said so.
+        terms: Each weighted reward term, (N,).
+        score: The grades, (N,).
+    Raises:
+        FamilyError: If a term, or the sum of all, is not finite, or a score not in [0, 1]; names
+            the method, the term and the worlds.
+    """
+    for name, values in terms.items():
+        if not np.isfinite(values).all():
+            bad = np.flatnonzero(~np.isfinite(values))
+            said = f"gave {values[bad[0]]} as {name!r} in worlds {bad.tolist()[:10]}"
+            raise broken(family, "terms", f"{said}; expected finite numbers")
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = sum(terms.values(), np.zeros(len(score), np.float32))
+    if not np.isfinite(total).all():
+        bad = np.flatnonzero(~np.isfinite(total))
+        raise broken(
+            family, "terms", f"gave terms that sum to {total[bad[0]]} in worlds {bad.tolist()[:10]}"
+        )
+    good = (score >= -_ROUNDING) & (score <= 1.0 + _ROUNDING)
+    if not good.all():
+        bad = np.flatnonzero(~good)
+        said = f"gave {score[bad[0]]} in worlds {bad.tolist()[:10]}; expected numbers in [0, 1]"
+        raise broken(family, "score", said)
+
+
+_ROUNDING = 1e-6  # of single precision
+
+
+def are_numbers(reward: np.ndarray, score: np.ndarray) -> bool:
+    """Whether rewards are finite and scores in [0, 1]; `require_numbers` says what is not."""
+    good = (score >= -_ROUNDING) & (score <= 1.0 + _ROUNDING)
+    return np.count_nonzero(np.isfinite(reward)) == np.count_nonzero(good) == len(reward)
+
+
+def is_number(reward: float, score: float) -> bool:
+    """The same for one world."""
+    return math.isfinite(reward) and -_ROUNDING <= score <= 1.0 + _ROUNDING
+
+
+def _is_row(values: Any, kinds: str, n: int) -> bool:
+    """Whether something is an array of n numbers of some kinds."""
+    return isinstance(values, np.ndarray) and values.dtype.kind in kinds and values.shape == (n,)
+
+
+def _kind(values: Any) -> str:
+    """What something is, in words."""
+    if isinstance(values, np.ndarray):
+        return f"{values.dtype} of shape {values.shape}"
+    return "None" if values is None else type(values).__name__

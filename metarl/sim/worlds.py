@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import mujoco
 import numpy as np
 
-from metarl.errors import ConfigError, FamilyError, ShapeError, require
-from metarl.family import TaskFamily
+from metarl.errors import ConfigError, ShapeError, require
+from metarl.family import TaskFamily, broken
 from metarl.machine import require_worlds_fit
 from metarl.plugins import written
 from metarl.sim.blame import asks, require_methods
 from metarl.sim.blocks import ObservationStack, make_spec
+from metarl.sim.given import TaskCheck, as_array, checked_action, checked_ids
 from metarl.sim.groups import Group, count_substeps, group_worlds, stepped
+from metarl.sim.heard import listen, tell
+from metarl.sim.models import compile_model
 from metarl.sim.replay.alone import Alone, One
-from metarl.sim.scene import Scene, compile_model
-from metarl.sim.verdict import Judge, Verdict
+from metarl.sim.scene import Scene
+from metarl.sim.verdict import Judge, Verdict, are_numbers, is_number, require_numbers
 from metarl.streams import Streams
-from metarl.types import SPLITS, Split, Step, num_tasks, put, take
+from metarl.types import SPLITS, Split, Step, put, take
+
+_log = logging.getLogger(__name__)
+
+_ACTIONS = "actions must be an array of numbers"
 
 # Arrays, since these cost a single world a third of what Python's numbers do.
 _LOW, _HIGH = -np.ones(1, np.float32), np.ones(1, np.float32)
@@ -70,10 +79,8 @@ class Worlds:
         self.num_worlds = num_worlds
         self.num_threads = num_threads
         self.task_visible = task_visible
-        self.models = {
-            name: compile_model(source, f"{family.id or type(family).__name__} ({name})")
-            for name, source in family.models().items()
-        }
+        listen()
+        self.models = _compiled(family)
         self.streams = Streams.from_seed(seed, num_worlds, first_stream, held_out=held_out)
         self.substeps = count_substeps(family, self.models)
         self.elapsed = np.zeros(num_worlds, np.int64)
@@ -81,11 +88,16 @@ class Worlds:
         self._latest: Step | One | None = None
         several = len(self.models) > 1 and num_threads != 1
         self._pool = ThreadPoolExecutor(_AHEAD) if several else None
+        self._check = TaskCheck(family, list(self.models))
+        self.num_diverged = 0
         self._held: dict[str, Group] = {}  # every group that was made
         self._groups: list[Group] = []  # those that have worlds
         self.task: Any = None
         self.assign(self.sample(split))
         self._reset_physics(np.arange(num_worlds))
+        for group in self._groups:
+            if type(family).act is TaskFamily.act and group.scene.model.nu:
+                group.scene.require_ranges()
         self.spec = make_spec(family, self._groups[0].scene, self._groups[0].task)
         self._judge = Judge(family)
         self._stack = ObservationStack(self.spec, family.task_type)
@@ -101,9 +113,23 @@ class Worlds:
             raise ConfigError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
         ids = self._ids(ids)
         rng = self.streams[ids]
-        task = self.family.sample(rng, len(ids), split)
+        task = self._check.sampled(self.family.sample(rng, len(ids), split), len(ids), split)
         self.streams.put(ids, rng)
         return task
+
+    def checked_tasks(self, task: Any, n: int, who: str) -> Any:
+        """Check that tasks can be assigned, before they are needed.
+
+        Args:
+            task: The tasks.
+            n: How many rows they must have.
+            who: Which method was given them, for the message.
+        Returns:
+            The same, its fields as arrays.
+        Raises:
+            TaskError: As `assign`.
+        """
+        return self._check.given(task, n, who)
 
     @asks
     def assign(self, task: Any, ids: np.ndarray | None = None) -> None:
@@ -113,11 +139,11 @@ class Worlds:
             task: One row a world (of `ids`).
             ids: Which worlds, sorted; omitted, all.
         Raises:
-            ShapeError: If the rows do not match the worlds.
+            TaskError: If the rows do not match the worlds, or a field is not of the family's
+                width, not finite, or out of its declared range; nothing has changed then.
         """
         ids = self._ids(ids)
-        if num_tasks(task) != len(ids):
-            raise ShapeError(f"assign got {num_tasks(task)} tasks for {len(ids)} worlds")
+        task = self._check.given(task, len(ids), "assign")
         whole = self.task is None or len(ids) == self.num_worlds
         self.task = take(task, slice(None)) if whole else put(self.task, ids, task)
         self.done[ids] = True
@@ -135,6 +161,8 @@ class Worlds:
         if len(mine):
             group.scene.restore_model_fields(local)
             self.family.configure(group.scene, local, take(self.task, mine))
+            if name := group.scene.field_without_numbers(local):
+                raise broken(self.family, "configure", f"wrote {name} that is not finite")
         group.scene.derive_constants(np.union1d(local, changed))
         if len(changed):
             group.scene.forward(changed)
@@ -142,11 +170,6 @@ class Worlds:
     def _regroup(self) -> dict[str, np.ndarray]:
         model = getattr(self.task, "model", None)
         model = np.zeros(self.num_worlds, int) if model is None else np.asarray(model)
-        if model.min() < 0 or model.max() >= len(self.models):
-            raise FamilyError(
-                f"{self.family.id}: sample() gave models {np.unique(model).tolist()}; models() has"
-                f" {len(self.models)}: {', '.join(self.models)}"
-            )
         found = group_worlds(self.models, model, self._held, self.num_threads)
         self._groups = [group for group, _ in found]
         return {group.name: changed for group, changed in found}
@@ -179,6 +202,8 @@ class Worlds:
             own = rng[where]
             group.scene.batch.reset(local, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
             self.family.reset(group.scene, local, take(self.task, mine), own)
+            if name := group.scene.state_without_numbers(local):
+                raise broken(self.family, "reset", f"wrote {name} that is not finite")
             group.scene.forward(local)
             rng.put(where, own)
         self.streams.put(ids, rng)
@@ -195,8 +220,10 @@ class Worlds:
             ShapeError: If the shape is wrong or numbers are not finite; names the worlds.
                 No world has moved then.
         """
-        if self._alone is not None and np.ndim(action) == 2 and len(action) == 1:
-            return self.step_alone(action[0]).step()
+        if self._alone is not None:
+            action = as_array(action, _ACTIONS)
+            if action.ndim == 2 and len(action) == 1:
+                return self.step_alone(action[0]).step()
         action = self._checked(action)
         for group in self._groups:
             self.family.act(group.scene, group.task, action[group.rows])
@@ -207,12 +234,13 @@ class Worlds:
         for group, failed in stepped(self._groups, self.substeps, pool):
             if failed is not None:
                 diverged[group.rows] = failed
-                self._reset_physics(np.sort(group.ids[failed]))
+                self._start_again(group, failed)
             part = self._judge.judge(group.scene, group.task, action[group.rows])
             parts.append((group.rows, part))
             blocks = self.family.observe(group.scene, group.task)
             self._stack.write(obs, group.rows, blocks, self.family)
         self._latest = self._outcome(Verdict.joined(parts, self.num_worlds), obs, diverged)
+        tell()
         return self._latest
 
     @asks
@@ -227,7 +255,7 @@ class Worlds:
         """
         if self._alone is None:
             raise ConfigError(f"step_alone is for one world; there are {self.num_worlds}")
-        action = np.asarray(action)
+        action = as_array(action, _ACTIONS)
         row = action.tolist() if action.dtype.char in "fd" and action.ndim == 1 else []
         if len(row) != self.spec.action_dim or self.done[0] or not math.isfinite(sum(row)):
             action = self._checked(action[None])[0]
@@ -237,7 +265,7 @@ class Worlds:
         def advance() -> bool:
             failed = group.scene.step(self.substeps)
             if failed is not None:
-                self._reset_physics(group.ids)
+                self._start_again(group, failed)
             return failed is not None
 
         elapsed = self.elapsed.item(0) + 1
@@ -246,9 +274,13 @@ class Worlds:
         one = self._alone.step(group.scene, group.task, action[None], row, advance, late)
         if one.diverged:
             one.obs[:] = self.obs[0]
+        if math.isnan(one.obs.dot(one.obs)) or not is_number(one.reward, one.score):
+            terms = {name: np.array([x], np.float32) for name, x in one.terms.items()}
+            self._require_numbers(one.obs[None], terms, np.array([one.score]))
         self.done[0] = one.terminated or one.truncated
         self.obs[0] = one.obs
         self._latest = one
+        tell()
         return one
 
     @property
@@ -270,12 +302,49 @@ class Worlds:
             verdict.clear(diverged)
             truncated |= diverged
         truncated &= ~verdict.terminated
+        reward = verdict.reward()
+        if np.count_nonzero(np.isnan(obs)) or not are_numbers(reward, verdict.score):
+            self._require_numbers(obs, verdict.terms, verdict.score)
         self.done = verdict.terminated | truncated
         self.obs = obs
         return Step(
-            obs.copy(), verdict.reward(), verdict.terminated, truncated, verdict.success,
+            obs.copy(), reward, verdict.terminated, truncated, verdict.success,
             diverged, verdict.terms, verdict.score,
         )  # fmt: skip
+
+    def _start_again(self, group: Group, failed: np.ndarray) -> None:
+        """Put worlds that left the finite numbers into a fresh state; told once, counted always.
+
+        Raises:
+            FamilyError: If physics did not, and the family wrote what is not finite.
+        """
+        self._blame(group, failed)
+        ids = np.sort(group.ids[failed])
+        if not self.num_diverged:
+            _log.warning(
+                "%s: world %d diverged: its physics left the finite numbers; it is truncated and"
+                " starts again. This is said once; such worlds are counted as diverged",
+                self.family.id or type(self.family).__name__, ids[0],
+            )  # fmt: skip
+        self.num_diverged += len(ids)
+        self._reset_physics(ids)
+
+    def _blame(self, group: Group, suspects: np.ndarray) -> None:
+        method, name, rows = group.scene.wrote_no_numbers(suspects)
+        if name:
+            bad = np.sort(group.ids[rows]).tolist()[:10]
+            most = f", or beyond {mujoco.mjMAXVAL:g}," if name == "ctrl" else ""
+            said = f"wrote {name} that is not finite{most} in worlds {bad}"
+            raise broken(self.family, method, said)
+
+    def _require_numbers(
+        self, obs: np.ndarray, terms: Mapping[str, np.ndarray], score: np.ndarray
+    ) -> None:
+        """Say which method of the family gave what is no number."""
+        for group in self._groups:
+            self._blame(group, np.ones(len(group.ids), bool))
+        self._stack.require_numbers(obs, self.family)
+        require_numbers(self.family, terms, score)
 
     @asks
     def expert(self) -> np.ndarray:
@@ -359,6 +428,7 @@ class Worlds:
         for group in self._groups:
             blocks = self.family.observe(group.scene, group.task)
             self._stack.write(obs, group.rows, blocks, self.family)
+        self._stack.require_numbers(obs, self.family)
         return obs
 
     def _scatter(self, parts: list[np.ndarray], width: int) -> np.ndarray:
@@ -368,41 +438,21 @@ class Worlds:
         return out
 
     def _ids(self, ids: np.ndarray | None) -> np.ndarray:
-        if ids is None:
-            return np.arange(self.num_worlds)
-        ids = np.asarray(ids)
-        if ids.dtype == bool and ids.shape == (self.num_worlds,):
-            ids = np.flatnonzero(ids)
-        if ids.size == 0:
-            ids = np.zeros(0, int)
-        if ids.ndim != 1 or ids.dtype.kind not in "iu":
-            raise ShapeError(
-                f"world ids must be integers of shape (n,) or a mask of shape"
-                f" ({self.num_worlds},), got {ids.dtype} {ids.shape}"
-            )
-        if ids.size and (
-            ids.min() < 0 or ids.max() >= self.num_worlds or (np.diff(ids) <= 0).any()
-        ):
-            raise ShapeError(
-                f"world ids must be sorted, unique and in [0, {self.num_worlds}), got {ids}"
-            )
-        return ids
+        return np.arange(self.num_worlds) if ids is None else checked_ids(ids, self.num_worlds)
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
-        action = np.asarray(action)
-        want = (self.num_worlds, self.spec.action_dim)
-        if action.dtype.kind not in "fiu":
-            raise ShapeError(f"actions must be numbers of shape {want}, got dtype {action.dtype}")
-        if action.shape != want:
-            raise ShapeError(f"actions must have shape {want}, got {action.shape}")
-        if not np.isfinite(action).all():
-            bad = np.flatnonzero(~np.isfinite(action).all(axis=1))
-            raise ShapeError(
-                f"actions are not finite in worlds {bad.tolist()[:10]}; no world moved"
-            )
+        action = checked_action(action, (self.num_worlds, self.spec.action_dim))
         if np.count_nonzero(self.done):
             bad = np.flatnonzero(self.done)
             raise ShapeError(
                 f"the episodes of worlds {bad.tolist()[:10]} have ended; call reset(ids) first"
             )
         return np.minimum(np.maximum(action, _LOW), _HIGH)
+
+
+def _compiled(family: TaskFamily[Any]) -> dict[str, mujoco.MjModel]:
+    models = family.models()
+    if not isinstance(models, Mapping) or not models:
+        raise broken(family, "models", f"gave {written(models)}; expected name -> model, one at least")
+    name = family.id or type(family).__name__
+    return {key: compile_model(source, f"{name} ({key})") for key, source in models.items()}

@@ -160,7 +160,7 @@ DEFECTS = [
     (FloatSuccess, "success, failure and score are in shape", "success() gave float64"),
     (OneSplit, "splits are disjoint", "train"),
     (WrongInSplit, "splits are disjoint", "in_split"),
-    (NotFinite, "observations are finite and bounded", "obs is not finite"),
+    (NotFinite, "observations are finite and bounded", "gave NaN in block 'object'"),
     (Unscaled, "observations are finite and bounded", "robot[0], robot[1]"),
     (Peeks, "observations hold no hidden field", "robot[0], robot[1]"),
     (Constant, "no observation is constant", "bias[0]"),
@@ -285,7 +285,8 @@ def test_malformed_mjcf_is_a_row():
             return {"ball": XML.replace("</worldbody>", "")}
 
     results = check_family(Malformed(), num_tasks=4)
-    assert "does not compile" in next(r for r in results if "compile" in r.name).detail
+    detail = next(r for r in results if "compile" in r.name).detail
+    assert "MJCF:5: no well-formed XML: mismatched tag" in detail
 
 
 def test_unknown_name_is_an_error():
