@@ -13,7 +13,7 @@ from metarl.family import TaskFamily
 from metarl.registry import family_class, make_family, option_names, split_name
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams, checked_seed
-from metarl.types import Split, num_tasks, take
+from metarl.types import Split, take
 
 OPTIONS = ("task", "new_task")  # of `reset`
 

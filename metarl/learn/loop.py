@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from metarl.errors import CheckpointError, MetaRLError, TrainingError
+from metarl.errors import CheckpointError, FamilyError, MetaRLError, TrainingError
 from metarl.family import TaskFamily
 from metarl.learn.start import Start
 from metarl.runs.checkpoint import Checkpoint
@@ -149,12 +149,11 @@ def _iterate(
 def _advance(
     trainer: Trainer, save: Callable[[Mapping[str, float]], None], known: Mapping[str, float]
 ) -> dict[str, float]:
-    """Iterate once; where an update is refused, save the state before it."""
+    """Iterate once; where an update is refused, or a family breaks, save the state before it."""
     try:
         return trainer.iterate()
-    except (
-        TrainingError
-    ) as refused:  # the trainer kept its last good state; other errors may not have
+    # the trainer kept its last good state; other errors may not have
+    except (TrainingError, FamilyError) as refused:
         try:
             save(known)
         except TrainingError as unsaved:
