@@ -404,8 +404,8 @@ class Worlds:
         group = next((g for g in self._groups if g.local[i] >= 0), self._groups[0])
         told, n = self.family.caption(group.scene, group.task), group.scene.num_worlds
         if not isinstance(told, list | tuple) or len(told) != n:
-            raise FamilyError(
-                f"{self.family.id}: caption() gave {written(told)}; expected a list of {n} texts"
+            raise broken(
+                self.family, "caption", f"gave {written(told)}; expected a list of {n} texts"
             )
         return str(told[int(group.local[i])])
 
@@ -453,6 +453,8 @@ class Worlds:
 def _compiled(family: TaskFamily[Any]) -> dict[str, mujoco.MjModel]:
     models = family.models()
     if not isinstance(models, Mapping) or not models:
-        raise broken(family, "models", f"gave {written(models)}; expected name -> model, one at least")
+        raise broken(
+            family, "models", f"gave {written(models)}; expected name -> model, one at least"
+        )
     name = family.id or type(family).__name__
     return {key: compile_model(source, f"{name} ({key})") for key, source in models.items()}
