@@ -158,7 +158,7 @@ class Train:
     def run(self) -> int:
         """Run the command."""
         require_device(self.device or "cpu")
-        from metarl.commands.learn import train
+        from metarl.commands.train import train
 
         return train(**vars(self))
 
@@ -192,17 +192,16 @@ class Adapt:
     search; of the untrained inner loop, fields of maml's config, for example context_std=0.5"""
     split: SplitName = "test"
     """where the tasks come from"""
-    film: Path | None = None
-    """a film (.mp4 or .gif) of the first task before and after adaptation, side by side, and a
-    picture (.png) of its end; of long episodes a time lapse"""
-    overwrite: bool = False
-    """replace a film and a picture that are there"""
+    film: bool = True
+    """film the first task before and after adaptation, side by side; of long episodes a time lapse"""
+    out: Path | None = None
+    """the folder; None: a new one in adaptations/"""
     strict: bool = False
     """refuse a checkpoint whose family has changed since it was trained, instead of a warning"""
 
     def run(self) -> int:
         """Run the command."""
-        from metarl.commands.learn import adapt
+        from metarl.commands.adapt import adapt
 
         return adapt(**vars(self))
 

@@ -30,6 +30,7 @@ from metarl.types import repeat
 
 Progress = Callable[[int, int], None]
 _FIRST_JUDGE = 1 << 20  # index of the first stream that judging draws from
+_STREAMS = 1 << 21  # of one noise
 
 
 def _judging_worlds(
@@ -46,7 +47,7 @@ def _judging_worlds(
         seed=protocol.seed,
         task_visible=task_visible,
         num_threads=num_threads,
-        first_stream=_FIRST_JUDGE,
+        first_stream=_FIRST_JUDGE + protocol.noise * _STREAMS,
         held_out=True,
     )
     worlds.assign(repeat(held_out_tasks(family, protocol), protocol.eval_episodes))
@@ -143,15 +144,16 @@ def start_adaptation(
             seed=protocol.seed,
             split=protocol.split,
             num_threads=num_threads,
+            first_stream=protocol.noise * _STREAMS,
             held_out=True,
         )
         worlds.assign(repeat(tasks, each))
         return worlds
 
-    generator = torch.Generator().manual_seed(protocol.seed)
+    generator = torch.Generator().manual_seed(protocol.noise_seed)
     meeting = Meeting(
         worlds_of, protocol.num_tasks, protocol.episodes, protocol.updates,
-        protocol.seed, generator,
+        protocol.noise_seed, generator,
     )  # fmt: skip
     return adapting.start(checkpoint, meeting, settings)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from metarl.errors import require
 from metarl.family import TaskFamily
 from metarl.streams import Streams
@@ -22,6 +24,8 @@ class Protocol:
         eval_episodes: Of each task after each update, with mean actions, in other worlds.
         seed: Of tasks, worlds and noise.
         split: Where the tasks come from.
+        noise: Which noise of actions, weights and first states; the tasks stay. Two of them tell
+            which differences mean nothing.
     """
 
     num_tasks: int = 20
@@ -30,11 +34,21 @@ class Protocol:
     eval_episodes: int = 10
     seed: int = 1000
     split: Split = "test"
+    noise: int = 0
 
     def __post_init__(self) -> None:
         for name in ("num_tasks", "episodes", "eval_episodes"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "an integer >= 1")
-        require(self.updates >= 0, "updates", self.updates, "an integer >= 0")
+        for name in ("updates", "seed", "noise"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "an integer >= 0")
+
+    @property
+    def noise_seed(self) -> int:
+        """Seed of whatever is drawn but tasks."""
+        if not self.noise:
+            return self.seed
+        words = np.random.SeedSequence([self.seed, self.noise]).generate_state(1)
+        return int(words[0])
 
 
 def held_out_tasks(family: TaskFamily[Any], protocol: Protocol) -> Any:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from metarl.adapt.record import RESULT_FILE as ADAPTATION_FILE
 from metarl.errors import ConfigError
+from metarl.report.adaptation import adaptation_report
 from metarl.report.html import Report, read_bytes
 from metarl.report.plots import metrics_png
 from metarl.runs.config import read_json
@@ -19,7 +21,7 @@ FIRST = ("success", "score", "return")  # what a reader looks for before any los
 
 
 def run_report(folder: Path) -> Report:
-    """Build the report of a run: its result, films, training curves, pictures and configuration.
+    """Build the report of a run, or of an adaptation: its result, films, training curves, pictures and configuration.
 
     Args:
         folder: A run folder. It holds config.json, and may hold metrics.jsonl, result.json,
@@ -32,6 +34,8 @@ def run_report(folder: Path) -> Report:
         MetaRLError: If a film or picture cannot be read.
     """
     folder = Path(folder)
+    if (folder / ADAPTATION_FILE).exists():
+        return adaptation_report(folder)
     if not (folder / "config.json").exists():
         what = "has no config.json" if folder.is_dir() else "is not a folder"
         raise ConfigError(

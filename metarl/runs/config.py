@@ -48,7 +48,7 @@ def describe_config(config: Any, command: str = "") -> dict[str, Any]:
     return {
         _CLASS: _class_name(type(config)),
         **_to_json(config, type(config).__name__),
-        _MADE_WITH: _made_with(command),
+        **made_with(command),
     }
 
 
@@ -153,10 +153,11 @@ def _bare(name: Any) -> Any:
     return name.rpartition(".")[2] if isinstance(name, str) else name
 
 
-def _made_with(command: str) -> dict[str, Any]:
+def made_with(command: str) -> dict[str, Any]:
+    """The versions, the machine and the command that make a result, under one key."""
     versions = {"metarl": release()}
     versions |= {name: metadata.version(name) for name in ("torch", "mujoco", "numpy")}
-    return {
+    about = {
         **versions,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -164,6 +165,7 @@ def _made_with(command: str) -> dict[str, Any]:
         "num_cores": os.cpu_count(),
         "command": command.encode(errors="backslashreplace").decode(),  # names of files are bytes
     }
+    return {_MADE_WITH: about}
 
 
 def _cpu_model() -> str:

@@ -245,7 +245,7 @@ class Run:
         Raises:
             CheckpointError: If it cannot be written.
         """
-        write_atomically(self.folder / name, _to_bytes(content))
+        write_json(self.folder / name, content)
 
     def close(self) -> None:
         """Close the files; closing twice is fine."""
@@ -389,6 +389,15 @@ def _require_step(path: Path, step: int, checkpoint: Checkpoint) -> None:
             f"{path} is of step {inside}, though its name says {step}; rename it to"
             f" {_PREFIX}{inside:08d}{SUFFIX}, or move it away"
         )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON values; what is not finite becomes null.
+
+    Raises:
+        CheckpointError: If something is no JSON value, or it cannot be written.
+    """
+    write_atomically(path, _to_bytes(finite(content)))
 
 
 def _steps(folder: Path) -> list[tuple[int, Path]]:

@@ -1,0 +1,146 @@
+"""`metarl adapt`: names are checked before anything slow is loaded."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metarl.commands.output import make_console, make_table, progress_bar, say
+from metarl.commands.policies import tell_changes
+from metarl.errors import MetaRLError, UnknownNameError
+from metarl.machine import require_worlds_fit
+from metarl.methods import choose_adapting, method_names
+from metarl.registry import family_class, make_family, slug
+from metarl.runs.shipped import find_checkpoint
+from metarl.types import Split, variations
+
+if TYPE_CHECKING:
+    from metarl.adapt.adaptation import State
+    from metarl.adapt.comparison import Comparison
+    from metarl.adapt.protocol import Protocol
+    from metarl.family import TaskFamily
+    from metarl.runs.checkpoint import Checkpoint
+
+
+def adapt(
+    checkpoint: Path,
+    family: str,
+    *,
+    updates: int,
+    episodes: int,
+    num_tasks: int,
+    eval_episodes: int,
+    seed: int,
+    strategy: str | None,
+    set: tuple[str, ...],
+    split: Split,
+    film: bool,
+    out: Path | None,
+    strict: bool,
+) -> int:
+    """Adapt a trained policy to tasks it has not seen, and say how well it then does.
+
+    The folder gets the result, curves, the states after each update, a film of the first task
+    before and after, and a report.
+
+    Returns:
+        The exit status.
+    Raises:
+        MetaRLError: If a name is unknown or the checkpoint does not load.
+    """
+    if strategy is not None and strategy not in (names := method_names()):
+        raise UnknownNameError("strategy", strategy, names)
+    num_worlds = num_tasks * max(episodes, eval_episodes)
+    asked = f"--num-tasks {num_tasks} of {max(episodes, eval_episodes)} episodes"
+    require_worlds_fit(num_worlds, family_class(family).horizon, asked)
+    source = find_checkpoint(checkpoint, family)
+    from metarl.adapt.comparison import compare, next_to_try
+    from metarl.adapt.evaluate import settings_of
+    from metarl.adapt.protocol import Protocol
+    from metarl.adapt.record import new_folder, write_record
+    from metarl.learn.train import parse_settings
+    from metarl.runs.config import made_with
+    from metarl.runs.policies import read_checkpoint
+
+    found = read_checkpoint(source)
+    method = choose_adapting(found.meta, strategy)
+    settings = settings_of(method, parse_settings(set))
+    protocol = Protocol(
+        num_tasks=num_tasks, episodes=episodes, updates=updates, eval_episodes=eval_episodes,
+        seed=seed, split=split,
+    )  # fmt: skip
+    made, keep = make_family(family), list[Any]()
+    tell_changes(found, made, strict=strict)
+    folder = new_folder(out, f"{slug(family)}-{checkpoint.stem}-{method}-s{seed}")
+    with progress_bar("adapting, again with other noise, and from scratch") as progress:
+        comparison = compare(
+            made, method, found, protocol, settings=settings, keep=keep, progress=progress
+        )
+    hides = any(field.hidden for field in variations(made.task_type).values())
+    tip = next_to_try(comparison, found, made, hides=hides)
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    about = {"checkpoint": str(checkpoint), "next": tip, **made_with(command)}
+    write_record(folder, comparison, keep, protocol=protocol, settings=settings, about=about)
+    _show(comparison, protocol, tip)
+    if film and protocol.updates:
+        _film(made, found, comparison, protocol, settings, keep, folder)
+    _report(folder)
+    return 0
+
+
+def _show(comparison: Comparison, protocol: Protocol, tip: str) -> None:
+    from metarl.adapt.comparison import UNITS
+
+    result, unit = comparison.result, UNITS[comparison.metric]
+    columns, rows = comparison.table()
+    say(f"{result.method} on {result.family}: {unit}, {protocol.num_tasks} tasks [95% interval]")
+    table = make_table(*columns)
+    for row in rows:
+        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+    make_console().print(table)
+    say(f"{result.steps:,} control steps, {result.seconds:.1f} s")
+    for line in (comparison.verdict(), comparison.note(), tip):
+        if line:
+            say(line)
+
+
+def _film(
+    family: TaskFamily[Any],
+    checkpoint: Checkpoint,
+    comparison: Comparison,
+    protocol: Protocol,
+    settings: Any,
+    states: Sequence[State],
+    folder: Path,
+) -> None:
+    """Film the first task; results stand without it."""
+    from metarl.report.before_after import film_adaptation, lapse
+
+    method, times = comparison.result.method, lapse(family)
+    pace = f", {times} times as fast as life" if times > 1 else ""
+    try:
+        path = film_adaptation(
+            family, method, checkpoint, protocol, states, folder / "before-after.mp4",
+            settings=settings,
+        )  # fmt: skip
+    except MetaRLError as error:
+        say(f"no film: {error}")
+    else:
+        say(f"wrote {path}{pace}")
+
+
+def _report(folder: Path) -> None:
+    """Write the page and the curves; results stand without them."""
+    from metarl.adapt.record import read_record
+    from metarl.report.adaptation import adaptation_report, curves
+    from metarl.runs.checkpoint import write_atomically
+
+    try:
+        comparison, saved = read_record(folder)
+        write_atomically(folder / "curves.png", curves(comparison, saved["protocol"]["episodes"]))
+        say(f"wrote {adaptation_report(folder).write(folder / 'report.html')}")
+    except MetaRLError as error:
+        say(f"no report: {error}")

@@ -1,0 +1,67 @@
+"""The report of one adaptation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarl.adapt.comparison import SCRATCH, UNITS, Comparison
+from metarl.adapt.record import read_record
+from metarl.adapt.results import AdaptationResult, summarise
+from metarl.report.html import Report
+from metarl.report.plots import Curve, curves_png
+
+
+def adaptation_report(folder: Path) -> Report:
+    """Build the report of an adaptation's folder: the verdict, curves, table and film.
+
+    Raises:
+        CheckpointError: If the folder's result is missing or damaged.
+    """
+    comparison, saved = read_record(folder)
+    result, protocol = comparison.result, saved["protocol"]
+    report = Report(
+        f"{result.method} on {result.family}",
+        f"{saved.get('checkpoint', '')} meets {protocol['num_tasks']} tasks of split"
+        f" {protocol['split']}",
+    )
+    words = [comparison.verdict(), comparison.note(), saved.get("next", "")]
+    report.text("Did it help?", [line for line in words if line])
+    png = curves(comparison, protocol["episodes"])
+    caption = "Mean over tasks with its 95% interval; the control differs in its noise alone."
+    report.picture("Curves", png, caption=caption, alt="curves of adaptation")
+    columns, rows = comparison.table()
+    note = f"{UNITS[comparison.metric]}, mean of {protocol['num_tasks']} tasks [95% interval]"
+    report.table("After each update", columns, rows, note=note)
+    for film in sorted(folder.glob("*.mp4")):
+        report.film("Before and after", film, caption="The first of the tasks, before and after.")
+    facts = {
+        "command": saved.get("made-with", {}).get("command", ""),
+        "control steps": result.steps,
+    }
+    facts |= {"seconds": f"{result.seconds:.1f}"}
+    report.facts("How to run it again", facts | {**protocol, **saved["settings"]})
+    return report
+
+
+def curves(comparison: Comparison, episodes: int) -> bytes:
+    """Draw each arm after each update, as a PNG."""
+    arms: dict[str, AdaptationResult] = {comparison.result.method: comparison.result}
+    arms["other noise"] = comparison.control
+    if comparison.scratch is not None:
+        arms[SCRATCH] = comparison.scratch
+    drawn = [_curve(name, arm, comparison.metric) for name, arm in arms.items()]
+    graded = comparison.metric != "returns"
+    return curves_png(
+        drawn, title=comparison.result.family, xlabel=f"updates of {episodes} episodes",
+        ylabel=UNITS[comparison.metric].removesuffix(" [%]"), ylim=(0, 1) if graded else None,
+    )  # fmt: skip
+
+
+def _curve(name: str, arm: AdaptationResult, metric: str) -> Curve:
+    found = summarise([arm], np.random.default_rng(0), metric)
+    sides: Any = ("mean", "mean_low", "mean_high")
+    mean, low, high = (np.array([getattr(e, side) for e in found]) for side in sides)
+    return Curve(name, np.arange(len(found)), mean, low, high)
