@@ -28,7 +28,7 @@ class Config:
     families: tuple[str, ...] = tuple(PRETRAINING)
     """The families."""
     methods: tuple[str, ...] = ()
-    """Methods, or `baselines`, `searched`, `taught` (by the expert), `many`, `many-searched`,
+    """Methods (a strategy of yours by its name), or `baselines`, `searched`, `taught` (by the expert), `many`, `many-searched`,
     `many-residual`, `most` or `most-residual` (episodes); none: all that a family is to meet."""
     seeds: tuple[int, ...] = ()
     """Training seeds; none: all of a family's tables."""
@@ -61,7 +61,8 @@ def main(config: Config) -> None:
                 grid.cell(family, method, seed)
     rows = []
     for family in PRETRAINING:
-        wanted = [(m, seed) for m in methods(family) for seed in seeds(family, m)]
+        named = dict.fromkeys((*methods(family), *config.methods))
+        wanted = [(m, seed) for m in named for seed in seeds(family, m)]
         there = [one for one in wanted if grid.path(family, *one).exists()]
         if not there:
             continue

@@ -16,6 +16,7 @@ from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling, settings
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult
 from metarl.learn.train import train
+from metarl.methods import get_method
 from metarl.registry import make_family, slug
 from metarl.runs.checkpoint import save_checkpoint
 from metarl.runs.policies import read_checkpoint
@@ -68,7 +69,8 @@ class Grid:
             return json.loads(path.read_text())
         self.folder.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        if method in ALONE:
+        alone = method in ALONE or get_method(method).training is None
+        if alone:
             done = self._pretrained_alone(family, method, seed)
         else:
             done = self._own(family, method, seed)
@@ -76,7 +78,7 @@ class Grid:
         done["wall_s"] = time.perf_counter() - start
         path.write_text(json.dumps(done, indent=1) + "\n")
         print(f"wrote {path} after {done['wall_s']:.0f} s", flush=True)
-        if self.ship is not None and (method == LEVELS or method not in ALONE):
+        if self.ship is not None and (method == LEVELS or not alone):
             ship(done, self.ship)
         return done
 
@@ -139,7 +141,8 @@ class Grid:
         found, task_family = read_checkpoint(start), make_family(family)
         protocol = self.protocol(family, method)
         results = {}
-        settings = {name: adapting(family, method, name) for name in ALONE[method]}
+        names = ALONE.get(method, (method,))  # a cell's, or one strategy by its name
+        settings = {name: adapting(family, method, name) for name in names}
         for name, own in settings.items():
             result = evaluate_adaptation(
                 task_family, name, found, protocol, settings=settings_of(name, own)

@@ -12,16 +12,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from metarl.errors import CheckpointError, FamilyError, MetaRLError, TrainingError
+from metarl.errors import CheckpointError, MetaRLError, TrainingError
 from metarl.family import TaskFamily
 from metarl.learn.start import Start
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import describe_config
 from metarl.runs.fingerprint import FINGERPRINT, fingerprint, warn_if_changed
 from metarl.runs.run import Run
-from metarl.runs.signals import Signals, Stopped, on_signals
+from metarl.runs.signals import Interrupted, Signals, Stopped, on_signals
 
 START_FILE = "start.json"
+State = tuple[dict[str, Tensor], dict[str, Any]]  # what a trainer's checkpoint() gives
 
 # What a trainer raises when a state is not its own: keys, types, shapes, ranges.
 _NO_STATE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
@@ -66,12 +67,13 @@ def train(
     Returns:
         The last iteration's metrics; empty if the run was finished before.
     Raises:
-        Stopped: After SIGINT or SIGTERM, with everything saved.
-        TrainingError: If an update was refused; the last good state is saved.
+        Stopped: After SIGINT, SIGTERM or SIGHUP, with everything saved; an iteration that was under
+            way is given up.
+        TrainingError: If an update was refused; the state before it is saved.
     """
     with (
-        Run.create(folder, trainer.config, resume=resume, command=command) as run,
         on_signals() as signals,
+        Run.create(folder, trainer.config, resume=resume, command=command) as run,
         _progress(console) as progress,
     ):
         if start is not None:
@@ -83,21 +85,25 @@ def train(
         interface = fingerprint(trainer.family)
         made_with = describe_config(trainer.config, command)["made-with"]
 
-        def save(metrics: Mapping[str, float]) -> None:
+        def save(state: State, metrics: Mapping[str, float]) -> None:
             """Write a checkpoint that also says, alone, what made it and what it reached."""
-            tensors, meta = trainer.checkpoint()
+            tensors, meta = state
             said = {
                 "made-with": made_with,
                 "metrics": _finite(metrics or known),
                 FINGERPRINT: interface,
             }
-            run.save(trainer.iteration, tensors, {**meta, **said})
+            run.save(meta["iteration"], tensors, {**meta, **said})
 
+        # A fresh start needs no copy: its seed makes it again, and optimizers are not made before
+        # the first step (their imports take a second).
+        state = snapshot(trainer) if latest else None
         try:
-            metrics = _iterate(trainer, run, save, signals, progress, save_every_s)
+            metrics = _iterate(trainer, run, save, state, signals, progress, save_every_s)
         except Stopped:
             done = f"{trainer.iteration} of {trainer.config.iterations} iterations"
-            progress.console.print(f"stopped after {done}, saved; go on with --resume")
+            kept = "saved; go on with --resume" if trainer.iteration else "--resume starts again"
+            progress.console.print(f"stopped after {done}, {kept}")
             raise
         run.finish({"steps": trainer.num_steps, "seconds": trainer.seconds, **(metrics or known)})
     return metrics
@@ -122,43 +128,94 @@ def _restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
         ) from error
 
 
+def snapshot(trainer: Trainer) -> State:
+    """Copy what a checkpoint of now would hold: what follows can be given up at any moment."""
+    tensors, meta = trainer.checkpoint()
+    return {n: t.detach().clone() for n, t in tensors.items()}, {
+        **meta,
+        "iteration": trainer.iteration,
+    }
+
+
 def _iterate(
     trainer: Trainer,
     run: Run,
-    save: Callable[[Mapping[str, float]], None],
+    save: Callable[[State, Mapping[str, float]], None],
+    state: State | None,
     signals: Signals,
     progress: Progress,
     save_every_s: float,
 ) -> dict[str, float]:
     metrics: dict[str, float] = {}
     bar = progress.add_task("", total=trainer.config.iterations, completed=trainer.iteration)
-    saved_s = time.monotonic()
+    saved_s, iteration = time.monotonic(), trainer.iteration
     while _goes_on(trainer, signals):
-        metrics = _advance(trainer, save, metrics)
+        before, known = state, metrics
+        try:
+            with signals.interrupting():
+                metrics = trainer.iterate()
+            state = snapshot(trainer)
+            _require_finite(state)
+        except Interrupted:
+            trainer.iteration, state, metrics = iteration, before, known
+            break
+        except Exception as error:
+            # As it was before the iteration that failed; in the first one, as its trainer kept it.
+            _keep(save, snapshot(trainer) if before is None else before, known, error)
+            _blame(error, trainer)
+            raise
+        iteration = trainer.iteration
         run.log(trainer.iteration, **metrics)
         _show(progress, bar, trainer, metrics)
         if time.monotonic() - saved_s >= save_every_s:
-            save(metrics)
+            save(state, metrics)
             saved_s = time.monotonic()
-    save(metrics)
+    if state is not None:
+        save(state, metrics)
     if signals.stop is not None:
         raise Stopped(signals.stop)
     return metrics
 
 
-def _advance(
-    trainer: Trainer, save: Callable[[Mapping[str, float]], None], known: Mapping[str, float]
-) -> dict[str, float]:
-    """Iterate once; where an update is refused, or a family breaks, save the state before it."""
+def _keep(
+    save: Callable[[State, Mapping[str, float]], None],
+    state: State,
+    metrics: Mapping[str, float],
+    error: Exception,
+) -> None:
+    """Save a state after an error; where that fails too, say both."""
     try:
-        return trainer.iterate()
-    # the trainer kept its last good state; other errors may not have
-    except (TrainingError, FamilyError) as refused:
-        try:
-            save(known)
-        except TrainingError as unsaved:
-            raise TrainingError(f"{refused}; {unsaved}") from refused
-        raise
+        save(state, metrics)
+    except MetaRLError as unsaved:
+        raise type(unsaved)(f"{error}; {unsaved}") from error
+
+
+def _require_finite(state: State) -> None:
+    """Check that what would be saved can be gone on from.
+
+    Raises:
+        TrainingError: If a tensor is not finite; names the first ones.
+    """
+    bad = [n for n, t in state[0].items() if t.is_floating_point() and not t.isfinite().all()]
+    if bad:
+        raise TrainingError(
+            f"not finite after this iteration: {', '.join(bad[:3])}; it is refused; a smaller rate"
+            " may help"
+        )
+
+
+def _blame(error: Exception, trainer: Trainer) -> None:
+    """Where numbers that are no longer finite made something else fail, say so instead.
+
+    Raises:
+        TrainingError: If that is so.
+    """
+    if isinstance(error, MetaRLError):
+        return
+    try:
+        _require_finite(snapshot(trainer))
+    except TrainingError as cause:
+        raise TrainingError(f"{cause} ({type(error).__name__}: {error})") from error
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

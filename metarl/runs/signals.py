@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 
 
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came while `Signals.interrupting`; what was under way is to be given up."""
+
+
 class Signals:
     """What `on_signals` has seen.
 
-    Args:
+    Attributes:
         stop: The number of the first signal that came, or None.
     """
 
     def __init__(self) -> None:
         self.stop: int | None = None
+        self._may_interrupt = False
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Let a signal raise `Interrupted` within: for work that can be given up at any moment.
+
+        A stranger's code that sleeps, and loops without an end, are left too.
+        """
+        self._may_interrupt = True
+        try:
+            if self.stop is not None:  # it came a moment before
+                raise Interrupted
+            yield
+        finally:
+            self._may_interrupt = False
 
     def _receive(self, number: int, frame: object) -> None:
-        if self.stop is None:
-            self.stop = number
-        elif number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if self.stop is not None:
+            # The second one leaves at once, whatever is under way and whoever catches what.
+            os.write(2, b"\nleft at once; what was saved before is intact\n")
+            os._exit(128 + number)
+        self.stop = number
+        if self._may_interrupt:
+            self._may_interrupt = False
+            raise Interrupted
 
 
 class Stopped(SystemExit):
@@ -34,17 +59,21 @@ class Stopped(SystemExit):
 
 @contextlib.contextmanager
 def on_signals() -> Iterator[Signals]:
-    """Note SIGINT and SIGTERM, so that a training loop can save before it leaves.
+    """Note SIGINT, SIGTERM and SIGHUP, so that a training loop can save before it leaves.
 
-    The loop asks for ``signals.stop`` once a step, saves, and raises ``Stopped(signals.stop)``.
-    A SIGINT after the first signal raises KeyboardInterrupt at once. Outside the main thread,
-    where Python delivers no signals, nothing is noted.
+    The loop asks for ``signals.stop`` between its steps, saves, and raises
+    ``Stopped(signals.stop)``; what takes long it runs under ``signals.interrupting()``. A second
+    signal leaves at once. Outside the main thread, where Python delivers no signals, nothing is
+    noted.
     """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows lacks it
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # as nohup has it
+        numbers.append(hang_up)
     previous = {number: signal.signal(number, signals._receive) for number in numbers}
     try:
         yield signals

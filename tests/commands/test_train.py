@@ -1,9 +1,8 @@
-"""`metarl train`, `metarl adapt` and `metarl demo`."""
+"""`metarl train` and `metarl demo`."""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from console import TOY, metarl
 
 from metarl import cli, machine
-from metarl.commands.learn import default_folder
+from metarl.commands.train import default_folder
 from metarl.errors import CheckpointError
 from metarl.methods import training_names
 from metarl.runs.metrics import read_metrics
@@ -69,6 +68,18 @@ def test_only_the_same_run_goes_on(tmp_path, capsys):
     assert "is a run of maml on toy/reach, not of reptile" in capsys.readouterr().err
 
 
+def test_a_run_goes_on_without_its_settings_given_again(tmp_path, capsys):
+    run, go_on = str(tmp_path / "run"), ["train", "toy/reach", "--method", "maml"]
+    tiny = ["--set", "num_tasks=2", "episodes=2", "hidden=[8]"]
+    assert cli.main([*go_on, "--out", run, "--seed", "3", "--iterations", "1", *tiny]) == 0
+    assert cli.main([*go_on, "--out", run, "--resume", "--iterations", "2"]) == 0
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["num_tasks"], config["hidden"], config["seed"]) == (2, [8], 3)
+    assert cli.main([*go_on, "--out", run, "--resume", "--set", "num_tasks=3"]) == 2
+    assert "num_tasks: saved 2, given 3" in capsys.readouterr().err
+
+
 def test_a_run_goes_on_to_its_own_end_or_to_a_later_one(tmp_path, capsys):
     go_on = ["train", "toy/reach", "--method", "maml", "--out", str(tmp_path / "run"), "--resume"]
     tiny = ["--set", "num_tasks=2", "episodes=2"]
@@ -88,21 +99,21 @@ def test_a_run_goes_on_to_its_own_end_or_to_a_later_one(tmp_path, capsys):
     assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
 
 
-def test_train_takes_the_fields_of_a_config_and_adapt_what_it_wrote(tmp_path):
+def test_train_takes_the_fields_of_a_config(tmp_path):
     tiny = ("--set", "num_tasks=2", "episodes=2", "inner_updates=1", "hidden=[8]")
     done = metarl("train", TOY, "--iterations", "1", "--out", tmp_path / "run", *tiny)
     assert done.returncode == 0, done.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (config["num_tasks"], config["hidden"]) == (2, [8])
-    options = ("--updates", "2", "--episodes", "2", "--num-tasks", "2")
-    film = tmp_path / "film.mp4"
-    done = metarl("adapt", tmp_path / "run", TOY, *options, "--film", film)
-    assert done.returncode == 0, done.stderr
-    assert f"wrote {film}" in done.stdout
-    assert film.stat().st_size > 0
-    assert done.stdout.startswith("maml on toy/reach: mean of ")
-    assert re.search(r"^success \[%\] +\d+ \[\d+, \d+\]", done.stdout, re.MULTILINE)
-    assert re.search(r"^after update +0 +1 +2$", done.stdout, re.MULTILINE)
+
+
+def test_a_flag_without_effect_is_refused(tmp_path, capsys):
+    options = ["--method", "ppo", "--backend", "learn2learn", "--out", str(tmp_path / "run")]
+    assert cli.main(["train", "toy/reach", *options]) == 2
+    assert "has no effect" in capsys.readouterr().err
+    assert cli.main(["train", "toy/reach", "--method", "fine-tune"]) == 2
+    assert "trains nothing, it adapts what others trained" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_default_folder_has_no_slashes():
