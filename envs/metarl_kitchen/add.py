@@ -150,6 +150,17 @@ class Add(KitchenFamily[AddTask]):
         speed = np.sqrt((worlds.joint_vel("food")[:, :3] ** 2).sum(axis=1))
         return self._inside(worlds, task) & (speed < 0.15)
 
+    def caption(self, worlds: Scene, task: AddTask) -> list[str]:
+        """How heavy the food is, and how far from the pan's middle."""
+        away = 100.0 * self._offset(worlds, task)
+        facts = zip(task.model, 1000.0 * task.mass_kg, away, self._inside(worlds, task))
+        names = list(SHAPES)
+        return [
+            f"{names[shape]} of {grams:.0f} g: "
+            + ("in the pan" if inside else f"{cm:.0f} cm to go")
+            for shape, grams, cm, inside in facts
+        ]
+
     def hand_expert(self, worlds: Scene, task: AddTask) -> np.ndarray:
         """Go above the food, come down, close, carry it over the pan, open."""
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")

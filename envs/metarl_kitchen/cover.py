@@ -180,6 +180,16 @@ class Cover(KitchenFamily[CoverTask]):
         centred = self._missing(worlds, task) < CENTRED_M
         return self._lies(worlds) & centred & (speed < 0.05) & (away > 0.03)
 
+    def caption(self, worlds: Scene, task: CoverTask) -> list[str]:
+        """How far the lid is from the pot's middle, and by how much the camera misplaces the pot."""
+        missing = 1000.0 * self._missing(worlds, task)
+        wrong = 1000.0 * distance(task.seen_m, task.pot_m)
+        return [
+            f"lid {mm:.0f} mm from the middle{'  ·  lies on the rim' if lies else ''}"
+            f"  ·  camera is off by {off:.0f} mm"
+            for mm, off, lies in zip(missing, wrong, self._lies(worlds))
+        ]
+
     def hand_expert(self, worlds: Scene, task: CoverTask) -> np.ndarray:
         """Go above the knob, come down, close, carry it over the pot, let go, rise."""
         lid, hand = worlds.body_pos("lid"), worlds.site_pos("grip")

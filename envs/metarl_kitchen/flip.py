@@ -187,6 +187,14 @@ class Flip(KitchenFamily[FlipTask]):
         golden = np.abs(worlds.userdata[:, FIRST] - GOLDEN) < SLACK
         return self._lies(worlds, task) & (self._up(worlds) < 0.0) & (speed < 0.05) & golden
 
+    def caption(self, worlds: Scene, task: FlipTask) -> list[str]:
+        """How done the first side is, as a share of golden, and whether it still lies below."""
+        done = 100.0 * worlds.userdata[:, FIRST] / GOLDEN
+        return [
+            f"first side {percent:.0f}% of golden" + ("  ·  turned over" if up < 0.0 else "")
+            for percent, up in zip(done, self._up(worlds))
+        ]
+
     def hand_expert(self, worlds: Scene, task: FlipTask) -> np.ndarray:
         """Take the far end, wait, lift until the piece hangs, lay it down the other way."""
         action = np.zeros((worlds.num_worlds, 6))

@@ -114,6 +114,11 @@ class Heat(KitchenFamily[HeatTask]):
         """Within 0.12 rad of the wanted angle (a twentieth of the dial) for the last 0.2 s."""
         return worlds.userdata[:, HELD] >= HOLD_STEPS
 
+    def caption(self, worlds: Scene, task: HeatTask) -> list[str]:
+        """The knob's angle, and the wanted one."""
+        angles = np.degrees(np.stack([worlds.joint_pos("knob")[:, 0], task.target_rad], axis=1))
+        return [f"knob at {angle:.0f}° of {wanted:.0f}° wanted" for angle, wanted in angles]
+
     def hand_expert(self, worlds: Scene, task: HeatTask) -> np.ndarray:
         """Go above the knob, come down astride its ridge, close, turn."""
         action = np.zeros((worlds.num_worlds, 6))

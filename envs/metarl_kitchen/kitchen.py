@@ -154,3 +154,8 @@ def _positions(home: str) -> list[float]:
             f"home is {home!r}; expected the joints' positions [rad or m], as in 0:-1.5:1.5"
         )
     return found
+
+
+def beside(amount: float, unit: str) -> str:
+    """What a caption says of what fell beside a pot: nothing, if that is nothing."""
+    return f"  ·  {amount:.1f} {unit} beside it" if amount >= 0.05 else ""

@@ -16,7 +16,7 @@ from metarl.types import Split, varies
 from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.cooking import follow
 from metarl_kitchen.furniture import vessel
-from metarl_kitchen.kitchen import KitchenFamily
+from metarl_kitchen.kitchen import KitchenFamily, beside
 from metarl_kitchen.season import MIDDLE_M
 
 IN_POT, SPILLED, RATE = NUM_USERDATA, NUM_USERDATA + 1, NUM_USERDATA + 2  # [ml], [ml], [ml/s]
@@ -193,6 +193,13 @@ class Pour(KitchenFamily[PourTask]):
         error = np.abs(worlds.userdata[:, IN_POT] - task.wanted_ml)
         enough = error < np.maximum(0.1 * task.wanted_ml, 10.0)
         return enough & (worlds.userdata[:, SPILLED] < 10.0) & (worlds.userdata[:, RATE] < 2.0)
+
+    def caption(self, worlds: Scene, task: PourTask) -> list[str]:
+        """The liquid in the pot, wanted, and beside it."""
+        amounts = zip(worlds.userdata[:, IN_POT], task.wanted_ml, worlds.userdata[:, SPILLED])
+        return [
+            f"{ml:.0f} of {wanted:.0f} ml{beside(spilled, 'ml')}" for ml, wanted, spilled in amounts
+        ]
 
     def hand_expert(self, worlds: Scene, task: PourTask) -> np.ndarray:
         """Go over the pot, tilt until it runs, less and less as the amount fills, tilt back."""

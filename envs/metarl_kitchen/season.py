@@ -16,7 +16,7 @@ from metarl.types import Split, varies
 from metarl_kitchen.cells import draw, is_held_out
 from metarl_kitchen.cooking import SHAKEN_G, shaken_g
 from metarl_kitchen.furniture import vessel
-from metarl_kitchen.kitchen import KitchenFamily
+from metarl_kitchen.kitchen import KitchenFamily, beside
 
 IN_POT, SPILLED, RATE = NUM_USERDATA, NUM_USERDATA + 1, NUM_USERDATA + 2  # [g], [g], [g/step]
 POT_RADIUS_M = 0.085
@@ -123,6 +123,14 @@ class Season(KitchenFamily[SeasonTask]):
         error = np.abs(worlds.userdata[:, IN_POT] - task.wanted_g)
         enough = error < np.maximum(0.15 * task.wanted_g, 0.75)
         return enough & (worlds.userdata[:, SPILLED] < 1.0)
+
+    def caption(self, worlds: Scene, task: SeasonTask) -> list[str]:
+        """The salt in the pot, wanted, and beside it."""
+        amounts = zip(worlds.userdata[:, IN_POT], task.wanted_g, worlds.userdata[:, SPILLED])
+        return [
+            f"salt {grams:.1f} of {wanted:.1f} g{beside(spilled, 'g')}"
+            for grams, wanted, spilled in amounts
+        ]
 
     def hand_expert(self, worlds: Scene, task: SeasonTask) -> np.ndarray:
         """Go over the pot, tilt, shake until the amount is in, tilt back."""

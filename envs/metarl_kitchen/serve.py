@@ -204,6 +204,17 @@ class Serve(KitchenFamily[ServeTask]):
         whole = worlds.userdata[:, PEAK] < task.stands_n
         return laid & whole & (speed < 0.05) & (away > 0.04)
 
+    def caption(self, worlds: Scene, task: ServeTask) -> list[str]:
+        """How far the food is from its spot, and the force on it that it felt and stands."""
+        away = 1000.0 * self._offset(worlds, task)
+        felt = zip(task.model, away, worlds.userdata[:, PEAK], task.stands_n)
+        names = list(SHAPES)
+        return [
+            f"{names[shape]} {mm:.0f} mm from its spot  ·  felt {peak:.0f} N, "
+            + (f"stands {stands:.0f} N" if peak < stands else f"broke at {stands:.0f} N")
+            for shape, mm, peak, stands in felt
+        ]
+
     def hand_expert(self, worlds: Scene, task: ServeTask) -> np.ndarray:
         """Go above the food, come down, close gently, carry it, lay it down, open, rise."""
         food, hand = worlds.body_pos("food"), worlds.site_pos("grip")

@@ -296,9 +296,9 @@ class Skills(KitchenFamily[SkillsTask]):
         return family.expert(worlds, own)
 
     def caption(self, worlds: Scene, task: SkillsTask) -> list[str]:
-        """Which skill it is."""
-        family, _ = self._own(task)
-        return [family.id.rpartition("/")[2]] * worlds.num_worlds
+        """Which skill it is, and what the skill says."""
+        family, own = self._own(task)
+        return [f"{family.id.rpartition('/')[2]}: {told}" for told in family.caption(worlds, own)]
 
 
 def _furnishing(worlds: Scene, family: KitchenFamily[Any]) -> np.ndarray:

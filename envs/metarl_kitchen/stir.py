@@ -208,6 +208,16 @@ class Stir(KitchenFamily[StirTask]):
         fine = right & inside & (state[:, DARKEST] < BURNT)
         return fine.all(axis=1) & (self._spread(worlds) > HEAP_M)
 
+    def caption(self, worlds: Scene, task: StirTask) -> list[str]:
+        """How fast each piece was moved and is wanted to be, and how brown the brownest is."""
+        speed, wanted = 100.0 * _vigour(worlds), 100.0 * task.vigour_m_s
+        brown = 100.0 * worlds.userdata[:, DARKEST].max(axis=1)
+        return [
+            f"moved at {', '.join(f'{x:.0f}' for x in pieces)} of {cm_s:.0f} cm/s wanted"
+            f"  ·  browned {percent:.0f}%"
+            for pieces, cm_s, percent in zip(speed, wanted, brown)
+        ]
+
     def hand_expert(self, worlds: Scene, task: StirTask) -> np.ndarray:
         """Come down beside a piece, push it at the wanted speed, back off, rise, go to the next."""
         n, rows = worlds.num_worlds, np.arange(worlds.num_worlds)

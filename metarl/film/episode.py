@@ -12,6 +12,7 @@ import numpy as np
 from metarl.film.captions import burn
 from metarl.film.encoder import write_film
 from metarl.film.render import Renderer
+from metarl.film.stage import FREE_CAMERA, Stage, is_bare
 from metarl.types import Act, Step
 
 if TYPE_CHECKING:
@@ -68,11 +69,32 @@ def _shot(worlds: Worlds, renderer: Renderer, world: int, text: str) -> np.ndarr
 
 
 def film_renderer(
-    worlds: Worlds, world: int = 0, *, width: int = WIDTH, height: int = HEIGHT
+    worlds: Worlds,
+    world: int = 0,
+    *,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    camera: str | int | None = None,
 ) -> Renderer:
-    """Make the renderer of a world's films: the family's own camera, with shadows."""
+    """Make the renderer of a world's films, with shadows.
+
+    A model without light, floor or sky is given them, for the film alone, and a view of all that
+    happens where the camera is free.
+
+    Args:
+        worlds: The worlds.
+        world: Which of them.
+        width: Width [pixels].
+        height: Height [pixels].
+        camera: A camera's name or index, -1 for the free one; None is the family's film camera.
+    Raises:
+        RenderError: If nothing can be drawn here.
+        UnknownNameError: If there is no such camera.
+    """
     model, _ = worlds.world(world)
-    return Renderer(model, width, height, worlds.family.film_camera, film=True)
+    camera = worlds.family.film_camera if camera is None else camera
+    stage = Stage(worlds, world) if is_bare(model) or camera == FREE_CAMERA else None
+    return Renderer(model, width, height, camera, film=True, stage=stage)
 
 
 def film_episode(

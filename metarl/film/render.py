@@ -11,8 +11,8 @@ import numpy as np
 
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.film.gl import gl_error, prepare_gl
+from metarl.film.stage import FREE_CAMERA, Stage
 
-FREE_CAMERA = -1
 FILM_SHADOW_MAP = 2048  # texels a side, at most; 4096 took 1.6 times as long
 FILM_SAMPLES = 4
 # Roundness of an observation camera's shapes; at 84 pixels nobody sees the difference to
@@ -30,6 +30,7 @@ class Renderer:
         camera: A camera's name or index; -1 is the free camera that sees everything.
         film: With shadows, mirrors and multisampling for people, or without for policies, which
             is many times faster on a machine without GPU.
+        stage: What the model lacks: a light, a floor, a sky, and a view where `camera` is free.
     Raises:
         RenderError: If nothing can be drawn here; the message says what to install.
         UnknownNameError: If there is no such camera.
@@ -43,11 +44,16 @@ class Renderer:
         camera: str | int = FREE_CAMERA,
         *,
         film: bool,
+        stage: Stage | None = None,
     ):
         if width < 1 or height < 1:
             raise ConfigError(f"a frame is {width} x {height} pixels; expected at least 1 x 1")
         self._camera = find_camera(model, camera)
-        self._renderer = _open(_with_quality(model, width, height, film), width, height)
+        self._stage, self._free = stage, camera == FREE_CAMERA
+        if stage is not None and self._free:
+            self._camera = stage.view(model)
+        drawn = model if stage is None else stage.painted
+        self._renderer = _open(_with_quality(drawn, width, height, film), width, height)
         flags = self._renderer.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = film
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = film  # each mirror draws the scene once more
@@ -67,7 +73,11 @@ class Renderer:
         """
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         option, scene = mujoco.MjvOption(), self._renderer.scene
+        if self._stage is not None and self._free:
+            self._stage.follow(self._camera, data)
         mujoco.mjv_updateScene(model, data, option, None, self._camera, everything, scene)
+        if self._stage is not None:
+            self._stage.dress(scene, np.array(self._camera.lookat))
         return self._renderer.render(out=out)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from metarl.errors import ConfigError, require
-from metarl.film.episode import HEIGHT, WIDTH
+from metarl.film.episode import HEIGHT, WIDTH, film_renderer
 from metarl.film.render import Renderer, find_camera
 from metarl.sim.worlds import Worlds
 
@@ -57,8 +57,8 @@ class View:
         mujoco.mj_forward(model, data)
         name = self._worlds.model_name(i)
         if name not in self._renderers:
-            self._renderers[name] = Renderer(
-                model, self._width, self._height, self._camera, film=True
+            self._renderers[name] = film_renderer(
+                self._worlds, i, width=self._width, height=self._height, camera=self._camera
             )
         return self._renderers[name].frame(model, data)
 
