@@ -1,5 +1,6 @@
 """Seeds, options and keywords: the same for all three environments."""
 
+import dataclasses
 import functools
 
 import gymnasium
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from sliders import Slide
 
-from metarl.errors import ConfigError, UnknownNameError
+from metarl.errors import ConfigError, ShapeError, TaskError, UnknownNameError
 from metarl.interop import FamilyEnv, FamilyVecEnv, FamilyVectorEnv
+from metarl.types import take
 
 ID = "metarl/toy-reach-v0"
 MAKES = {
@@ -188,6 +190,54 @@ def test_keywords_through_gymnasium():
     for kind in ("make", "make_vec"):
         with pytest.raises(UnknownNameError, match="'slpit'; did you mean 'split'"):
             getattr(gymnasium, kind)("metarl/kitchen-add-v0", slpit="test")
+
+
+@pytest.mark.parametrize(
+    "action",
+    [[[1, 2], [1]], [1, "a"], None, "ab", {}, np.nan, [[np.nan, 1]] * 3, [np.inf, 0], np.zeros(7)],
+    ids=str,
+)
+def test_actions_that_are_none(make, action):
+    env, twin = make(Slide(), seed=0), make(Slide(), seed=0)
+    first(env), first(twin)
+    with pytest.raises(ShapeError, match="actions"):
+        env.step(action)
+    one = np.zeros(env.action_space.shape)
+    if isinstance(env, FamilyVecEnv):
+        one = np.zeros((3, 2))
+    assert np.array_equal(env.step(one)[1], twin.step(one)[1])  # no world had moved
+
+
+def hand(env, task):
+    """Give the first world a task, in the environment's own way."""
+    if isinstance(env, FamilyEnv):
+        env.set_task(task)
+    elif isinstance(env, FamilyVecEnv):
+        env.env_method("set_task", task, indices=0)
+    else:
+        env.reset(options={"task": task, "reset_mask": np.arange(3) == 0})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"goal_m": np.array([[np.nan, 0.0]])}, "goal_m"),
+        ({"goal_m": np.array([[50.0, 0.0]])}, "goal_m"),
+        ({"goal_m": np.zeros((1, 3))}, "goal_m"),
+        ({"goal_m": np.zeros((2, 2))}, "goal_m"),
+        ({"mass_kg": np.array(["heavy"])}, "mass_kg"),
+        (None, "the task is a dict; expected SlideTask"),
+    ],
+)
+def test_tasks_that_are_none(make, change, message):
+    env = make(Slide(), seed=0)
+    first(env)
+    task = take(env.worlds.task, slice(0, 1))
+    bad = {"goal_m": 0.0} if change is None else dataclasses.replace(task, **change)
+    before = env.worlds.task.goal_m.copy()
+    with pytest.raises(TaskError, match=message):
+        hand(env, bad)
+    assert np.array_equal(env.worlds.task.goal_m, before)
 
 
 def test_tasks_to_judge_by_share_no_stream_with_training():
