@@ -7,7 +7,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, SimulationError
+from metarl.sim.models import compile_model, load_spec
 
 SUFFIX = ".xml"
 _TURN_RAD = 2.0 * np.pi  # a hinge without limits may turn so far from home, each way
@@ -55,12 +56,12 @@ class ArmFile:
                 else f"rename it if it is one: MuJoCo looks at the ending {SUFFIX}"
             )
             raise ConfigError(f"{path} is not an MJCF file ({SUFFIX}); {remedy}")
-        if not path.is_file():
+        if not path.exists():
             raise ConfigError(f"there is no MJCF file {path}")
         try:
-            return mujoco.MjSpec.from_file(str(path))
-        except (ValueError, OSError, mujoco.FatalError) as error:
-            raise ConfigError(f"{path} is not a valid MJCF file: {_line(error)}") from error
+            return load_spec(path, _ORIGIN)
+        except SimulationError as error:
+            raise ConfigError(str(error)) from error
 
     def _tidy(self) -> None:
         """Leave out the room around the arm, and name what has no name."""
@@ -105,22 +106,9 @@ class ArmFile:
 
     def _compile(self) -> mujoco.MjModel:
         try:
-            model = self.spec.compile()
-        except (ValueError, OSError, mujoco.FatalError) as error:
-            raise ConfigError(f"{self.path} does not compile: {_line(error)}") from error
-        for name in dir(model):
-            values = getattr(model, name, None) if not name.startswith("_") else None
-            if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-                self._check_finite(name, values)
-        return model
-
-    def _check_finite(self, name: str, values: np.ndarray) -> None:
-        if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
-            raise ConfigError(
-                f"{self.path} has a number that is not finite: {name} of row {row} is"
-                f" {np.array2string(values[row], separator=' ')}"
-            )
+            return compile_model(self.spec, f"{_ORIGIN}: {self.path}")
+        except SimulationError as error:
+            raise ConfigError(str(error)) from error
 
     # The arm ----------------------------------------------------------------------------
 
@@ -201,8 +189,5 @@ class ArmFile:
 
 
 _KINDS = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+_ORIGIN = "a robot's file"
 _ADD_SITE = 'none: add <site name="flange" .../> to the last link'
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -99,8 +99,11 @@ def test_an_arm_that_cannot_point_down_there_is_refused(tmp_path):
     [
         ({"turn": 'name="b" type="ball"'}, "joint 'b' in .* is of type ball; .* hinge or slide"),
         ({"x": 'name="x"'}, r"slide joint 'x' in .* has no limits; give it a range \[m\]"),
-        ({"turn": 'name="turn" range="nan 1"'}, "not finite: jnt_range of row 3"),
-        ({"y": 'name="y" range="-1 1" damping="nan"'}, "not finite: dof_damping"),
+        ({"turn": 'name="turn" range="nan 1"'}, r"arm\.xml:\d+: .*range.*nan"),
+        ({"y": 'name="y" range="-1 1" damping="nan"'}, r"arm\.xml:\d+: .*damping.*nan"),
+        ({"link": '<geom size=".02" mass="nan"/>'}, r"arm\.xml:\d+: .*mass.*nan"),
+        ({"mark": 'name="flange" euler="nan 0 0"'}, r"arm\.xml:\d+: .*euler.*nan"),
+        ({"sections": '<keyframe><key name="home" qpos="0 nan 0 0"/></keyframe>'}, "qpos.*nan"),
         ({"mark": ""}, "has 0 named sites; site=NAME must say .* add <site name="),
         ({"hand": '<site name="tip"/>'}, "has 2 named sites; site=NAME .*: flange, tip"),
         ({"site": "gone"}, "no site 'gone' for the hand; valid: flange"),
@@ -110,6 +113,8 @@ def test_an_arm_that_cannot_point_down_there_is_refused(tmp_path):
         ({"home": "0:0:0:9"}, "home of joint 'turn' in .* is 9; expected a number from -3 to 3"),
         ({"home": "0:.48:0:0"}, r"the hand of .* is at \[.*\] m; expected a place from"),
         ({"sections": "<actuator><motor joint='gone'/></actuator>"}, "does not compile: .*gone"),
+        ({"sections": "<asset><mesh file='gone.stl'/></asset>"}, r"arm\.xml:\d+: .*gone\.stl"),
+        ({"sections": "<include file='../gone.xml'/>"}, "outside|gone.xml"),
         ({"hand": LEFT}, r"0 actuators move the joints beyond the arm \(left\)"),
         (
             {"hand": LEFT, "sections": f"<actuator>{SERVO.format(name='left')}</actuator>"},
@@ -133,7 +138,7 @@ def test_what_is_wrong_with_an_arm_is_said(tmp_path, parts, message):
         ("arm.XML", "<mujoco/>", r"arm.XML is not an MJCF file \(.xml\); rename it"),
         ("arm.urdf", "<robot/>", r"is not an MJCF file .*to_file.*add a <site>"),
         ("arm.xml", None, "there is no MJCF file"),
-        ("arm.xml", "<mujoco", "is not a valid MJCF file: .*"),
+        ("arm.xml", "<mujoco", r"a robot.s file: .*arm\.xml:1: "),
         ("arm.xml", "<mujoco/>", "has 0 named sites"),
         (
             "arm.xml",
@@ -157,7 +162,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, name, text, message):
 
 def test_a_folder_is_no_arm(tmp_path):
     (tmp_path / "arm.xml").mkdir()
-    with pytest.raises(ConfigError, match="there is no MJCF file"):
+    with pytest.raises(ConfigError, match="is no regular file; expected an MJCF file"):
         make_family("kitchen/season", robot=str(tmp_path / "arm.xml"))
 
 
