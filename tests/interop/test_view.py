@@ -121,3 +121,13 @@ def test_a_copy_draws_by_itself():
     env.close()
     assert np.array_equal(view.frame(), frame)
     view.close()
+
+
+def test_drawing_changes_nothing():
+    drawn, other = FamilyEnv(Two(), seed=0, **SMALL), FamilyEnv(Two(), seed=0)
+    for _ in range(2):
+        assert np.array_equal(drawn.reset()[0], other.reset()[0])
+        for _ in range(3):
+            drawn.render()
+            assert np.array_equal(drawn.step(np.ones(2))[0], other.step(np.ones(2))[0])
+    drawn.close()
