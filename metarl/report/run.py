@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from metarl.report.adaptation import adaptation_report
 from metarl.report.html import Report, read_bytes
 from metarl.report.plots import metrics_png
 from metarl.runs.config import read_json
-from metarl.runs.metrics import METRICS_FILE
+from metarl.runs.metrics import METRICS_FILE, parse_row
 
 MAX_PANELS = 12
 MOST = 1e300
@@ -110,14 +109,11 @@ def _read_metrics(folder: Path) -> tuple[list[dict], int]:
     lines = read_bytes(_own(folder, METRICS_FILE)).decode("utf-8", "replace").splitlines()
     rows, damaged = [], 0
     for line in filter(str.strip, lines):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if isinstance(row, dict) and _is_number(row.get("step")):
-            rows.append(row)
-        else:
+        row = parse_row(line)
+        if row is None:
             damaged += 1
+        else:
+            rows.append(row)
     return rows, damaged
 
 

@@ -19,7 +19,7 @@ from metarl.methods import Method, Training
 from metarl.nn.policy import start_policy
 from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.state import flatten, unflatten
+from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import annealed, describe, join, part, spent
 from metarl.sim.worlds import Worlds
 
@@ -227,7 +227,7 @@ class DaggerTrainer:
             self.policy.load_state_dict(part("policy", checkpoint.tensors))
         except RuntimeError as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.generator.set_state(state["generator"])
         self.worlds.load_state_dict(state["worlds"])
         self.iteration, self.num_steps, self.seconds = state["progress"]

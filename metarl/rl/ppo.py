@@ -31,7 +31,7 @@ from metarl.rl.actor_critic import ActorCritic
 from metarl.rl.random_state import lend, read_random_state
 from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.state import flatten, unflatten
+from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import describe, join, part
 from metarl.types import Spec
 
@@ -251,7 +251,7 @@ class PpoTrainer:
             net.critic.load_state_dict(part("critic", tensors))
         except RuntimeError as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
-        net.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(net.optimizer, state["optimizer"])
         self.random_state = dict(state["random"])
         env.worlds.load_state_dict(state["worlds"])
         env._returns[:], env._lengths[:] = state["returns"], state["lengths"]

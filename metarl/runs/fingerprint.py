@@ -126,9 +126,9 @@ def describe_changes(checkpoint: Checkpoint, family: TaskFamily[Any]) -> str:
 _MOST = 6  # changes in a line
 
 
-def _probe(worlds: Worlds) -> dict[str, list[float]]:
+def _probe(worlds: Worlds) -> dict[str, list[float | None]]:
     """Run a few steps with fixed actions; two sums of each block and one of each reward term."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[float | None]] = {}
     obs, spec = worlds.reset(), worlds.spec
     for step in range(_STEPS + 1):
         for name in spec.blocks:
@@ -146,8 +146,8 @@ def _probe(worlds: Worlds) -> dict[str, list[float]]:
     return found
 
 
-def _rounded(value: Any) -> float:
-    return float(f"{float(value):.{_DIGITS}g}")
+def _rounded(value: Any) -> float | None:
+    return float(f"{float(value):.{_DIGITS}g}") if np.isfinite(value) else None
 
 
 def _without_probe(interface: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +170,9 @@ def _pairs(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, Any]]:
 def _alike(old: Any, new: Any) -> bool:
     if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)):
         return False
-    return all(map(is_number, old)) and np.allclose(old, new, rtol=_RELATIVE, atol=_ABSOLUTE)
+    if not all(map(is_number, (*old, *new))):  # a family whose numbers are not finite
+        return old == new
+    return np.allclose(old, new, rtol=_RELATIVE, atol=_ABSOLUTE)
 
 
 def _shown(value: Any) -> str:

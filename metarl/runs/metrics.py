@@ -12,6 +12,7 @@ from metarl.errors import CheckpointError, ConfigError
 from metarl.runs.reading import is_count, is_number, parse_json, read_file
 
 METRICS_FILE = "metrics.jsonl"
+LONGEST_NAME = 200  # of a metric; what is drawn must end
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -46,7 +47,7 @@ def good_lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
         yield line, row
 
 
-def parse_row(line: bytes) -> dict[str, Any] | None:
+def parse_row(line: bytes | str) -> dict[str, Any] | None:
     """Read one line of a metrics file; None if it is no metrics.
 
     What is too large to be drawn or summed is null, as what was not finite is.
@@ -57,12 +58,16 @@ def parse_row(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(row, dict) or not is_count(row.get("step")):
         return None
+    if max(map(len, row)) > LONGEST_NAME:
+        return None
     if not all(value is None or type(value) in (int, float) for value in row.values()):
         return None
     return {name: value if is_number(value) else None for name, value in row.items()}
 
 
 def as_number(name: str, value: Any) -> float | int:
+    if len(name) > LONGEST_NAME:
+        raise ConfigError(f"a metric's name has {len(name)} letters; at most {LONGEST_NAME}")
     try:
         return value if type(value) is int else float(value)
     except (TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ from metarl.errors import CheckpointError
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from torch import Tensor
+    from torch.optim import Optimizer
 
 
 def flatten(state: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -53,6 +54,51 @@ def unflatten(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Any:
         return _decode(meta["state"], tensors)
     except (AttributeError, KeyError, RecursionError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"this checkpoint's state cannot be rebuilt: {error!r}") from error
+
+
+def load_optimizer(optimizer: Optimizer, saved: Any) -> None:
+    """Let an Adam go on from a saved state; torch alone takes one that fails at the next step.
+
+    Args:
+        optimizer: Of the parameters that the state is of.
+        saved: Its ``state_dict``.
+    Raises:
+        CheckpointError: If it is none of these parameters.
+    """
+    before = [dict(group) for group in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(saved)
+        fault = _group_fault(before, optimizer.param_groups) or _moments_fault(optimizer)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        fault = f"{type(error).__name__}: {error}"
+    if fault:
+        raise CheckpointError(f"the optimizer's state is of other parameters: {fault}")
+
+
+def _group_fault(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> str:
+    for then, group in zip(before, now, strict=True):
+        for name, value in then.items():
+            same = name in group and _kind(value) == _kind(group[name])
+            if not same or not np.isfinite(group[name] if _kind(value) == "number" else 0.0):
+                return f"{name} is {group.get(name)!r}"
+    return ""
+
+
+def _kind(value: Any) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "number" if is_number else type(value).__name__
+
+
+def _moments_fault(optimizer: Optimizer) -> str:
+    for parameter, moments in optimizer.state.items():
+        if moments and not {"step", "exp_avg", "exp_avg_sq"} <= moments.keys():
+            return f"it has {', '.join(moments)}"
+        for name, value in moments.items():
+            if name != "step" and value.shape != parameter.shape:
+                return f"{name} of shape {tuple(value.shape)} for {tuple(parameter.shape)}"
+            if value.numel() != 1 and name == "step":
+                return f"{name} of shape {tuple(value.shape)}"
+    return ""
 
 
 def not_finite(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> str:

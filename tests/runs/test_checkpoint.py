@@ -13,9 +13,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from metarl.errors import CheckpointError
 from metarl.runs import checkpoint
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
-from metarl.errors import CheckpointError
 from metarl.runs.state import flatten, unflatten
 
 DTYPES = (torch.uint8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float64)

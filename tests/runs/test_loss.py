@@ -119,7 +119,7 @@ def test_a_run_without_its_checkpoints_is_not_started_over(folder, result):
     else:
         (folder / "checkpoints").rmdir()
     before = content(folder)
-    with pytest.raises(CheckpointError, match="put it.* back, or choose another folder"):
+    with pytest.raises(CheckpointError, match=r"put it.* back, or choose another folder"):
         resume(folder)
     assert content(folder) == before
 
@@ -250,7 +250,9 @@ with Run.create(sys.argv[1], Config(), resume=True, tensorboard=False) as run:
 """
 
 
-@pytest.mark.parametrize(("kilobytes", "kept"), [(20, "of step 1 is intact"), (8, "nothing is sav")])
+@pytest.mark.parametrize(
+    ("kilobytes", "kept"), [(20, "of step 1 is intact"), (8, "nothing is sav")]
+)
 def test_a_checkpoint_that_does_not_fit_is_one_line_with_the_remedy(tmp_path, kilobytes, kept):
     code, said = limited(kilobytes, SAVE, tmp_path)
     assert code == 1

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.runs.config import describe_config
 from metarl.errors import CheckpointError, ConfigError
+from metarl.runs.config import describe_config
 from metarl.runs.metrics import read_metrics
 from metarl.runs.run import Run, load_config
 

@@ -103,7 +103,14 @@ def test_a_number_beyond_all_use_is_none(tmp_path, value):
 
 @pytest.mark.parametrize(
     "change",
-    [{"meta": []}, {"meta": "x"}, {"meta": None}, {"format": "1"}, {"format": None}, {"format": []}],
+    [
+        {"meta": []},
+        {"meta": "x"},
+        {"meta": None},
+        {"format": "1"},
+        {"format": None},
+        {"format": []},
+    ],
 )
 def test_a_header_signed_anew(path, change):
     sign(path, {"meta": {}, **change})

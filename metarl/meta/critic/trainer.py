@@ -32,6 +32,7 @@ from metarl.nn.policy import GaussianPolicy, start_policy
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.networks import load_network
 from metarl.runs.policies import config_of, load_policy_for
+from metarl.runs.state import load_optimizer
 from metarl.runs.trained import annealed
 from metarl.sim.blocks import ObservationStack
 from metarl.sim.worlds import Worlds
@@ -195,7 +196,7 @@ class MetaCriticTrainer(MetaTrainer):
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"this state is of another critic: {error}") from error
         self.pretrained = saved["pretrained"]
-        self.optimizer.load_state_dict(saved["optimizer"])
+        load_optimizer(self.optimizer, saved["optimizer"])
         self.memory = [[self._lesson(rows) for rows in lessons] for lessons in saved["memory"]]
 
     def _lesson(self, rows: Sequence[Tensor]) -> Lesson:

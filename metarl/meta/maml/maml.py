@@ -28,6 +28,7 @@ from metarl.nn.functional import Params, expand, parameters_of
 from metarl.nn.policy import start_policy
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import config_of, load_policy_for, load_rates
+from metarl.runs.state import load_optimizer
 from metarl.runs.trained import annealed
 
 RATES = "inner_rate or outer_rate"  # smaller ones may help where something is not finite
@@ -215,7 +216,7 @@ class MamlTrainer(MetaTrainer):
                     rate.copy_(saved["rates"][name])
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
-        self.optimizer.load_state_dict(saved["optimizer"])
+        load_optimizer(self.optimizer, saved["optimizer"])
 
 
 def by_inner_loop(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> ByParameters:

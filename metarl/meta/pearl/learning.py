@@ -20,6 +20,7 @@ from metarl.meta.pearl.config import PearlConfig
 from metarl.meta.pearl.context import Lesson, draw
 from metarl.nn.encoder import FactorEncoder
 from metarl.nn.policy import GaussianPolicy
+from metarl.runs.state import load_optimizer
 
 
 class Loss(NamedTuple):
@@ -104,7 +105,7 @@ class Pupil:
             self.network.load_state_dict(saved["network"])
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"this state is of another {self.name}: {error}") from error
-        self.optimizer.load_state_dict(saved["optimizer"])
+        load_optimizer(self.optimizer, saved["optimizer"])
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Adapting, Method, Training
 from metarl.nn.policy import start_policy
 from metarl.nn.recurrent import RecurrentPolicy
+from metarl.runs.state import load_optimizer
 from metarl.runs.trained import annealed
 
 
@@ -222,7 +223,7 @@ class Rl2Trainer(MetaTrainer):
                 network.load_state_dict(saved[name])
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
-        self.optimizer.load_state_dict(saved["optimizer"])
+        load_optimizer(self.optimizer, saved["optimizer"])
         self.lessons.load_state_dict(saved["lessons"])
         device = torch.device(self.config.device)
         self.past = [Lesson(*(x.to(device) for x in lesson)) for lesson in saved["past"]]
