@@ -1,11 +1,11 @@
-"""What a caller may have set for the whole process, and results must not depend on."""
+"""What is set for the whole process: results must not depend on it, nor users read of it."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 _DENORMAL = 1e-40  # below float32's least normal number: 0 where such are flushed
 
@@ -30,6 +30,14 @@ def steady(num_threads: int | None = None) -> Iterator[None]:
         if num_threads is not None or "torch" in sys.modules:  # else nobody has set it
             stack.enter_context(_steady_torch(num_threads))
         yield
+
+
+def silence_gym() -> None:
+    """Keep the retired gym, which Stable-Baselines3 tries to import, from printing its notice."""
+    with suppress(ImportError):
+        from gym_notices import notices
+
+        notices.notices.clear()
 
 
 @contextmanager

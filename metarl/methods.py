@@ -31,6 +31,20 @@ _TRAINED = {
     "pearl": "metarl.meta.pearl.trainer:METHOD",
     "meta-critic": "metarl.meta.critic.trainer:METHOD",
 }
+# The configs of what is trained, where they load without torch: a mistake is told at once.
+_CONFIGS = {
+    "ppo": "metarl.rl.config:PpoConfig",
+    "dagger": "metarl.rl.config:DaggerConfig",
+    "maml": "metarl.meta.maml.config:MamlConfig",
+    "maml-trpo": "metarl.meta.maml.config:TrustRegionConfig",
+    "promp": "metarl.meta.maml.config:PrompConfig",
+    "reptile": "metarl.meta.maml.config:ReptileConfig",
+    "meta-sgd": "metarl.meta.maml.config:MamlConfig",
+    "anil": "metarl.meta.maml.config:MamlConfig",
+    "rl2": "metarl.meta.rl2.config:Rl2Config",
+    "pearl": "metarl.meta.pearl.config:PearlConfig",
+    "meta-critic": "metarl.meta.critic.config:MetaCriticConfig",
+}
 # How a policy that was not trained for it meets new tasks: a strategy.
 _STRATEGIES = {
     "scratch": "metarl.transfer.scratch:METHOD",
@@ -172,6 +186,19 @@ def get_training(name: str) -> Training:
             f" {name}; expected one of {', '.join(training_names())}"
         )
     return training
+
+
+def training_config(name: str) -> type[Any]:
+    """Look up the config of a method that trains; of one that is built in without loading torch.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        ConfigError: If it trains nothing; the message lists what does.
+    """
+    if name not in _CONFIGS:
+        return get_training(name).config
+    module, _, attribute = _CONFIGS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def get_adapting(name: str) -> Adapting:

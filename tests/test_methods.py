@@ -21,6 +21,7 @@ from metarl.methods import (
     get_training,
     method_names,
     strategy_names,
+    training_config,
     training_names,
 )
 
@@ -122,3 +123,18 @@ OUTSIDE = {
     "broken": "absent_package:METHOD",
     "wrong": f"{__name__}:OURS",
 }
+
+
+@pytest.mark.parametrize("name", training_names())
+def test_a_config_is_found_without_what_trains_by_it(name):
+    assert training_config(name) is get_training(name).config
+
+
+def test_configs_load_without_torch():
+    code = (
+        "import sys\nfrom metarl.methods import training_config, training_names\n"
+        "for name in training_names():\n    training_config(name)()\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from typing import Any
 
 from metarl.adapt.protocol import Protocol
 from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
-from metarl.meta.maml.inner_loop import InnerLoop
+from metarl.meta.maml.config import InnerLoop
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from metarl.commands.output import say
 from metarl.commands.policies import tell_changes
 from metarl.errors import ConfigError, UnknownNameError
-from metarl.methods import strategy_names, training_names
+from metarl.methods import strategy_names, training_config, training_names
 from metarl.registry import family_class, make_family, slug
 from metarl.runs.shipped import find_checkpoint
 
@@ -34,17 +35,10 @@ def train(
     Raises:
         MetaRLError: If a name is unknown, a value out of range, or training cannot go on.
     """
+    settings = _settings_of(method, set, family)
     family_class(family)
     if start is not None:
         start = find_checkpoint(start, family)
-    if method not in (names := training_names()):
-        if method in strategy_names():
-            raise ConfigError(
-                f"{method} trains nothing, it adapts what others trained: metarl adapt CHECKPOINT"
-                f" {family} --strategy {method}; to train, choose one of {', '.join(names)}"
-            )
-        raise UnknownNameError("method", method, names)
-    from metarl.learn.train import parse_settings
     from metarl.learn.train import train as train_policy
     from metarl.runs.config import CONFIG_FILE
 
@@ -65,7 +59,7 @@ def train(
         backend=backend,
         device=device,
         start=start,
-        **parse_settings(set),
+        **settings,
     )
     say(f"wrote {written}")
     return 0
@@ -83,6 +77,23 @@ def _tell_changes(
         tell_changes(latest[1], make_family(family), strict=strict)
     elif start is not None:
         tell_changes(read_checkpoint(start), make_family(family), strict=strict)
+
+
+def _settings_of(method: str, pairs: tuple[str, ...], family: str) -> dict[str, Any]:
+    """Check a method's name and what is set of it, before its family or torch are loaded."""
+    if method not in (names := training_names()):
+        if method in strategy_names():
+            raise ConfigError(
+                f"{method} trains nothing, it adapts what others trained: metarl adapt CHECKPOINT"
+                f" {family} --strategy {method}; to train, choose one of {', '.join(names)}"
+            )
+        raise UnknownNameError("method", method, names)
+    from metarl.learn.train import parse_settings
+    from metarl.runs.config import require_settings
+
+    settings = parse_settings(pairs)
+    require_settings(training_config(method), settings)
+    return settings
 
 
 def default_folder(family: str, method: str, seed: int) -> Path:

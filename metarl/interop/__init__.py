@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from metarl.ambient import silence_gym
 from metarl.interop.gym_env import FamilyEnv
-from metarl.interop.quiet import silence_gym
 from metarl.interop.registration import register_gym_ids
 from metarl.interop.vector_env import FamilyVectorEnv
 

@@ -1,5 +1,5 @@
 """Pretraining by reinforcement learning, on Stable-Baselines3."""
 
-from metarl.interop.quiet import silence_gym
+from metarl.ambient import silence_gym
 
 silence_gym()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,48 +13,15 @@ from torch import Tensor
 
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.family import TaskFamily
-from metarl.learn.config import TrainConfig
 from metarl.methods import Method, Training
 from metarl.nn.policy import start_policy
-from metarl.runs import fields
+from metarl.rl.config import DaggerConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import annealed, describe, join, part, spent
 from metarl.sim.worlds import Worlds
 
 NOT_LEARNED = ("context", "log_std")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DaggerConfig(TrainConfig):
-    """Everything that decides what an imitation run computes.
-
-    Args:
-        num_worlds: N; an iteration is one episode in each.
-        minibatch: Samples in a gradient step.
-        epochs: Passes over an iteration's samples.
-        learning_rate: Adam's.
-        anneal: Share of the budget, at its end, over which the rate falls linearly to 0.
-        expert_iterations: First iterations, in which the expert acts.
-        mixing: Share of the budget, at its start, over which the expert's share of the acting
-            falls linearly from 1 to 0; 0: it acts in the first iterations alone. In a long task
-            a learner that does not get beyond the first step would see nothing of the others.
-        segment: Control steps for which one of the two acts, while they take turns.
-        log_std: Log standard deviation of the actions while the learner acts, and of the
-            policy that is saved.
-    """
-
-    num_worlds: int = fields.count(512)
-    minibatch: int = fields.count(2048)
-    epochs: int = fields.count(4)
-    learning_rate: float = fields.positive(2e-3)
-    anneal: float = fields.share(0.5)
-    expert_iterations: int = fields.count(1, least=0)
-    mixing: float = fields.share(0.0)
-    segment: int = fields.count(25)
-    iterations: int = fields.count(25)
-    log_std: float = fields.log_std(-1.2)
-    task_visible: bool = True
 
 
 class DaggerTrainer:

@@ -7,7 +7,6 @@ SB3's zip files are never written nor read: what SB3 trains is a `GaussianPolicy
 from __future__ import annotations
 
 import copy
-import dataclasses
 import time
 import warnings
 from collections.abc import Mapping
@@ -23,42 +22,16 @@ from torch import Tensor
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.family import TaskFamily
 from metarl.interop.sb3 import FamilyVecEnv
-from metarl.learn.config import GradientConfig
 from metarl.methods import Method, Training
 from metarl.nn.network import load_partial
 from metarl.nn.policy import LOG_STD, GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
+from metarl.rl.config import PpoConfig
 from metarl.rl.random_state import lend, read_random_state
-from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import describe, join, part
 from metarl.types import Spec
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PpoConfig(GradientConfig):
-    """Everything that decides what a pretraining run computes.
-
-    Args:
-        num_worlds: N; an iteration is one episode in each.
-        minibatch: Samples in a gradient step.
-        epochs: Passes over an iteration's samples.
-        learning_rate: Adam's.
-        reward_scale: What rewards are multiplied by before anything learns from them; the
-            critic is best off with values of a few units.
-        log_std: First log standard deviation of the actions; None: that of the policy that
-            training starts from, or -0.7.
-    """
-
-    num_worlds: int = fields.count(512)
-    minibatch: int = fields.count(5120)
-    epochs: int = fields.count(4)
-    learning_rate: float = fields.positive(1e-3)
-    reward_scale: float = fields.positive(1.0)
-    iterations: int = fields.count(120)
-    log_std: float | None = fields.log_std(None, optional=True)
-    task_visible: bool = True
 
 
 class _Outcomes(BaseCallback):

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import numpy as np
 
 from metarl.errors import CheckpointError, ConfigError, unknown
+from metarl.runs.fields import require_value
 from metarl.runs.checkpoint import release
 from metarl.runs.reading import parse_json, read_file
 
@@ -79,6 +80,23 @@ def configure(cls: type[_T], settings: Mapping[str, Any]) -> _T:
         ConfigError: If a field is unknown, or a value of another type or out of range.
     """
     return load_config({**config_defaults(cls()), **settings}, cls)
+
+
+def require_settings(cls: type[Any], settings: Mapping[str, Any]) -> None:
+    """Check some fields of a config, each alone: what they must keep together is for `configure`.
+
+    Args:
+        cls: The dataclass.
+        settings: JSON values by field.
+    Raises:
+        ConfigError: As `configure`.
+    """
+    valid = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    hints = get_type_hints(cls)
+    for name, value in settings.items():
+        if name not in valid:
+            raise ConfigError(f"{cls.__name__}: {unknown('key', name, valid)}")
+        require_value(valid[name], _convert(value, hints[name], f"{cls.__name__}.{name}"))
 
 
 def load_config(source: Path | str | Mapping[str, Any], cls: type[_T]) -> _T:

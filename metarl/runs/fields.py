@@ -48,10 +48,16 @@ def require_valid(checked: Any, label: Callable[[str], str] = str) -> None:
         ConfigError: If a value is not valid.
     """
     for field in dataclasses.fields(checked):
-        valid = field.metadata.get(_VALID)
-        if valid is not None:
-            value = getattr(checked, field.name)
-            require(valid.holds(value), label(field.name), value, valid.words)
+        require_value(field, getattr(checked, field.name), label)
+
+
+def require_value(
+    field: dataclasses.Field[Any], value: Any, label: Callable[[str], str] = str
+) -> None:
+    """Check a value that a field is to hold; arguments as for `require_valid`."""
+    valid = field.metadata.get(_VALID)
+    if valid is not None:
+        require(valid.holds(value), label(field.name), value, valid.words)
 
 
 def valid_words(field: dataclasses.Field[Any]) -> str:

@@ -15,8 +15,7 @@ from metarl.adapt.evaluate import evaluate_adaptation, measure_ceiling, settings
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult, summarise
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
-from metarl.meta.maml.config import MamlConfig
-from metarl.meta.maml.inner_loop import InnerLoop
+from metarl.meta.maml.config import InnerLoop, MamlConfig
 from metarl.meta.maml.maml import MamlTrainer
 from metarl.methods import strategy_names
 from metarl.runs.checkpoint import Checkpoint

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from metarl.errors import require
 from metarl.learn.config import BlindConfig
-from metarl.meta.maml.explore import ContextNoise
 from metarl.runs import fields
+
+if TYPE_CHECKING:  # a config is checked before torch is loaded
+    from metarl.meta.maml.explore import ContextNoise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,4 +84,6 @@ class MetaCriticConfig(BlindConfig):
         """How the context is explored, given which of its columns are hidden."""
         if self.context_std is None or not any(hidden):
             return None
+        from metarl.meta.maml.explore import ContextNoise
+
         return ContextNoise(self.context_std, self.context_decay, hidden)

@@ -1,15 +1,23 @@
-"""Everything that decides what a run of MAML or its kin computes."""
+"""Everything that decides what a run of MAML or its kin computes; checked before torch is loaded."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from metarl.errors import require
-from metarl.learn.config import BlindConfig, GradientConfig
-from metarl.meta.maml.inner_loop import InnerLoop
-from metarl.meta.maml.outer import Outer
+from metarl.learn.config import BlindConfig, GradientConfig, require_default
 from metarl.runs import fields
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metarl.meta.maml.explore import ContextNoise
+    from metarl.meta.maml.outer import Outer
+    from metarl.nn.functional import Params
+
+ADAPTED = {"all": "", "head": "head."}  # what the inner loop adapts: how the names begin
 
 # Who may differentiate, and what their defaults are. learn2learn's plainest learner has one fixed rate
 # for all parameters.
@@ -23,6 +31,71 @@ BACKENDS: dict[str, dict[str, Any]] = {
         "inner_clip": None,
     },
 }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InnerLoop(fields.Checked):
+    """How a policy follows its gradient within a task.
+
+    Args:
+        inner_updates: U, updates that have rates of their own; the last ones serve any further.
+        adapts: What changes: all parameters, or the head's alone; the trunk, the task context and
+            the actions' standard deviation are then the same in every task.
+        inner_rate: First value of every inner rate.
+        context_rate: That of the task context, where it stands for hidden fields; None: as the
+            others.
+        context_decay: Factor from each inner update's first context rate to the next one's.
+        context_std: Standard deviation of each episode's guess of the hidden context, before
+            the first update; it falls by `context_decay` too. None: no guesses.
+        inner_clip: Smooth bound of every element of the inner gradient; None: no bound.
+        gamma: Discount per control step.
+        lam: Of the generalised advantage estimate.
+        log_std: First log standard deviation of the actions; None: -0.7, or that of the policy
+            that it starts from.
+    """
+
+    inner_updates: int = fields.count(5)
+    adapts: Literal["all", "head"] = "all"
+    inner_rate: float = fields.number(1e-3)
+    context_rate: float | None = fields.number(1.2, optional=True)
+    context_decay: float = fields.share(0.6)
+    context_std: float | None = fields.positive(None, optional=True)
+    inner_clip: float | None = fields.positive(0.4, optional=True)
+    gamma: float = fields.share(0.9)
+    lam: float = fields.share(0.8)
+    log_std: float | None = fields.log_std(-1.3, optional=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.adapts in ADAPTED, "adapts", self.adapts, " or ".join(ADAPTED))
+        whole = self.adapts == "all"
+        require(
+            whole or self.context_std is None, "context_std", self.context_std,
+            "None: the head alone adapts",
+        )  # fmt: skip
+
+    def rates(self, params: Mapping[str, Tensor], hidden: tuple[bool, ...]) -> Params:
+        """Make the first inner rates of the parameters that adapt, each (U, ...).
+
+        Args:
+            params: All parameters, each (...).
+            hidden: Which columns of the task context are hidden.
+        """
+        from metarl.meta.maml.inner import initial_rates
+
+        start = ADAPTED[self.adapts]
+        return initial_rates(
+            {name: p for name, p in params.items() if name.startswith(start)},
+            self.inner_updates, self.inner_rate, self.context_rate, hidden, self.context_decay,
+        )  # fmt: skip
+
+    def noise(self, hidden: tuple[bool, ...]) -> ContextNoise | None:
+        """How the context is explored, given which of its columns are hidden."""
+        if self.context_std is None or not any(hidden):
+            return None
+        from metarl.meta.maml.explore import ContextNoise
+
+        return ContextNoise(self.context_std, self.context_decay, hidden)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,6 +157,8 @@ class MamlConfig(InnerLoop, GradientConfig, BlindConfig):
     @property
     def outer(self) -> Outer:
         """What the outer loss is made of."""
+        from metarl.meta.maml.outer import Outer
+
         return Outer(
             clip=self.clip,
             entropy=self.entropy,
@@ -92,3 +167,101 @@ class MamlConfig(InnerLoop, GradientConfig, BlindConfig):
             inner_clip=self.inner_clip,
             weigh_tasks=self.weigh_tasks,
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrompConfig(MamlConfig):
+    """MAML's config, and how tight the leash is.
+
+    Args:
+        drift: First weight of the KL divergence from the policy that acted before each inner
+            update.
+        max_drift: The divergence [nat] that is aimed at: weights double where an iteration
+            ended beyond 1.5 times that, and halve where it ended short of a 1.5th, within a
+            factor of 1000 of the first weight.
+    """
+
+    first_order: bool = False
+    multi_step: bool = False
+    inner_updates: int = fields.count(1)
+    outer_epochs: int = fields.count(5)
+    drift: float = fields.positive(5e-4)
+    max_drift: float = fields.positive(0.01)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.backend == "torch", "backend", self.backend, "torch")
+
+    @property
+    def outer(self) -> Outer:
+        """What the outer loss is made of at first."""
+        return dataclasses.replace(super().outer, drift=(self.drift,) * self.inner_updates)
+
+
+_NO_ADAM = ("outer_rate", "rates_rate", "anneal", "outer_epochs", "clip", "max_grad_norm")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrustRegionConfig(MamlConfig):
+    """MAML's config, and how far and how the outer step goes.
+
+    Args:
+        max_kl: How far the policies after adaptation may move, as their mean KL divergence over
+            samples and tasks [nat].
+        cg_steps: Steps of conjugate gradients.
+        damping: Added to the curvature's diagonal.
+        backtracks: How many lengths the line search tries.
+        shrink: Factor from one length to the next, in (0, 1).
+    """
+
+    first_order: bool = False
+    multi_step: bool = False
+    learn_rates: bool = False
+    inner_updates: int = fields.count(1)
+    outer_epochs: int = fields.count(1)
+    max_kl: float = fields.positive(0.01)
+    cg_steps: int = fields.count(10)
+    damping: float = fields.positive(1e-3)
+    backtracks: int = fields.count(15)
+    shrink: float = fields.factor(0.8, below=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_default(self, _NO_ADAM, "a trust region takes their place")
+        for name in ("multi_step", "learn_rates"):
+            require(not getattr(self, name), name, True, "False with a trust region")
+        require(self.context_std is None, "context_std", self.context_std, "None")
+        require(self.backend == "torch", "backend", self.backend, "torch")
+
+    @property
+    def outer(self) -> Outer:
+        """What the outer loss is made of: the trust region needs no clip."""
+        return dataclasses.replace(super().outer, clip=None)
+
+
+_NO_OUTER_LOSS = (
+    "rates_rate", "outer_epochs", "clip", "entropy", "first_order", "multi_step", "weigh_tasks",
+    "outer_gamma", "outer_lam",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReptileConfig(MamlConfig):
+    """MAML's config without an outer loss.
+
+    Args:
+        outer_rate: Share of the way to the tasks' mean that an iteration goes, in (0, 1]; it
+            falls by `anneal`.
+        max_grad_norm: Longest way to that mean; longer ones are shortened.
+    """
+
+    learn_rates: bool = False
+    outer_epochs: int = fields.count(1)
+    outer_rate: float = fields.factor(1.0)
+    anneal: float = fields.share(1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_default(self, _NO_OUTER_LOSS, "Reptile has no outer loss")
+        require(not self.learn_rates, "learn_rates", True, "False: no gradient of theirs is known")
+        require(self.backend == "torch", "backend", self.backend, "torch")

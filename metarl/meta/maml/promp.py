@@ -8,44 +8,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from metarl.errors import require
-from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.config import PrompConfig
 from metarl.meta.maml.explore import Exploration
 from metarl.meta.maml.inner import Batch
 from metarl.meta.maml.maml import MamlTrainer, by_inner_loop
 from metarl.meta.maml.outer import Outer, adaptation_path, kl_from_acting, remember
 from metarl.methods import Adapting, Method, Training
 from metarl.nn.functional import Params, apply
-from metarl.runs import fields
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PrompConfig(MamlConfig):
-    """MAML's config, and how tight the leash is.
-
-    Args:
-        drift: First weight of the KL divergence from the policy that acted before each inner
-            update.
-        max_drift: The divergence [nat] that is aimed at: weights double where an iteration
-            ended beyond 1.5 times that, and halve where it ended short of a 1.5th, within a
-            factor of 1000 of the first weight.
-    """
-
-    first_order: bool = False
-    multi_step: bool = False
-    inner_updates: int = fields.count(1)
-    outer_epochs: int = fields.count(5)
-    drift: float = fields.positive(5e-4)
-    max_drift: float = fields.positive(0.01)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.backend == "torch", "backend", self.backend, "torch")
-
-    @property
-    def outer(self) -> Outer:
-        """What the outer loss is made of at first."""
-        return dataclasses.replace(super().outer, drift=(self.drift,) * self.inner_updates)
 
 
 def drifts(

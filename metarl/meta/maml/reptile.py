@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from metarl.errors import require
-from metarl.learn.config import require_default
-from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.config import ReptileConfig
 from metarl.meta.maml.inner import Batch, adapted, policy_gradient
 from metarl.meta.maml.maml import MamlTrainer, by_inner_loop
 from metarl.meta.maml.outer import Backend, Gradients, Outer
 from metarl.methods import Adapting, Method, Training
 from metarl.nn.functional import expand
-from metarl.runs import fields
-
-_NO_OUTER_LOSS = (
-    "rates_rate", "outer_epochs", "clip", "entropy", "first_order", "multi_step", "weigh_tasks",
-    "outer_gamma", "outer_lam",
-)  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ReptileConfig(MamlConfig):
-    """MAML's config without an outer loss.
-
-    Args:
-        outer_rate: Share of the way to the tasks' mean that an iteration goes, in (0, 1]; it
-            falls by `anneal`.
-        max_grad_norm: Longest way to that mean; longer ones are shortened.
-    """
-
-    learn_rates: bool = False
-    outer_epochs: int = fields.count(1)
-    outer_rate: float = fields.factor(1.0)
-    anneal: float = fields.share(1.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_default(self, _NO_OUTER_LOSS, "Reptile has no outer loss")
-        require(not self.learn_rates, "learn_rates", True, "False: no gradient of theirs is known")
-        require(self.backend == "torch", "backend", self.backend, "torch")
 
 
 def away_from_adapted(

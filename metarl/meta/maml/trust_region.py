@@ -9,57 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metarl.errors import require
-from metarl.learn.config import require_default
 from metarl.meta.finite import require_finite
-from metarl.meta.maml.config import MamlConfig
+from metarl.meta.maml.config import TrustRegionConfig
 from metarl.meta.maml.explore import Exploration
 from metarl.meta.maml.inner import Batch
 from metarl.meta.maml.maml import RATES, MamlTrainer, by_inner_loop
 from metarl.meta.maml.outer import Outer, adaptation_path, kl_from_acting, remember
 from metarl.methods import Adapting, Method, Training
 from metarl.nn.functional import Params, apply
-from metarl.runs import fields
-
-_NO_ADAM = ("outer_rate", "rates_rate", "anneal", "outer_epochs", "clip", "max_grad_norm")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrustRegionConfig(MamlConfig):
-    """MAML's config, and how far and how the outer step goes.
-
-    Args:
-        max_kl: How far the policies after adaptation may move, as their mean KL divergence over
-            samples and tasks [nat].
-        cg_steps: Steps of conjugate gradients.
-        damping: Added to the curvature's diagonal.
-        backtracks: How many lengths the line search tries.
-        shrink: Factor from one length to the next, in (0, 1).
-    """
-
-    first_order: bool = False
-    multi_step: bool = False
-    learn_rates: bool = False
-    inner_updates: int = fields.count(1)
-    outer_epochs: int = fields.count(1)
-    max_kl: float = fields.positive(0.01)
-    cg_steps: int = fields.count(10)
-    damping: float = fields.positive(1e-3)
-    backtracks: int = fields.count(15)
-    shrink: float = fields.factor(0.8, below=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_default(self, _NO_ADAM, "a trust region takes their place")
-        for name in ("multi_step", "learn_rates"):
-            require(not getattr(self, name), name, True, "False with a trust region")
-        require(self.context_std is None, "context_std", self.context_std, "None")
-        require(self.backend == "torch", "backend", self.backend, "torch")
-
-    @property
-    def outer(self) -> Outer:
-        """What the outer loss is made of: the trust region needs no clip."""
-        return dataclasses.replace(super().outer, clip=None)
 
 
 class Judged(NamedTuple):

@@ -9,7 +9,8 @@ import torch
 
 from metarl.adapt.adaptation import ByParameters
 from metarl.adapt.meeting import Meeting
-from metarl.meta.maml.inner_loop import InnerLoop, with_rates
+from metarl.meta.maml.config import InnerLoop
+from metarl.meta.maml.inner_loop import with_rates
 from metarl.methods import Adapting, Method
 from metarl.nn.functional import parameters_of
 from metarl.runs.checkpoint import Checkpoint
