@@ -14,12 +14,13 @@ from tyro.conf import Positional, arg
 
 from metarl.ambient import calm_warnings
 from metarl.commands.arguments import read_command, require_text
-from metarl.commands.terminal import OutputLost, printable, safe_output
+from metarl.commands.terminal import OutputLost, safe_output
 from metarl.errors import (
     FamilyError,
     MetaRLError,
     describe,
     is_interrupt,
+    printable,
     root_of_error,
     unknown,
 )
@@ -295,15 +296,21 @@ def _obeyed(command: Any) -> int:
     """Run a command; no code from outside may end it as if all were well.
 
     Raises:
-        FamilyError: If a plug-in calls ``sys.exit``, wherever it does so.
+        FamilyError: If a plug-in raises, or calls ``sys.exit``, where nothing else names it.
     """
     try:
         return command.run()
-    except SystemExit as error:
-        if is_interrupt(error):  # ours
+    except BaseException as error:
+        if isinstance(error, MetaRLError | OSError | MemoryError) or is_interrupt(error):
             raise
-        where = root_of_error(error)
-        raise FamilyError(f"package {where} left by {describe(error, where)}") from error
+        from metarl import methods, plugins, registry
+
+        root = plugins.stranger_in(error, registry.GROUP, methods.GROUP)
+        if isinstance(error, SystemExit):
+            root = root or root_of_error(error)
+        if not root:  # a mistake of ours
+            raise
+        raise FamilyError(f"package {root} raised {describe(error, root)}") from error
 
 
 def _run(given: list[str]) -> int:

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
-_LONGEST = 300  # characters of a stranger's message
 
 _LONGEST = 200  # characters of a value in a message
 
@@ -98,6 +97,11 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {name!r};{hint} valid: {', '.join(names) or '(none)'}"
 
 
+def printable(text: str) -> str:
+    """Write what a terminal would obey, escapes and line ends among them, as its code."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def require(holds: bool, name: str, value: object, valid: str) -> None:
     """Check a field of a config.
 
@@ -146,7 +150,7 @@ def _words(error: BaseException) -> str:
         words = " ".join(str(error).split())
     except Exception:  # a stranger's __str__
         return "(its message cannot be read)"
-    return words if len(words) <= _LONGEST else words[:_LONGEST] + " ..."
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}..."
 
 
 def _root(frame: FrameType) -> str:

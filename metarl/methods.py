@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
-from metarl.errors import ConfigError, UnknownNameError, describe
+from metarl.errors import ConfigError, UnknownNameError, describe, is_interrupt
 
 GROUP = "metarl.methods"
 
@@ -163,9 +163,9 @@ def get_method(name: str) -> Method:
 def _import_outside(name: str, module: str, attribute: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # whatever a stranger's module raises, SystemExit included
+        if is_interrupt(error):
+            raise
         said = describe(error, module.partition(".")[0])
         raise ConfigError(
             f"method {name!r} cannot be imported from {module}:{attribute}: {said}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import sysconfig
+import traceback
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -51,6 +52,24 @@ def written(value: object) -> str:
         return repr(value)[:80]
     except Exception:  # a stranger's __repr__
         return f"an object of {type(value).__name__}"
+
+
+def stranger_in(error: BaseException, *groups: str) -> str:
+    """The top-level module from outside in whose code an error came up; empty if none did.
+
+    Args:
+        error: What was raised.
+        groups: The entry-point groups by which packages come in.
+    """
+    theirs = {
+        module_of(entry).partition(".")[0]
+        for group in groups
+        for entry in entry_points(group=group)
+        if package_of(entry) != SHIPPED
+    }
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame in frames]
+    return next((name for name in reversed(names) if name in theirs), "")
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Any
 
-from metarl.commands.output import make_console, make_table, one_line
+from metarl.commands.output import cell, make_console, make_table, one_line
 from metarl.errors import MetaRLError
 from metarl.methods import Method, get_method, method_names
 
@@ -17,8 +17,6 @@ _FIELD = re.compile(r"        (\w+): (.*)")
 
 def list_methods() -> int:
     """Print a row per method; what is broken is named below."""
-    from rich.markup import escape
-
     table = make_table("method", "train", "adapt", "needs", "what it does", "source")
     broken = []
     for name in method_names():
@@ -27,7 +25,7 @@ def list_methods() -> int:
         except MetaRLError as error:
             broken.append(one_line(error))
             continue
-        table.add_row(*(escape(cell) for cell in _row(name, method)))
+        table.add_row(*map(cell, _row(name, method)))
     console = make_console()
     console.print(table)
     console.print(
@@ -37,7 +35,7 @@ def list_methods() -> int:
         markup=False,
     )
     for reason in broken:
-        console.print(f"[red]broken:[/red] {escape(reason)}")
+        console.print(f"[red]broken:[/red] {cell(reason)}")
     return 0
 
 
@@ -47,11 +45,9 @@ def show_method(name: str) -> int:
     Raises:
         UnknownNameError: If there is no such method.
     """
-    from rich.markup import escape
-
     method, console = get_method(name), make_console()
-    console.print(f"{name}: {method.doc}", markup=False, soft_wrap=True)
-    console.print(f"source: {method.source or '–'}", markup=False, soft_wrap=True)
+    console.print(one_line(f"{name}: {method.doc}"), markup=False, soft_wrap=True)
+    console.print(one_line(f"source: {method.source or '–'}"), markup=False, soft_wrap=True)
     parts: list[tuple[str, type[Any], Any]] = []
     if method.training is not None:
         settings = method.training.settings
@@ -67,7 +63,7 @@ def show_method(name: str) -> int:
     for command, config, settings in parts:
         table = make_table("--set", "default", "valid", "what it is")
         for row in rows_of(config, settings):
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*map(cell, row))
         console.print(command, markup=False)
         console.print(table)
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from metarl.commands.terminal import printable
+from metarl.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,6 +14,7 @@ from metarl.errors import (
     CheckpointError,
     ConfigError,
     FamilyError,
+    printable,
     unknown,
 )
 from metarl.methods import adapting_of
@@ -65,7 +66,7 @@ def tell_changes(checkpoint: Checkpoint, family: TaskFamily[Any], *, strict: boo
     if strict:
         require_unchanged(checkpoint, family)
     elif told := describe_changes(checkpoint, family):
-        print(f"metarl: warning: {told}", file=sys.stderr, flush=True)
+        print(f"metarl: warning: {printable(told)}", file=sys.stderr, flush=True)
     warnings.simplefilter("ignore", ChangedFamilyWarning)  # the command line puts filters back
 
 

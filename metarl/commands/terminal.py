@@ -76,11 +76,6 @@ def safe_output(ends: bool) -> Iterator[None]:
             _restore_columns(before[2])
 
 
-def printable(text: str) -> str:
-    """Write what a terminal would obey, escapes and line ends among them, as its code."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def _open_closed() -> None:
     """Lead closed descriptors nowhere: else the next file opened would take what is printed."""
     for descriptor in (0, 1, 2):

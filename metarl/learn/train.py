@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from metarl.ambient import steady
-from metarl.errors import ConfigError, shown
+from metarl.errors import ConfigError, printable, shown
 from metarl.learn.config import require_fits
 from metarl.learn.start import Start, start_from
 from metarl.machine import require_device
@@ -91,7 +91,12 @@ def train(
     trainer.method = method  # several may share a trainer
     console = Console(stderr=True)
     if began is not None:
-        console.print(str(began), markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            "\n".join(map(printable, str(began).split("\n"))),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     run_loop(
         trainer,
         out,

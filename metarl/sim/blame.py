@@ -53,6 +53,8 @@ def blame(family: TaskFamily[Any], error: BaseException) -> None:
     misused = isinstance(error, ShapeError | SimulationError)
     if (isinstance(error, MetaRLError) and not misused) or is_interrupt(error):
         return
+    if isinstance(error, MemoryError):  # of whoever asked for so much
+        return
     method, root = _method(family, error.__traceback__), root_of(type(family))
     if not method or (misused and method == "models"):  # an arm that the user named
         return

@@ -348,8 +348,23 @@ class Worlds:
 
     @asks
     def expert(self) -> np.ndarray:
-        """Ask the family's scripted expert for actions, (N, A)."""
-        parts = [self.family.expert(g.scene, g.task) for g in self._groups]
+        """Ask the family's scripted expert for actions, (N, A).
+
+        Raises:
+            FamilyError: If it gives anything else, or numbers that are not finite.
+        """
+        parts = []
+        for group in self._groups:
+            given = self.family.expert(group.scene, group.task)
+            shape = (group.scene.num_worlds, self.spec.action_dim)
+            if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
+                said = f"gave {written(given)}; expected numbers of shape {shape}"
+                raise broken(self.family, "expert", said)
+            if given.shape != shape or not np.isfinite(given).all():
+                what = "not finite" if given.shape == shape else f"of shape {given.shape}"
+                said = f"gave numbers {what}; expected finite ones of shape {shape}"
+                raise broken(self.family, "expert", said)
+            parts.append(given)
         return self._scatter(parts, self.spec.action_dim)
 
     # State ------------------------------------------------------------------------------
@@ -407,7 +422,10 @@ class Worlds:
             raise broken(
                 self.family, "caption", f"gave {written(told)}; expected a list of {n} texts"
             )
-        return str(told[int(group.local[i])])
+        line = told[int(group.local[i])]
+        if not isinstance(line, str):
+            raise broken(self.family, "caption", f"gave {written(line)}; expected a text")
+        return line
 
     def place(self, i: int) -> tuple[Scene, int]:
         """The scene in which a world runs, and its row there."""
