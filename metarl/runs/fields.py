@@ -132,7 +132,7 @@ def _whole(default: int | None, least: int, most: int, optional: bool) -> Any:
     def holds(value: Any) -> bool:
         return optional if value is None else _is_whole(value) and least <= value <= most
 
-    words = f"an integer in [{least}, {most}]"
+    words = f"an integer >= {least} and <= {most}"
     return _field(default, holds, f"{words}, or None" if optional else words)
 
 

@@ -403,7 +403,7 @@ def test_a_gradient_that_is_not_finite_refuses_the_update(monkeypatch):
     ("change", "message"),
     [
         ({"trace": 0}, "trace is 0; expected an integer >= 1"),
-        ({"gamma": 1.0}, r"gamma is 1.0; expected within \[0, 1\)"),
+        ({"gamma": 1.0}, r"gamma is 1.0; expected a number in \[0, 1\)"),
         ({"critic_rate": float("nan")}, "critic_rate is nan"),
         ({"context_std": 0.0}, "context_std is 0.0"),
         ({"task_visible": True}, "task_visible"),
