@@ -22,6 +22,7 @@ _NEEDS = {"egl": (("EGL",), ("OpenGL", "GL")), "osmesa": (("OSMesa",),)}
 
 class _Choice:
     problem = ""  # why nothing can be drawn, "" if nothing is known against it
+    process = 0  # which has opened a drawing context
     by_user = False  # whether MUJOCO_GL said how to draw
 
 
@@ -102,6 +103,9 @@ def prepare_gl() -> None:
     """
     if _Choice.problem:
         raise RenderError(f"no picture can be drawn: {_Choice.problem}")
+    if _Choice.process not in (0, os.getpid()):
+        raise forked_error()
+    _Choice.process = os.getpid()
     load_triton_first()
     # Before the first attempt: MuJoCo's libraries do not survive a second one after a failure.
     if sys.platform == "linux" and not os.environ.get("MUJOCO_GL") and not display_answers():
@@ -122,6 +126,14 @@ def _use(name: str) -> None:
         raise gl_error(error) from error
     gl_context: Any = importlib.import_module("mujoco.rendering.classic.gl_context")
     gl_context.GLContext = context
+
+
+def forked_error() -> RenderError:
+    """What is said where a forked process would draw: its drivers' threads are in the other one."""
+    return RenderError(
+        "this process was forked from one that had drawn, and cannot draw itself; start processes"
+        " by 'spawn' or 'forkserver', or draw only after forking"
+    )
 
 
 def gl_error(why: object) -> RenderError:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import ctypes
+import os
+import threading
 import warnings
+import weakref
 from types import TracebackType
 
 import mujoco
 import numpy as np
 
-from metarl.errors import ConfigError, UnknownNameError
-from metarl.film.gl import gl_error, prepare_gl
+from metarl.errors import ConfigError, RenderError, UnknownNameError
+from metarl.film.gl import forked_error, gl_error, prepare_gl
 from metarl.film.stage import FREE_CAMERA, Stage
 
 FILM_SHADOW_MAP = 2048  # texels a side, at most; 4096 took 1.6 times as long
@@ -20,8 +24,20 @@ FILM_SAMPLES = 4
 SLICES, STACKS, QUADS = 16, 8, 1
 
 
+_live: weakref.WeakSet[Renderer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Let go of drawing contexts of the other process: to free them here would wait for ever."""
+    for renderer in list(_live):
+        renderer.leave()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class Renderer:
-    """Draws worlds of one model; a context manager.
+    """Draws worlds of one model, in the thread that made it; a context manager.
 
     Args:
         model: The compiled model; it is not changed.
@@ -54,6 +70,8 @@ class Renderer:
             self._camera = stage.view(model)
         drawn = model if stage is None else stage.painted
         self._renderer = _open(_with_quality(drawn, width, height, film), width, height)
+        self._process, self._thread = os.getpid(), threading.get_ident()
+        _live.add(self)
         flags = self._renderer.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = film
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = film  # each mirror draws the scene once more
@@ -71,6 +89,7 @@ class Renderer:
         Returns:
             RGB, shape (height, width, 3), uint8.
         """
+        self._require_place()
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         option, scene = mujoco.MjvOption(), self._renderer.scene
         if self._stage is not None and self._free:
@@ -81,8 +100,24 @@ class Renderer:
         return self._renderer.render(out=out)
 
     def close(self) -> None:
-        """Free the drawing context."""
-        self._renderer.close()
+        """Free the drawing context; in another thread than its own it stays until the process ends."""
+        if (os.getpid(), threading.get_ident()) == (self._process, self._thread):
+            self._renderer.close()
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """Keep what another thread or process draws with from being freed here."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._renderer))
+
+    def _require_place(self) -> None:
+        if os.getpid() != self._process:
+            raise forked_error()
+        if threading.get_ident() != self._thread:
+            raise RenderError(
+                "this renderer was made in another thread, and its drawing context belongs to that"
+                " one; draw there, or make a renderer (an environment) in each thread"
+            )
 
     def __enter__(self) -> Renderer:
         return self

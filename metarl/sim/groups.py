@@ -12,7 +12,7 @@ import numpy as np
 
 from metarl.errors import FamilyError
 from metarl.family import TaskFamily
-from metarl.sim.scene import Scene
+from metarl.sim.scene import Scene, left_behind
 
 
 class Group:
@@ -145,6 +145,8 @@ def stepped(
         for group in groups:
             yield group, group.scene.step(substeps)
         return
+    if any(group.scene.forked for group in groups):
+        raise left_behind()
     running = [pool.submit(group.scene.step, substeps) for group in groups]
     try:
         for group, future in zip(groups, running):

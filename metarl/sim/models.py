@@ -40,6 +40,11 @@ def compile_model(source: object, origin: str) -> mujoco.MjModel:
     """
     model = source if isinstance(source, mujoco.MjModel) else _compile(source, origin)
     require_finite(model, origin)
+    if model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP.value:
+        raise SimulationError(
+            f'{origin}: <flag sleep="enable"/> is not supported: what sleeps is no part of the state'
+            " from which worlds are stepped in batches; remove the flag"
+        )
     # A diverged world must be seen, not quietly put back to its default state.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     return model

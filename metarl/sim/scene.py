@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import weakref
+from typing import Any
+
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
@@ -34,6 +39,42 @@ _WRITTEN = {"ctrl": "act", "mocap_pos": "act", "mocap_quat": "act", "userdata": 
 _MOCAP = {"mocap": "mocap_pos", "mquat": "mocap_quat"}
 
 
+_live: weakref.WeakSet[Scene] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for scene in list(_live):
+        scene.leave_threads()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class _LeftBehind:
+    """A batch whose threads stayed in the process that this one was forked from.
+
+    Args:
+        batch: The batch; its arrays can be read.
+    """
+
+    def __init__(self, batch: Batch):
+        self._batch = batch
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("step", "forward", "reset", "set_const", "jac"):
+            raise left_behind()
+        return getattr(self._batch, name)
+
+
+def left_behind() -> SimulationError:
+    """What is said of worlds that a forked process has inherited."""
+    return SimulationError(
+        "these worlds were made before this process was forked, and their physics threads are not"
+        " in it; make them here, go on with copy.deepcopy(env), use num_threads=1, or start"
+        " processes by 'spawn'"
+    )
+
+
 class Scene:
     """N worlds of one model on a `mujoco.batch.Batch`.
 
@@ -58,9 +99,11 @@ class Scene:
         self, model: mujoco.MjModel, num_worlds: int, num_threads: int = 0, capacity: int = 0
     ):
         self.model = model
+        self.num_threads = num_threads
+        self.forked = False  # whether its threads are another process's
         self.capacity = max(num_worlds, capacity)
         few = self.capacity <= PERSISTENT_WORLDS
-        self._whole = Batch(model, self.capacity, num_threads, persistent=few)
+        self._whole: Any = Batch(model, self.capacity, num_threads, persistent=few)
         self._found: dict[tuple[str, str], np.ndarray] = {}  # over the whole batch
         low, high = model.actuator_ctrlrange.T
         self._ctrl_mid, self._ctrl_half = (high + low) / 2, (high - low) / 2
@@ -68,6 +111,45 @@ class Scene:
             constant.setflags(write=False)
         self._unlimited = tuple(np.flatnonzero(low == high).tolist())
         self.resize(num_worlds)
+        _live.add(self)
+
+    # Copies -----------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything that its worlds' next steps depend on."""
+        fields = {name: x.copy() for (kind, name), x in self._found.items() if kind == "model"}
+        return {
+            "model": self.model,
+            "physics": self._whole.get_model(0),  # its own: what is edited in `model` is not there
+            "num_worlds": self.num_worlds,
+            "num_threads": self.num_threads,
+            "capacity": self.capacity,
+            "state": self._whole.state.copy(),
+            "fields": fields,
+            "views": [key for key in self._found if key[0] != "model"],
+        }
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        """Run the same worlds on a batch of its own."""
+        capacity = saved["capacity"]
+        Scene.__init__(self, saved["physics"], capacity, saved["num_threads"])
+        self.model = saved["model"]
+        self._whole.state[:] = saved["state"]
+        for name, values in saved["fields"].items():
+            self.model_field(name)[:] = values
+        self.derive_constants(np.arange(capacity))
+        self.forward()
+        for kind, name in saved["views"]:
+            self._view(kind, name)
+        self.resize(saved["num_worlds"])
+
+    def leave_threads(self) -> None:
+        """Refuse all that needs the threads of the process that this one was forked from."""
+        if self.num_threads != 1 and not self.forked:
+            self.forked = True
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._whole))  # its end would wait for them
+            self._whole = _LeftBehind(self._whole)
+            self.resize(self.num_worlds)
 
     @property
     def ctrl_mid(self) -> np.ndarray:

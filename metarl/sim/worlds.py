@@ -86,8 +86,6 @@ class Worlds:
         self.elapsed = np.zeros(num_worlds, np.int64)
         self.done = np.ones(num_worlds, bool)  # nobody may step before the first reset
         self._latest: Step | One | None = None
-        several = len(self.models) > 1 and num_threads != 1
-        self._pool = ThreadPoolExecutor(_AHEAD) if several else None
         self._check = TaskCheck(family, list(self.models))
         self.num_diverged = 0
         self._held: dict[str, Group] = {}  # every group that was made
@@ -99,10 +97,17 @@ class Worlds:
             if type(family).act is TaskFamily.act and group.scene.model.nu:
                 group.scene.require_ranges()
         self.spec = make_spec(family, self._groups[0].scene, self._groups[0].task)
-        self._judge = Judge(family)
         self._stack = ObservationStack(self.spec, family.task_type)
         self._stack.show(self.task, task_visible)
-        self._alone = Alone(family, self._judge, self._stack) if num_worlds == 1 else None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what is no part of a copy."""
+        several = len(self.models) > 1 and self.num_threads != 1
+        self._pool = ThreadPoolExecutor(_AHEAD) if several else None
+        self._judge = Judge(self.family)
+        alone = self.num_worlds == 1
+        self._alone = Alone(self.family, self._judge, self._stack) if alone else None
 
     # Tasks ------------------------------------------------------------------------------
 
@@ -189,6 +194,8 @@ class Worlds:
         self._reset_physics(ids)
         self.elapsed[ids] = 0
         self.done[ids] = False
+        if self._alone is not None:
+            self._alone.look()
         self.obs = self._observe()
         return self.obs.copy()
 
@@ -369,6 +376,15 @@ class Worlds:
 
     # State ------------------------------------------------------------------------------
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of: it goes on bit for bit, with physics and threads of its own."""
+        return {k: v for k, v in vars(self).items() if k not in ("_alone", "_pool", "_judge")}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        """Go on."""
+        vars(self).update(saved)
+        self._prepare()
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on; arrays are copies."""
         return {
@@ -391,22 +407,6 @@ class Worlds:
         self.elapsed = np.array(saved["elapsed"])
         self.done = np.array(saved["done"])
         self.obs = self._observe()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy is made of: physics and threads are its own, what comes next is the same."""
-        made = {
-            "family": self.family, "num_worlds": self.num_worlds,
-            "task_visible": self.task_visible, "num_threads": self.num_threads,
-        }  # fmt: skip
-        # What diverged was put into a fresh state, of which the last observation does not tell.
-        seen = {"obs": self.obs, "_latest": self._latest} if hasattr(self, "obs") else {}
-        return {"made": made, "saved": self.state_dict(), "seen": seen}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the copy; see `__getstate__`."""
-        self.__init__(**state["made"])  # type: ignore[misc]
-        self.load_state_dict(state["saved"])
-        vars(self).update(state["seen"])
 
     def world(self, i: int = 0) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """One world as MuJoCo's own objects, to render it or to look inside."""

@@ -70,6 +70,11 @@ class Alone:
         """Why the family is asked with NumPy in every step, if it is."""
         return self._act.why_not or self._judge.why_not
 
+    def look(self) -> None:
+        """See in the next step whether the family's code is still the same."""
+        self._act.look()
+        self._judge.look()
+
     def step(
         self,
         scene: Scene,

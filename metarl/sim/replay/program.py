@@ -30,6 +30,7 @@ WARM = 16  # control steps that a family does itself before anything is written 
 MOST = 64  # programs for one model and one kind of task
 FAILURES = 3  # errors while something is written down, after which it is left
 LASTING_S = 60.0  # programs that are dropped sooner make the next ones wait twice as long
+LOOK = 32  # control steps until it is seen, within an episode, that code was replaced
 LONGEST = 2**16  # control steps, at most
 SLOW_S = 50e-6  # what takes no longer is not worth a comparison
 
@@ -74,6 +75,7 @@ class Replay:
         self._codes: Codes = {}
         self._warm, self._began_s = WARM, time.perf_counter()
         self._failed = 0
+        self._looked = 0  # control steps until code is looked at
         self._task: Any = None
         self._held = Contents(())
         self._label: tuple[Any, ...] = ()
@@ -96,9 +98,11 @@ class Replay:
             self._take(task)
         key = (scene, given.dtype.char, self._label)
         ways = self._ways.get(key)
-        if ways is not None and ways.watch is not None and not ways.watch.holds():
-            self._forget()
-            ways = None
+        if ways is not None and ways.watch is not None:
+            self._looked -= 1
+            if not ways.watch.data_holds() or (self._looked < 0 and not self._code_holds()):
+                self._forget()
+                ways = None
         if ways is None:
             ways = self._ways[key] = _Ways()
         programs = ways.programs
@@ -111,6 +115,14 @@ class Replay:
                     return self._tried(ways, program, found, scene, task, given, row)
                 return found
         return self._unknown(ways, scene, task, given, row)
+
+    def look(self) -> None:
+        """See in the next step whether functions and classes are still the same."""
+        self._looked = 0
+
+    def _code_holds(self) -> bool:
+        self._looked = LOOK
+        return all(ways.watch is None or ways.watch.code_holds() for ways in self._ways.values())
 
     def _take(self, task: Any) -> None:
         """Note what a task holds."""

@@ -11,7 +11,7 @@ import types
 from collections import deque
 from collections.abc import Iterable, Iterator
 from keyword import iskeyword
-from typing import Any
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -33,6 +33,10 @@ _PLAIN = (
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
     types.MethodDescriptorType, types.MethodWrapperType, types.ClassMethodDescriptorType,
 )  # fmt: skip
+_CODE = (
+    types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.CodeType, types.MethodType,
+    type, np.ufunc,
+)  # fmt: skip
 _ARRAYS = (np.ndarray, bytearray, memoryview)
 _MAPPINGS = (dict, types.MappingProxyType)
 # With these an attribute may be read whose name does not stand in the code.
@@ -41,6 +45,17 @@ _KINDS = {
     "body", "joint", "jnt", "geom", "site", "actuator", "sensor", "tendon", "camera", "cam", "light",
     "dof", "eq", "equality", "pair", "mat", "material", "mesh", "tex", "texture", "hfield", "numeric",
 }  # fmt: skip
+
+
+class Condition(NamedTuple):
+    """Lines of a function that gives False where something has changed, and what that is.
+
+    It may be a matter of code: a function, a class or a module is another one.
+    """
+
+    lines: list[str]
+    what: str
+    of_code: bool
 
 
 class Reach:
@@ -57,8 +72,8 @@ class Reach:
         self._any_name = any(_BY_ANY_NAME & {*code.co_names} for code in reads)
         if self._any_name:
             self.names |= {x for code in reads for x in code.co_consts if isinstance(x, str)}
-        self.things: dict[str, Any] = {"len": len, "lookup": _lookup}
-        self.conditions: list[tuple[list[str], str]] = []
+        self.things: dict[str, Any] = {}  # by the texts that stand for them in conditions
+        self.conditions: list[Condition] = []
         self.arrays: list[tuple[Any, str, bytes]] = []  # with what they are and what they hold
         self._bytes = 0
         self._met: dict[int, Any] = {}
@@ -153,8 +168,9 @@ class Reach:
             elif isinstance(raw, staticmethod) or got is raw:
                 yield from self._bound(cls, {name: got}, what)
             else:
-                test = f"if lookup({self._name(cls)}, {name!r}) is not {self._name(raw)}"
-                self._note([f"{test}: return False"], f"{what}.{name}")
+                found = f"{self.name(_lookup)}({self.name(cls)}, {name!r})"
+                test = f"if {found} is not {self.name(raw)}: return False"
+                self._note([test], f"{what}.{name}", of_code=True)
                 yield raw, f"{what}.{name}"
 
     def _instance(self, thing: Any, what: str) -> Iterator[tuple[Any, str]]:
@@ -169,7 +185,7 @@ class Reach:
             yield from self._bound(thing, {n: own[n] for n in names if n not in hidden}, what)
             yield from self._items(own, {n: own[n] for n in hidden}, what)
             if self.names & vars(cls).keys():  # one of its own may come to hide a method
-                test = f"if len({self._name(thing)}.__dict__) != {len(own)}: return False"
+                test = f"if len({self.name(thing)}.__dict__) != {len(own)}: return False"
                 self._note([test], f"an attribute of {what}")
         slots = {
             name for owner in cls.__mro__ for name, x in vars(owner).items()
@@ -179,15 +195,15 @@ class Reach:
         yield from self._bound(thing, found, what)
 
     def _container(self, thing: Any, what: str) -> Iterator[tuple[Any, str]]:
-        said, name = f"an item of {what}", self._name(thing)
+        said, name = f"an item of {what}", self.name(thing)
         if isinstance(thing, (list, deque)):
             self._sequence(list(thing), name, said)
         elif isinstance(thing, _MAPPINGS):
             self._sequence(list(thing.values()), f"{name}.values()", said)
-            self._note([f"if [*{name}] != {self._name(list(thing))}: return False"], said)
+            self._note([f"if [*{name}] != {self.name(list(thing))}: return False"], said)
             yield from ((part, said) for part in thing.values())
         elif isinstance(thing, set):
-            self._note([f"if {name} != {self._name(set(thing))}: return False"], said)
+            self._note([f"if {name} != {self.name(set(thing))}: return False"], said)
         if isinstance(thing, (list, deque, tuple, set, frozenset, *_MAPPINGS)):
             yield from ((part, said) for part in thing)
 
@@ -212,8 +228,8 @@ class Reach:
             if isinstance(values, np.ndarray):
                 self._array(values, f"{what}.{name}")
             else:
-                thing = self._name(getattr(model, owner) if owner else model)
-                test = f"if {thing}.{field} != {self._name(values)}: return False"
+                thing = self.name(getattr(model, owner) if owner else model)
+                test = f"if {thing}.{field} != {self.name(values)}: return False"
                 self._note([test], f"{what}.{name}")
 
     # Conditions -------------------------------------------------------------------------
@@ -222,36 +238,41 @@ class Reach:
         """Attributes, by identity."""
         for name, part in parts.items():
             said = f"{what}.{name}"
-            path = f"{self._name(holder)}.{name}"
+            path = f"{self.name(holder)}.{name}"
             if not all(word.isidentifier() and not iskeyword(word) for word in name.split(".")):
-                path = f"getattr({self._name(holder)}, {name!r})"  # set by setattr, or by a tool
-            self._note([f"if {path} is not {self._name(part)}: return False"], said)
+                path = f"getattr({self.name(holder)}, {name!r})"  # set by setattr, or by a tool
+            self._note(
+                [f"if {path} is not {self.name(part)}: return False"],
+                said,
+                of_code=isinstance(part, _CODE),
+            )
             yield part, said
 
     def _items(self, holder: Any, parts: dict[str, Any], what: str) -> Iterator[tuple[Any, str]]:
         """Items of a dictionary, by identity."""
         for name, part in parts.items():
             said = f"{what}.{name}"
-            test = f"if {self._name(holder)}[{name!r}] is not {self._name(part)}: return False"
-            self._note([test], said)
+            test = f"if {self.name(holder)}[{name!r}] is not {self.name(part)}: return False"
+            self._note([test], said, of_code=isinstance(part, _CODE))
             yield part, said
 
     def _sequence(self, parts: list[Any], expression: str, said: str) -> None:
         """All items in turn, by identity."""
         items = ", ".join(f"x{k}" for k in range(len(parts)))
-        same = " or ".join(f"x{k} is not {self._name(x)}" for k, x in enumerate(parts))
+        same = " or ".join(f"x{k} is not {self.name(x)}" for k, x in enumerate(parts))
         self._note([f"[{items}] = {expression}", f"if {same or False}: return False"], said)
 
-    def _note(self, lines: list[str], what: str) -> None:
-        self.conditions.append((lines, what))
+    def _note(self, lines: list[str], what: str, of_code: bool = False) -> None:
+        self.conditions.append(Condition(lines, what, of_code))
         if len(self.conditions) > MOST_CONDITIONS:
             raise Untraceable(f"it reads more than {MOST_CONDITIONS} things that may change")
 
-    def _name(self, thing: Any) -> str:
-        """A name under which conditions may use something."""
+    def name(self, thing: Any) -> str:
+        """A text that stands for something in conditions."""
         if id(thing) not in self._called:
-            self._called[id(thing)] = f"o{len(self._called)}"
-            self.things[self._called[id(thing)]] = thing
+            text = f"\0{len(self._called)}"
+            self._called[id(thing)] = repr(text)
+            self.things[text] = thing
         return self._called[id(thing)]
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import mujoco
 
 from metarl.sim.replay.reach import Codes, Reach, is_fixed
-
-PART = 30  # conditions in one function
 
 # What carries out the recording.
 _MACHINERY = (
@@ -77,7 +76,8 @@ class Watch:
         codes: Whose code it ran; see `recorded`.
         model: The model of the scene that it is given.
     Attributes:
-        holds: Says so, fast.
+        data_holds: Says so of attributes, constants, containers and arrays.
+        code_holds: Says so of functions, classes and modules.
     Raises:
         Untraceable: If changes could go unseen.
     """
@@ -89,43 +89,42 @@ class Watch:
         if "model" in reach.names:
             reach.walk(model, "the model")
         reach.walk_rest()
-        reach.things["contents"] = Contents(array for array, _, _ in reach.arrays).same
-        self.holds: Callable[[], bool] = self._whole()
-
-    def _whole(self) -> Callable[[], bool]:
-        """All conditions as one function; in parts, since Python is slow with many names in one."""
-        things, conditions, parts = self._reach.things, self._reach.conditions, []
-        for first in range(0, len(conditions), PART):
-            tests = [line for lines, _ in conditions[first : first + PART] for line in lines]
-            exec(_compiled("part", [*tests, "return True"]), things)  # names of ours alone
-            things[f"part{first}"] = things["part"]
-            parts.append(f"part{first}()")
-        whole = " and ".join([*parts, "contents()"])
-        exec(
-            _compiled("whole", ["try:", f" return {whole}", "except Exception: return False"]),
-            things,
-        )
-        found: Callable[[], bool] = things["whole"]
-        return found
+        same = reach.name(Contents(array for array, _, _ in reach.arrays).same)
+        data = [line for c in reach.conditions if not c.of_code for line in c.lines]
+        code = [line for c in reach.conditions if c.of_code for line in c.lines]
+        self.data_holds = _function([*data, f"return {same}()"], reach.things)
+        self.code_holds = _function([*code, "return True"], reach.things)
 
     def __len__(self) -> int:
         return len(self._reach.conditions)
 
+    def holds(self) -> bool:
+        """Whether all is what it was."""
+        return self.data_holds() and self.code_holds()
+
     def changed(self) -> str:
         """What is no longer what it was."""
-        for lines, what in self._reach.conditions:
-            exec(_compiled("part", [*lines, "return True"]), self._reach.things)
-            try:
-                if self._reach.things["part"]():
-                    continue
-            except Exception:  # it is no longer there
+        for lines, what, _ in self._reach.conditions:
+            if not _function([*lines, "return True"], self._reach.things)():
                 return what
-            return what
         stale = (
             what for array, what, held in self._reach.arrays if memoryview(array).tobytes() != held
         )
         return next(stale, "nothing")
 
 
-def _compiled(name: str, lines: list[str]) -> types.CodeType:
-    return compile(f"def {name}():\n " + "\n ".join(lines), "<watch>", "exec")
+def _function(lines: list[str], things: dict[str, Any]) -> Callable[[], bool]:
+    """A function without arguments, in which texts stand for things.
+
+    The things become constants of its code: to look each of them up takes several times as long
+    once physics has run, since it is memory that is slow.
+    """
+    body = ["try:", *(f" {line}" for line in lines), "except Exception: return False"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # texts are compared by identity
+        module = compile("def f():\n " + "\n ".join(body), "<watch>", "exec")
+    code = next(x for x in module.co_consts if isinstance(x, types.CodeType))
+    consts = (things.get(x, x) if isinstance(x, str) else x for x in code.co_consts)
+    return types.FunctionType(
+        code.replace(co_consts=tuple(consts)), {"__name__": __name__, "len": len}
+    )

@@ -222,17 +222,21 @@ def rows(step):
     return [*(x[:1].tolist() for x in parts), {k: x[0] for k, x in step.terms.items()}]
 
 
-def side_by_side(change, num_steps=60):
+def start_alike(one, two):
+    """Begin episodes of which the first two are the same."""
+    one.reset(), two.reset()
+    one.place(0)[0].batch.state[:] = two.place(0)[0].batch.state[:1]
+    one.place(0)[0].forward()
+
+
+def side_by_side(change, *, restart=False, num_steps=60):
     """Steps of one world, and of the first of two, before a change and after it."""
     family = Cart()
     one, two = Worlds(family, 1, num_threads=1), Worlds(family, 2, num_threads=1)
     for worlds in (one, two):
         worlds.reset()
     two.assign(dataclasses.replace(two.task, at_m=np.repeat(one.task.at_m, 2)))
-    two.reset()
-    first = one.place(0)[0].batch.state
-    first[:] = two.place(0)[0].batch.state[:1]
-    one.place(0)[0].forward()
+    start_alike(one, two)
     rng, found = np.random.default_rng(0), []
     for k in range(2 * num_steps):
         if k == num_steps:
@@ -240,6 +244,8 @@ def side_by_side(change, num_steps=60):
             for worlds in (one, two):
                 if change is not None and (worlds is one or change in OF_WORLDS):
                     change(family, worlds)
+            if restart:
+                start_alike(one, two)
         action = rng.uniform(-1.0, 1.0, size=(1, 1)).astype(np.float32)
         a, b = one.step(action), two.step(np.repeat(action, 2, axis=0))
         assert rows(a) == rows(b), k
@@ -251,15 +257,36 @@ def side_by_side(change, num_steps=60):
 OF_WORLDS = [CHANGES[name] for name in CHANGES if "model" in name or name == "a task in place"]
 
 
+# Code that is replaced: it is seen when an episode begins.
+OF_CODE = [
+    CHANGES[name]
+    for name in (
+        "a property", "a static method", "a called object", "a function of the module",
+        "code, as reloading changes it", "a method of the class", "failure", "score",
+    )
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_is_noticed_at_once(name):
-    _, usual = side_by_side(None)
-    one, changed = side_by_side(CHANGES[name])
+    restart = CHANGES[name] in OF_CODE
+    _, usual = side_by_side(None, restart=restart)
+    one, changed = side_by_side(CHANGES[name], restart=restart)
     assert changed[60] == "", "nothing was replayed before"
     assert one.not_replayed == ""
     assert usual[:61] == changed[:61]
     # the order of weights shows in the names alone
     assert list(map(repr, usual[61:])) != list(map(repr, changed[61:]))
+
+
+def test_replaced_code_is_noticed_soon_within_an_episode(monkeypatch):
+    one = Worlds(Cart(), 1, num_threads=1)
+    one.reset()
+    for _ in range(60):
+        one.step(np.zeros((1, 1), np.float32))
+    monkeypatch.setattr(module, "bonus", lambda x: 0.0 * x - 50.0)
+    rewards = [one.step(np.zeros((1, 1), np.float32)).reward[0] for _ in range(replay.LOOK + 1)]
+    assert rewards[-1] > 20.0
 
 
 def test_what_does_not_matter_changes_nothing(monkeypatch):
