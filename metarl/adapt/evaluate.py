@@ -97,8 +97,9 @@ def evaluate_adaptation(
         if progress is not None:
             progress(u, protocol.updates)
     success, score, returns = (np.stack(column) for column in zip(*rows))
+    diverged = adaptation.worlds.num_diverged + judge.num_diverged
     return AdaptationResult(
-        method, family.id, success, score, returns, adaptation.num_steps, seconds
+        method, family.id, success, score, returns, adaptation.num_steps, seconds, diverged
     )
 
 

@@ -46,6 +46,7 @@ class AdaptationResult:
         returns: Mean return, shape (U+1, K).
         steps: Control steps that adaptation took, evaluation not counted.
         seconds: Wall time of adaptation [s], likewise.
+        diverged: Episodes that physics ended, those that judged among them.
     """
 
     method: str
@@ -55,6 +56,7 @@ class AdaptationResult:
     returns: np.ndarray
     steps: int
     seconds: float
+    diverged: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and lists."""

@@ -102,6 +102,8 @@ def _show(comparison: Comparison, protocol: Protocol, tip: str) -> None:
         table.add_row(*(cell.replace("[", r"\[") for cell in row))
     make_console().print(table)
     say(f"{result.steps:,} control steps, {result.seconds:.1f} s")
+    if result.diverged:
+        say(f"{result.diverged} episodes were ended by physics that diverged")
     for line in (comparison.verdict(), comparison.note(), tip):
         if line:
             say(line)

@@ -82,6 +82,7 @@ class FamilyVecEnv(VecEnv):
         self._start_s = time.perf_counter()
         self._actions = np.zeros((num_envs, spec.action_dim), np.float32)
         self._next_seed: int | None = None
+        self.latest: Step | None = None  # what the worlds said at the last step
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the next `reset`; None takes a seed from the operating system.
@@ -140,7 +141,7 @@ class FamilyVecEnv(VecEnv):
             Observations, where an episode ended the next one's first; rewards and
             dones, (N,); infos, of which only those of ended episodes hold something.
         """
-        step = self.worlds.step(self._actions)
+        step = self.latest = self.worlds.step(self._actions)
         self._returns += step.reward
         self._lengths += 1
         done = step.terminated | step.truncated

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from metarl.errors import CheckpointError, MetaRLError, TrainingError
+from metarl.errors import CheckpointError, MetaRLError, ShapeError, TrainingError
 from metarl.family import TaskFamily
 from metarl.learn.start import Start
 from metarl.runs.checkpoint import Checkpoint
@@ -22,6 +22,7 @@ from metarl.runs.run import Run
 from metarl.runs.signals import Interrupted, Signals, Stopped, on_signals
 
 START_FILE = "start.json"
+TELL_EVERY_S = 30.0  # a line of progress where no terminal shows a bar
 State = tuple[dict[str, Tensor], dict[str, Any]]  # what a trainer's checkpoint() gives
 
 # What a trainer raises when a state is not its own: keys, types, shapes, ranges.
@@ -147,7 +148,7 @@ def _iterate(
     save_every_s: float,
 ) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    bar = progress.add_task("", total=trainer.config.iterations, completed=trainer.iteration)
+    shown = _Shown(progress, trainer)
     saved_s, iteration = time.monotonic(), trainer.iteration
     while _goes_on(trainer, signals):
         before, known = state, metrics
@@ -166,7 +167,7 @@ def _iterate(
             raise
         iteration = trainer.iteration
         run.log(trainer.iteration, **metrics)
-        _show(progress, bar, trainer, metrics)
+        shown.show(metrics)
         if time.monotonic() - saved_s >= save_every_s:
             save(state, metrics)
             saved_s = time.monotonic()
@@ -210,6 +211,8 @@ def _blame(error: Exception, trainer: Trainer) -> None:
     Raises:
         TrainingError: If that is so.
     """
+    if isinstance(error, ShapeError) and "finite" in str(error):  # what the policy did then
+        raise TrainingError(f"the policy is ruined, a smaller rate may help: {error}") from error
     if isinstance(error, MetaRLError):
         return
     try:
@@ -236,21 +239,47 @@ def _progress(console: Console | None) -> Progress:
         TextColumn("{task.description}"),
         TimeRemainingColumn(),
         console=console or Console(quiet=True),
-        disable=console is None,
+        disable=console is None or not console.is_terminal,
     )
 
 
-def _show(progress: Progress, bar: TaskID, trainer: Trainer, metrics: Mapping[str, float]) -> None:
-    """Draw one line; where the time is the nearer limit, the bar counts towards it."""
-    limit, done = trainer.config.max_seconds, trainer.iteration
-    rates = [metrics[n] for n in ("success_before", "success_after", "success") if n in metrics]
-    total = trainer.config.iterations
-    if limit is not None:
-        total = min(total, max(done, round(done * limit / max(trainer.seconds, 1e-9))))
-    progress.update(
-        bar,
-        completed=done,
-        total=total,
-        description=f"success {' -> '.join(f'{rate:.0%}' for rate in rates)}"
-        f"  {metrics.get('steps_per_s', 0.0) / 1000:.1f}k steps/s",
+class _Shown:
+    """What a person sees of a training: a bar on a terminal, elsewhere a line every half minute."""
+
+    def __init__(self, progress: Progress, trainer: Trainer):
+        self.progress, self.trainer = progress, trainer
+        self.bar = progress.add_task(
+            "", total=trainer.config.iterations, completed=trainer.iteration
+        )
+        self.begun_s = self.told_s = time.monotonic()
+        self.first = trainer.iteration
+
+    def show(self, metrics: Mapping[str, float]) -> None:
+        """Draw an iteration; where the time is the nearer limit, the bar counts towards it."""
+        limit, done = self.trainer.config.max_seconds, self.trainer.iteration
+        total = max(done, self.trainer.config.iterations)
+        if limit is not None:
+            total = min(total, max(done, round(done * limit / max(self.trainer.seconds, 1e-9))))
+        words = describe(metrics)
+        self.progress.update(self.bar, completed=done, total=total, description=words)
+        now_s = time.monotonic()
+        if self.progress.disable and now_s - self.told_s >= TELL_EVERY_S:
+            self.told_s = now_s
+            left_s = (now_s - self.begun_s) / (done - self.first) * (total - done)
+            line = f"iteration {done}/{total}  {words}  {left_s:.0f} s left"
+            self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def describe(metrics: Mapping[str, float]) -> str:
+    """Success, and return where nobody has succeeded; before and after adaptation."""
+    success, returns = (
+        [metrics[n] for n in (f"{what}_before", f"{what}_after", what) if n in metrics]
+        for what in ("success", "return")
     )
+    parts = [f"success {' -> '.join(f'{rate:.0%}' for rate in success)}"] if success else []
+    if returns and not any(success):
+        parts.append(f"return {' -> '.join(f'{value:.3g}' for value in returns)}")
+    parts.append(f"{metrics.get('steps_per_s', 0.0) / 1000:.1f}k steps/s")
+    if metrics.get("num_diverged"):
+        parts.append(f"{metrics['num_diverged']:.0f} diverged")
+    return "  ".join(parts)

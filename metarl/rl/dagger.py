@@ -83,7 +83,7 @@ class DaggerTrainer:
         Raises:
             TrainingError: If the policy is no longer finite; it keeps its last good state then.
         """
-        start_s = time.perf_counter()
+        start_s, diverged = time.perf_counter(), self.worlds.num_diverged
         obs, wanted, outcome = self._collect()
         good = {n: t.clone() for n, t in self.policy.state_dict().items()}
         share = annealed(self.config, self.iteration, self.seconds)
@@ -99,6 +99,7 @@ class DaggerTrainer:
         return {
             **outcome,
             "loss": loss,
+            "num_diverged": self.worlds.num_diverged - diverged,
             "num_steps": self.num_steps,
             "steps_per_s": len(obs) / seconds,
         }

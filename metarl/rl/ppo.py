@@ -33,6 +33,16 @@ from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import describe, join, part
 from metarl.types import Spec
 
+# SB3's names of what it notes of an update, and ours.
+_NOTED = {
+    "train/policy_gradient_loss": "loss/policy",
+    "train/value_loss": "loss/value",
+    "train/entropy_loss": "loss/entropy",
+    "train/approx_kl": "kl",
+    "train/clip_fraction": "clip_fraction",
+    "train/explained_variance": "explained_variance",
+}
+
 
 class _Outcomes(BaseCallback):
     """Keeps how the iteration's episodes ended, and what the networks were before they learned.
@@ -46,10 +56,11 @@ class _Outcomes(BaseCallback):
         self.reward_scale = reward_scale
         self.successes: list[bool] = []
         self.returns: list[float] = []
+        self.terms: dict[str, float] = {}
         self.good: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
     def _on_rollout_start(self) -> None:
-        self.successes, self.returns = [], []
+        self.successes, self.returns, self.terms = [], [], {}
 
     def _on_rollout_end(self) -> None:
         net = cast(ActorCritic, self.model.policy)
@@ -57,6 +68,9 @@ class _Outcomes(BaseCallback):
 
     def _on_step(self) -> bool:
         self.locals["rewards"] *= self.reward_scale
+        step = cast(FamilyVecEnv, self.locals["env"]).latest
+        for name, values in step.terms.items() if step else ():
+            self.terms[name] = self.terms.get(name, 0.0) + float(values.mean())
         if self.locals["dones"].any():
             ended = [info for info in self.locals["infos"] if info]
             self.successes += [info["is_success"] for info in ended]
@@ -171,7 +185,8 @@ class PpoTrainer:
                 keep their last good state.
         """
         start_s = time.perf_counter()
-        steps = self.config.num_worlds * self.env.worlds.spec.horizon
+        horizon = self.env.worlds.spec.horizon
+        steps, diverged = self.config.num_worlds * horizon, self.env.worlds.num_diverged
         net = self.networks
         with lend(self.random_state):
             self.model.learn(steps, callback=self.outcomes, reset_num_timesteps=False)
@@ -188,9 +203,17 @@ class PpoTrainer:
             "success": float(np.mean(self.outcomes.successes)),
             "return": float(np.mean(self.outcomes.returns)),
             "std": float(self.policy.log_std.detach().exp().mean()),
+            **{f"term/{name}": total / horizon for name, total in self.outcomes.terms.items()},
+            **self._losses(),
+            "num_diverged": self.env.worlds.num_diverged - diverged,
             "num_steps": self.num_steps,
             "steps_per_s": steps / seconds,
         }
+
+    def _losses(self) -> dict[str, float]:
+        """What SB3 noted of the last update, by our names."""
+        noted = self.model.logger.name_to_value
+        return {name: float(noted[key]) for key, name in _NOTED.items() if key in noted}
 
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give what a run saves: ``policy.*``, ``critic.*``, and what resuming needs."""

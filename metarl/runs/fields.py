@@ -74,13 +74,15 @@ def count(
 
 
 def positive(default: float | None, *, optional: bool = False) -> Any:
-    """A finite number > 0; or None, where it is optional."""
-    return _number(default, lambda v: v > 0.0, "a finite number > 0", optional)
+    """A finite number > 0 that single precision can work with; or None, where it is optional."""
+    words = f"a finite number > 0 and <= {MOST:g}"
+    return _number(default, lambda v: 0.0 < v <= MOST, words, optional)
 
 
 def not_negative(default: float | None, *, optional: bool = False) -> Any:
-    """A finite number >= 0; or None, where it is optional."""
-    return _number(default, lambda v: v >= 0.0, "a finite number >= 0", optional)
+    """A finite number >= 0 that single precision can work with; or None, where it is optional."""
+    words = f"a finite number >= 0 and <= {MOST:g}"
+    return _number(default, lambda v: 0.0 <= v <= MOST, words, optional)
 
 
 def share(default: float | None, *, optional: bool = False) -> Any:
@@ -96,8 +98,9 @@ def factor(default: float | None, *, below: bool = False, optional: bool = False
 
 
 def number(default: float | None, *, optional: bool = False) -> Any:
-    """A finite number; or None, where it is optional."""
-    return _number(default, lambda v: True, "a finite number", optional)
+    """A finite number that single precision can work with; or None, where it is optional."""
+    words = f"a finite number in [-{MOST:g}, {MOST:g}]"
+    return _number(default, lambda v: abs(v) <= MOST, words, optional)
 
 
 def log_std(default: float | None, *, optional: bool = False) -> Any:
