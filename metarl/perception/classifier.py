@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from metarl.ambient import steady
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.nn.network import Network, load_partial
+from metarl.perception.arrays import require_pictures, to_tensor
 from metarl.perception.backbones import BACKBONES, build_backbone
-from metarl.perception.pictures import Progress, draw_pictures, get_scene
+from metarl.perception.pictures import Progress, draw_pictures, get_scene, require_positive
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 
 RATE = 3e-3
@@ -154,19 +155,12 @@ def predict(forward: nn.Module, inputs: Tensor, batch_size: int = 256) -> Tensor
         batch_size: Inputs at once.
     Returns:
         Outputs, shape (n, ...).
+    Raises:
+        ShapeError: If a whole network is given what are no pictures.
     """
+    if isinstance(forward, Network):
+        require_pictures(inputs)
     return torch.cat([forward(batch) for batch in inputs.split(batch_size)])
-
-
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """Turn pictures into a network's input.
-
-    Args:
-        pixels: Shape (n, H, W, 3), uint8.
-    Returns:
-        Shape (n, 3, H, W), float32 in [0, 1].
-    """
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float() / 255.0
 
 
 def mirror(pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -191,21 +185,8 @@ def derive_seed(seed: int, purpose: str) -> int:
     Returns:
         An integer in [0, 2**32).
     Raises:
-        ConfigError: If the seed is negative.
+        ConfigError: If the seed is no such integer.
     """
-    if seed < 0:
-        raise ConfigError(f"seed is {seed}; expected an integer >= 0")
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed is {seed!r}; expected an integer >= 0")
     return int(np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1)[0])
-
-
-def require_positive(**numbers: int) -> None:
-    """Check that numbers are at least 1.
-
-    Args:
-        **numbers: The numbers by name.
-    Raises:
-        ConfigError: If one is not; the message has its name.
-    """
-    for name, number in numbers.items():
-        if number < 1:
-            raise ConfigError(f"{name} is {number}; expected at least 1")

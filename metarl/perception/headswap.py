@@ -12,17 +12,16 @@ from torch import Tensor, nn
 from metarl.ambient import steady
 from metarl.errors import ConfigError
 from metarl.nn.network import Network
+from metarl.perception.arrays import require_pictures, require_target, to_tensor
 from metarl.perception.classifier import (
     derive_seed,
     descend,
     load_classifier,
     predict,
-    require_positive,
     save_classifier,
-    to_tensor,
     train_classifier,
 )
-from metarl.perception.pictures import PictureScene, Progress, draw_pictures
+from metarl.perception.pictures import PictureScene, Progress, draw_pictures, require_positive
 from metarl.transfer.strategy import (
     Strategy,
     get_strategy,
@@ -69,6 +68,8 @@ class FitConfig:
         require_positive(
             batch_size=self.batch_size, max_epochs=self.max_epochs, patience=self.patience
         )
+        if not 0.0 < self.rate < float("inf"):
+            raise ConfigError(f"rate is {self.rate}; expected a number above 0")
         if not 0.0 < self.held_back < 1.0:
             raise ConfigError(f"held_back is {self.held_back}; expected a fraction in (0, 1)")
 
@@ -162,15 +163,18 @@ def swap_head(
         network: The source; it is not changed.
         strategy: Where to start and what to train.
         inputs: Pictures, shape (n, 3, H, W), float32 in [0, 1].
-        target: What to answer, shape (n,), float32.
+        target: What to answer, shape (n,), float32 in [0, 1].
         seed: Decides the new head and the order of pictures, alike for every strategy.
         config: How to fit.
     Returns:
         The trained copy with one output, the epochs it took, the epoch that was kept.
     Raises:
         ConfigError: If there are too few pictures to hold some back.
+        ShapeError: If pictures or target have another shape, type or range.
         TrainingError: If the loss is not finite.
     """
+    require_pictures(inputs)
+    require_target(target, len(inputs))
     config = config or FitConfig()
     generator = torch.Generator().manual_seed(derive_seed(seed, "headswap/fit"))
     student = prepare(network, strategy, out_features=1, generator=generator)
@@ -198,15 +202,17 @@ def fit(
         module: Maps (n, ...) to (n, 1); trained in place, its best epoch's weights are kept.
         optimiser: Holds its trainable parameters.
         inputs: Shape (n, ...); the last ones are held back to decide when to end.
-        target: Shape (n,).
+        target: Shape (n,), float32 in [0, 1].
         generator: Decides the order of the inputs.
         config: The stopping rule.
     Returns:
         Epochs until the end, and the epoch that was kept; both count from 1.
     Raises:
         ConfigError: If nothing is left to train on, or nothing to hold back.
+        ShapeError: If the target has another shape, type or range.
         TrainingError: If the loss is not finite.
     """
+    require_target(target, len(inputs))
     num_train = len(inputs) - round(config.held_back * len(inputs))
     if not 0 < num_train < len(inputs):
         raise ConfigError(f"{len(inputs)} pictures are too few to hold {config.held_back} back")
@@ -233,5 +239,8 @@ def mean_absolute_error(module: nn.Module, inputs: Tensor, truth: Tensor) -> flo
         truth: Shape (n,), in [0, 1].
     Returns:
         The mean absolute error.
+    Raises:
+        ShapeError: If the truth has another shape, type or range.
     """
+    require_target(truth, len(inputs))
     return float((predict(module, inputs).squeeze(-1).clamp(0.0, 1.0) - truth).abs().mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import mujoco
 import numpy as np
 
-from metarl.errors import ConfigError, FamilyError, SimulationError, UnknownNameError
+from metarl.errors import ConfigError, FamilyError, UnknownNameError
 from metarl.film.render import Renderer
-from metarl.types import num_tasks, take
+from metarl.machine import require_memory
+from metarl.sim.models import compile_model, load_spec
+from metarl.types import take
 
 Progress = Callable[[int, int], None]  # (done, total)
 
@@ -143,8 +146,7 @@ class Studio:
     """
 
     def __init__(self, scene: PictureScene, size: int = 64):
-        if size < 1:
-            raise ConfigError(f"picture size is {size}; expected at least 1 pixel")
+        require_positive(size=size)
         self.scene = scene
         self.model = compile_fast(scene)
         self.data = mujoco.MjData(self.model)
@@ -196,6 +198,8 @@ def draw_pictures(
         FamilyError: If the scene samples labels or doneness out of range.
         RenderError: If there is no way to draw here.
     """
+    require_positive(n=n, size=size)
+    require_memory(n * size * size * 3, f"{n} pictures of {size} pixels")
     rows = scene.sample(np.random.default_rng(seed), n)
     require_valid_rows(scene, rows, n)
     pixels = np.empty((n, size, size, 3), np.uint8)
@@ -218,9 +222,24 @@ def require_valid_rows(scene: PictureScene, rows: Any, n: int) -> None:
         FamilyError: If the rows are too few or too many, or a value is out of range.
     """
     where = f"{origin(type(scene))}.sample"
-    if num_tasks(rows) != n:
-        raise FamilyError(f"{where} returned {num_tasks(rows)} rows; expected {n}")
-    label, doneness = np.asarray(rows.label), np.asarray(rows.doneness)
+    if not dataclasses.is_dataclass(rows) or isinstance(rows, type):
+        raise FamilyError(f"{where} returned {type(rows).__name__}; expected a dataclass of arrays")
+    arrays: dict[str, Any] = {f.name: getattr(rows, f.name) for f in dataclasses.fields(rows)}
+    for name in ("label", "doneness"):
+        values: Any = arrays.get(name)
+        if not isinstance(values, np.ndarray) or values.ndim != 1:
+            raise FamilyError(
+                f"{where} returned {name} of shape {np.shape(values)}; expected an array ({n},)"
+            )
+    for name, values in arrays.items():
+        if np.shape(values)[:1] != (n,):
+            found = len(values) if np.ndim(values) else "no"
+            raise FamilyError(f"{where} returned {found} rows of {name}; expected {n}")
+        if np.asarray(values).dtype.kind == "f" and not np.isfinite(values).all():
+            raise FamilyError(f"{where} returned {name} that is not finite")
+    label, doneness = arrays["label"], arrays["doneness"]
+    if label.dtype.kind not in "iu":
+        raise FamilyError(f"{where} returned labels of {label.dtype}; expected integers")
     if not ((label >= 0) & (label < len(scene.classes))).all():
         raise FamilyError(f"{where} returned labels out of 0..{len(scene.classes) - 1}")
     if not ((doneness >= 0.0) & (doneness <= 1.0)).all():
@@ -237,14 +256,22 @@ def compile_fast(scene: PictureScene) -> Any:
     Raises:
         SimulationError: If the model does not compile; the message has MuJoCo's reason.
     """
-    try:
-        spec = scene.spec()
-        if isinstance(spec, str):
-            spec = mujoco.MjSpec.from_string(spec)
-        spec.visual.quality.shadowsize = 0
-        spec.visual.quality.offsamples = 0
-        return spec.compile()
-    except ValueError as error:
-        raise SimulationError(
-            f"the model of {origin(type(scene))} is malformed: {error}"
-        ) from error
+    name = f"the model of {origin(type(scene))}"
+    spec = load_spec(scene.spec(), name)
+    spec.visual.quality.shadowsize = 0
+    spec.visual.quality.offsamples = 0
+    return compile_model(spec, name)
+
+
+def require_positive(**numbers: int) -> None:
+    """Check that numbers are whole and at least 1.
+
+    Args:
+        **numbers: The numbers by name.
+    Raises:
+        ConfigError: If one is not; the message has its name.
+    """
+    for name, number in numbers.items():
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not whole or number < 1:
+            raise ConfigError(f"{name} is {number!r}; expected a whole number, at least 1")

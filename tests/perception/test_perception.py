@@ -23,8 +23,9 @@ from metarl.errors import (
     UnknownNameError,
 )
 from metarl.perception import headswap, pictures
+from metarl.perception.arrays import to_tensor
 from metarl.perception.backbones import BACKBONES, build_backbone
-from metarl.perception.classifier import descend, predict, to_tensor
+from metarl.perception.classifier import descend, predict
 from metarl.perception.headswap import FitConfig, compare, fit, swap_head, train_classifier
 from metarl.perception.pictures import Studio, draw_pictures, get_scene, register_scene
 from metarl.perception.sheet import contact_sheet
@@ -193,10 +194,10 @@ def test_bad_scenes_are_named():
             return super().sample(rng, n - 1)
 
     cases = [
-        (Torn, SimulationError, "Torn.*malformed"),
+        (Torn, SimulationError, "Torn: .*blob"),
         (Odd, FamilyError, "labels out of 0..0"),
         (Raw, FamilyError, "doneness"),
-        (Few, FamilyError, "2 rows; expected 3"),
+        (Few, FamilyError, "2 rows of label; expected 3"),
     ]
     for kind, error, message in cases:
         with pytest.raises(error, match=message):
