@@ -85,7 +85,7 @@ def watch(
     if before:
         say(
             f"{Path(policy).name} was trained to adapt and has not adapted yet: this is how it"
-            f" begins; metarl adapt {policy} {family} --film before-after.mp4 shows what it becomes"
+            f" begins; metarl adapt {policy} {family} films what it becomes"
         )
     if live and not display_answers():
         none = "the display does not answer" if has_display() else "no display"

@@ -61,7 +61,8 @@ def film_adaptation(
         OutputError: If film or picture cannot be written there.
         RenderError: If nothing can be drawn.
     """
-    check_before_after(path, overwrite=True)
+    check_film(path, overwrite=True)
+    check_output(_picture(path), overwrite=True)
     adaptation = start_adaptation(family, method, checkpoint, protocol, settings=settings)
     one = take(held_out_tasks(family, protocol), slice(task, task + 1))
     sides, every = [], lapse(family) if every is None else every
@@ -82,12 +83,6 @@ def film_adaptation(
     except OSError as error:
         raise output_error(_picture(path), error) from error
     return path
-
-
-def check_before_after(path: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, what `film_adaptation` could not draw or write; see `check_film`."""
-    check_film(path, overwrite=overwrite)
-    check_output(_picture(path), overwrite=overwrite)
 
 
 def _picture(path: Path) -> Path:
