@@ -10,6 +10,7 @@ from sliders import XML, Slide, SlideTask, Two
 
 from metarl.conformance import CheckResult, check_family, check_names, contract, iter_checks
 from metarl.errors import UnknownNameError
+from metarl.family import TaskFamily
 from metarl.sim.scene import Scene
 from metarl.sim.worlds import Worlds
 from metarl.types import varies
@@ -183,6 +184,52 @@ def test_each_defect_is_caught(family, name, detail):
     result = run(family(), name)
     assert result.failed
     assert detail in result.detail
+
+
+class Unaided(Slide):
+    """Without an expert; only who pushes on for an episode gets there."""
+
+    expert = TaskFamily.expert
+
+    def success(self, worlds, task):
+        return worlds.qpos[:, 0] > 0.6
+
+
+class Impossible(Unaided):
+    def success(self, worlds, task):
+        return np.zeros(worlds.num_worlds, bool)
+
+
+class Square(Slide):
+    def sample(self, rng, n, split):
+        task = super().sample(rng, n, split)
+        return dataclasses.replace(task, mass_kg=rng.uniform(0.5, 2.0, size=n))
+
+
+def test_what_is_not_there_is_skipped():
+    result = run(Unaided(), "the expert succeeds")
+    assert (result.outcome, result.detail) == ("skip", "the family has no expert")
+    assert not result.failed
+    assert not result.passed
+
+
+def test_success_is_shown_by_whoever_has_it():
+    assert run(Slide(), "success is within reach").detail.startswith("by the expert, ")
+    assert run(Trivial(), "success is within reach").passed
+    assert run(Unaided(), "success is within reach").passed
+
+
+def test_what_nobody_solves_is_neither_passed_nor_failed():
+    result = run(Impossible(), "success is within reach")
+    assert result.outcome == "not shown"
+    assert "no success in" in result.detail
+
+
+def test_numpys_size_is_blamed_on_sample():
+    result = run(Square(), "tasks are declared")
+    assert result.failed
+    assert "mass_kg of shape (256, 256)" in result.detail
+    assert "leave NumPy's size=n out" in result.detail
 
 
 def test_idle_actions_may_be_declared():
