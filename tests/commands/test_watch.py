@@ -110,7 +110,7 @@ def test_live_window_follows_the_world(tmp_path, monkeypatch, capsys):
         return viewers[-1]
 
     monkeypatch.setattr(watch_module, "load_triton_first", lambda: loaded.append(True))
-    monkeypatch.setattr(watch_module, "has_display", lambda: True)
+    monkeypatch.setattr(watch_module, "display_answers", lambda: True)
     monkeypatch.setattr(mujoco.viewer, "launch_passive", launch)
     out = str(tmp_path / "film.mp4")
     assert (
@@ -141,7 +141,7 @@ def test_no_window_is_one_line(tmp_path, monkeypatch, capsys):
     def launch(model, data, **_):
         raise RuntimeError("no screen\nhere")
 
-    monkeypatch.setattr(watch_module, "has_display", lambda: True)
+    monkeypatch.setattr(watch_module, "display_answers", lambda: True)
     monkeypatch.setattr(mujoco.viewer, "launch_passive", launch)
     out = tmp_path / "film.mp4"
     assert cli.main(["watch", "toy/reach", "--episodes", "1", "--out", str(out)]) == 0
