@@ -31,8 +31,9 @@ from metarl.rl.dagger import DaggerConfig, DaggerTrainer
 from metarl.runs.checkpoint import save_checkpoint
 from metarl.runs.policies import load_policy_for, read_checkpoint
 from metarl.sim.worlds import Worlds
+from metarl.transfer.config import StrategyOptimization
 from metarl.transfer.residual_search import lines
-from metarl.transfer.strategy_optimization import StrategyOptimization, around, refit
+from metarl.transfer.strategy_optimization import around, refit
 from metarl.types import Split, Step, concatenate, num_tasks, repeat
 
 HELD_OUT = ("season-cover", "add-serve")

@@ -59,6 +59,19 @@ _STRATEGIES = {
     "strategy-optimization": "metarl.transfer.strategy_optimization:METHOD",
     "residual-search": "metarl.transfer.residual_search:METHOD",
 }
+# And where their settings are, which are checked before torch is loaded.
+_SETTINGS = {
+    **dict.fromkeys(
+        ("scratch", "fine-tune", "frozen-trunk", "small-rate"), "metarl.transfer.config:FineTuning"
+    ),
+    **dict.fromkeys(
+        ("scratch-dagger", "fine-tune-dagger", "frozen-trunk-dagger", "small-rate-dagger"),
+        "metarl.transfer.config:Imitation",
+    ),
+    "untrained-inner-loop": "metarl.meta.maml.config:InnerLoop",
+    "strategy-optimization": "metarl.transfer.config:StrategyOptimization",
+    "residual-search": "metarl.transfer.config:ResidualSearch",
+}
 _BUILT_IN = {**_TRAINED, **_STRATEGIES}
 USUAL_STRATEGY = "fine-tune"  # of what was not trained to adapt
 
@@ -214,6 +227,19 @@ def get_adapting(name: str) -> Adapting:
             f"{name!r} has no adaptation of its own; expected one of {', '.join(strategy_names())}"
         )
     return adapting
+
+
+def adapting_config(name: str) -> type[Any] | None:
+    """Look up the config of how a method meets new tasks, without loading more than it.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        ConfigError: If it has no way of its own.
+    """
+    if name not in _SETTINGS:
+        return get_adapting(name).config
+    module, _, attribute = _SETTINGS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def adapting_of(meta: Mapping[str, Any]) -> Adapting | None:

@@ -14,6 +14,7 @@ from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import (
     Adapting,
     Method,
+    adapting_config,
     adapting_of,
     choose_adapting,
     get_adapting,
@@ -138,3 +139,17 @@ def test_configs_load_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_settings_of_adapting_load_without_torch():
+    code = (
+        "import sys; from metarl.methods import adapting_config, strategy_names;"
+        "assert all(adapting_config(n) for n in strategy_names()); assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", strategy_names())
+def test_settings_are_those_that_the_strategy_takes(name: str):
+    assert adapting_config(name) is get_adapting(name).config

@@ -12,7 +12,7 @@ from metarl.commands.output import make_console, make_table, progress_bar, say
 from metarl.commands.policies import tell_changes
 from metarl.errors import MetaRLError, UnknownNameError
 from metarl.machine import require_worlds_fit
-from metarl.methods import choose_adapting, method_names
+from metarl.methods import adapting_config, choose_adapting, method_names
 from metarl.registry import family_class, make_family, slug
 from metarl.runs.shipped import find_checkpoint
 from metarl.types import Split, variations
@@ -53,6 +53,7 @@ def adapt(
     """
     if strategy is not None and strategy not in (names := method_names()):
         raise UnknownNameError("strategy", strategy, names)
+    given = _settings_of(strategy, set)
     num_worlds = num_tasks * max(episodes, eval_episodes)
     asked = f"--num-tasks {num_tasks} of {max(episodes, eval_episodes)} episodes"
     require_worlds_fit(num_worlds, family_class(family).horizon, asked)
@@ -61,13 +62,12 @@ def adapt(
     from metarl.adapt.evaluate import settings_of
     from metarl.adapt.protocol import Protocol
     from metarl.adapt.record import new_folder, write_record
-    from metarl.learn.train import parse_settings
     from metarl.runs.config import made_with
     from metarl.runs.policies import read_checkpoint
 
     found = read_checkpoint(source)
     method = choose_adapting(found.meta, strategy)
-    settings = settings_of(method, parse_settings(set))
+    settings = settings_of(method, given)
     protocol = Protocol(
         num_tasks=num_tasks, episodes=episodes, updates=updates, eval_episodes=eval_episodes,
         seed=seed, split=split,
@@ -89,6 +89,18 @@ def adapt(
         _film(made, found, comparison, protocol, settings, keep, folder)
     _report(folder)
     return 0
+
+
+def _settings_of(strategy: str | None, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read what is set, and check it before torch is loaded, where a strategy is named."""
+    from metarl.learn.train import parse_settings
+    from metarl.runs.config import require_settings
+
+    given = parse_settings(pairs)
+    config = adapting_config(strategy) if strategy is not None and given else None
+    if config is not None:
+        require_settings(config, given)
+    return given
 
 
 def _show(comparison: Comparison, protocol: Protocol, tip: str) -> None:

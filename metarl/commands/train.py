@@ -35,7 +35,7 @@ def train(
     Raises:
         MetaRLError: If a name is unknown, a value out of range, or training cannot go on.
     """
-    settings = _settings_of(method, set, family)
+    settings = _settings_of(method, set, backend, family)
     family_class(family)
     if start is not None:
         start = find_checkpoint(start, family)
@@ -79,7 +79,9 @@ def _tell_changes(
         tell_changes(read_checkpoint(start), make_family(family), strict=strict)
 
 
-def _settings_of(method: str, pairs: tuple[str, ...], family: str) -> dict[str, Any]:
+def _settings_of(
+    method: str, pairs: tuple[str, ...], backend: str | None, family: str
+) -> dict[str, Any]:
     """Check a method's name and what is set of it, before its family or torch are loaded."""
     if method not in (names := training_names()):
         if method in strategy_names():
@@ -88,11 +90,12 @@ def _settings_of(method: str, pairs: tuple[str, ...], family: str) -> dict[str, 
                 f" {family} --strategy {method}; to train, choose one of {', '.join(names)}"
             )
         raise UnknownNameError("method", method, names)
-    from metarl.learn.train import parse_settings
+    from metarl.learn.train import parse_settings, require_effect
     from metarl.runs.config import require_settings
 
-    settings = parse_settings(pairs)
-    require_settings(training_config(method), settings)
+    settings, config = parse_settings(pairs), training_config(method)
+    require_settings(config, settings)
+    require_effect(config, backend)
     return settings
 
 

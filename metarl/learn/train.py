@@ -114,15 +114,23 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _defaults(training: Training, asked: Mapping[str, Any], began: Start | None) -> dict[str, Any]:
-    """What the fields are that nobody gave: the method's own, those of a backend, of a start."""
-    fields = {f.name for f in dataclasses.fields(training.config)}
-    backend = asked.get("backend")
-    if backend is not None and "backend" not in fields:
+def require_effect(config: type[Any], backend: str | None) -> None:
+    """Refuse a backend where nothing asks for one.
+
+    Raises:
+        ConfigError: If the config has no such field.
+    """
+    if backend is not None and "backend" not in {f.name for f in dataclasses.fields(config)}:
         raise ConfigError(
             f"backend {backend!r} has no effect: this method differentiates no inner loop; leave it"
             " out"
         )
+
+
+def _defaults(training: Training, asked: Mapping[str, Any], began: Start | None) -> dict[str, Any]:
+    """What the fields are that nobody gave: the method's own, those of a backend, of a start."""
+    backend = asked.get("backend")
+    require_effect(training.config, backend)
     found = {**training.backends.get(backend or "torch", {}), **training.settings}
     if began is not None and began.hidden is not None:
         found["hidden"] = list(began.hidden)  # other widths would leave next to nothing of it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,29 +16,12 @@ from metarl.errors import ConfigError
 from metarl.learn.rollout import Memoryless, play
 from metarl.methods import Adapting, Method, get_adapting, strategy_names
 from metarl.nn.functional import apply, parameters_of
-from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
+from metarl.transfer.config import Imitation
 from metarl.transfer.strategy import Strategy, learned, student_of
 
 EXPERT = "an expert"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Imitation(fields.Checked):
-    """How a policy learns from an expert.
-
-    Args:
-        rate: Adam's learning rate, > 0; over the second half of each update it falls linearly to 0.
-        steps: Adam steps an update, >= 1.
-        minibatch: Samples of each task in a step, >= 1.
-        log_std: Log standard deviation of the actions while the learner acts.
-    """
-
-    rate: float = fields.positive(3e-3)
-    steps: int = fields.count(200)
-    minibatch: int = fields.count(256)
-    log_std: float = fields.log_std(-2.0)
 
 
 def by_expert(strategy: Strategy) -> Adapting:

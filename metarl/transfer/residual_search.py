@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from metarl.adapt.adaptation import State
 from metarl.adapt.meeting import Meeting
-from metarl.errors import TrainingError, require
+from metarl.errors import TrainingError
 from metarl.learn.rollout import Trajectories
 from metarl.methods import Adapting, Method
 from metarl.nn.policy import GaussianPolicy
-from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy_for
 from metarl.sim.worlds import Worlds
-from metarl.transfer.strategy_optimization import BySearch, StrategyOptimization
+from metarl.transfer.config import ResidualSearch
+from metarl.transfer.strategy_optimization import BySearch
 from metarl.types import Act
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResidualSearch(StrategyOptimization):
-    """How a search looks for the hidden task, and for what is added to the policy's actions.
-
-    Args:
-        decay: As for `StrategyOptimization`.
-        memory: Likewise.
-        residual_std: First standard deviation of what is added to an action, > 0; actions lie in
-            [-1, 1].
-        knots: At how many moments, evenly over an episode, it is searched for, >= 1; in between it
-            changes linearly, and with one it stays the same.
-        generation: After how many episodes of a task the search moves, >= 2; an update with fewer is
-            one generation, one with more several.
-        task_first: For how many of the first updates it looks for the hidden task alone, >= 0: first
-            which of the known tasks this one is most like, then what is to be changed there.
-    """
-
-    decay: float | None = fields.factor(None, optional=True)
-    memory: int = fields.count(2, least=2)
-    residual_std: float = fields.positive(0.45)
-    knots: int = fields.count(5)
-    generation: int = fields.count(40, least=2)
-    task_first: int = fields.count(1, least=0)
-
-    def generations(self, episodes: int) -> int:
-        """Into how many generations so many episodes of an update are cut.
-
-        Raises:
-            ConfigError: If they are not all as large.
-        """
-        whole = episodes <= self.generation or episodes % self.generation == 0
-        valid = f"a multiple of the search's generation, {self.generation}, or fewer"
-        require(whole, "episodes", episodes, valid)
-        return max(1, episodes // self.generation)
 
 
 class ByResidualSearch(BySearch):

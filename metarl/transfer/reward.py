@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -16,31 +16,10 @@ from metarl.meta.baseline import make_batch
 from metarl.meta.maml.inner import Batch, log_prob_of
 from metarl.methods import Adapting
 from metarl.nn.functional import Params, apply, parameters_of
-from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
+from metarl.transfer.config import FineTuning
 from metarl.transfer.strategy import Strategy, learned, student_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class FineTuning(fields.Checked):
-    """How a policy learns from reward where no inner loop was trained.
-
-    Args:
-        rate: Adam's learning rate, > 0.
-        epochs: Adam steps on each update's episodes, >= 1.
-        clip: PPO's clip, > 0.
-        gamma: Discount per control step.
-        lam: Of the generalised advantage estimate.
-        log_std: First log standard deviation of the actions.
-    """
-
-    rate: float = fields.positive(3e-3)
-    epochs: int = fields.count(5)
-    clip: float = fields.positive(0.2)
-    gamma: float = fields.share(0.95)
-    lam: float = fields.share(0.95)
-    log_std: float = fields.log_std(-1.3)
 
 
 def by_reward(strategy: Strategy) -> Adapting:

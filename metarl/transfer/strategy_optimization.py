@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,33 +13,12 @@ from metarl.errors import TrainingError
 from metarl.learn.rollout import Trajectories
 from metarl.methods import Adapting, Method
 from metarl.nn.policy import GaussianPolicy
-from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy_for
 from metarl.sim.worlds import Worlds
+from metarl.transfer.config import StrategyOptimization
 
 _LEAST_STD = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class StrategyOptimization(fields.Checked):
-    """How guesses of the hidden task are searched for the one by which a policy does best.
-
-    Args:
-        std: Standard deviation of the guesses before the first update, > 0, in units of the task
-            block (a field's range spans 2).
-        decay: Factor on it from one update to the next, in (0, 1]; None: it becomes, number by
-            number, how far the best guesses lay from the last mean. That takes many episodes, and
-            goes further.
-        elites: Share of the remembered guesses that the next ones are drawn around, in (0, 1];
-            always two or more, where there are two.
-        memory: How many of the latest guesses are remembered, >= 2; always all of the last update.
-    """
-
-    std: float = fields.positive(0.4)
-    decay: float | None = fields.factor(0.7, optional=True)
-    elites: float = fields.factor(0.1)
-    memory: int = fields.count(40, least=2)
 
 
 class BySearch(ByContext):

@@ -19,7 +19,7 @@ from metarl.meta.maml.config import InnerLoop, MamlConfig
 from metarl.meta.maml.maml import MamlTrainer
 from metarl.methods import strategy_names
 from metarl.runs.checkpoint import Checkpoint
-from metarl.transfer.reward import FineTuning
+from metarl.transfer.config import FineTuning
 
 TINY = Protocol(num_tasks=3, episodes=2, updates=2, eval_episodes=4)
 

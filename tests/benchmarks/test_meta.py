@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from metarl.transfer.residual_search import ResidualSearch
+from metarl.transfer.config import ResidualSearch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -21,7 +21,8 @@ from metarl.nn.policy import GaussianPolicy
 from metarl.rl.dagger import DaggerConfig, DaggerTrainer
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
-from metarl.transfer.imitation import Imitation, Lessons, imitate, learn
+from metarl.transfer.config import Imitation
+from metarl.transfer.imitation import Lessons, imitate, learn
 
 K, B = 2, 3
 QUICK = Imitation(rate=1e-2, steps=30, minibatch=32)

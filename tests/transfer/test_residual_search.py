@@ -15,7 +15,8 @@ from metarl.adapt.protocol import Protocol, held_out_tasks
 from metarl.errors import ConfigError, TrainingError
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
-from metarl.transfer.residual_search import ByResidualSearch, ResidualSearch, lines
+from metarl.transfer.config import ResidualSearch
+from metarl.transfer.residual_search import ByResidualSearch, lines
 
 SEARCH, RESIDUAL = "strategy-optimization", "residual-search"
 FEW = Protocol(num_tasks=4, episodes=80, updates=4, eval_episodes=3)

@@ -15,7 +15,8 @@ from metarl.adapt.protocol import Protocol, held_out_tasks
 from metarl.errors import ConfigError, TrainingError
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
-from metarl.transfer.strategy_optimization import StrategyOptimization, around, best, refit
+from metarl.transfer.config import StrategyOptimization
+from metarl.transfer.strategy_optimization import around, best, refit
 from metarl.types import varies
 
 SEARCH = "strategy-optimization"

@@ -18,7 +18,8 @@ from metarl.meta.maml.outer import Outer
 from metarl.nn.functional import expand, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.sim.worlds import Worlds
-from metarl.transfer.reward import FineTuning, fine_tune
+from metarl.transfer.config import FineTuning
+from metarl.transfer.reward import fine_tune
 from metarl.transfer.strategy import get_strategy, learned
 
 TINY = MamlConfig(

@@ -1,0 +1,103 @@
+"""Everything that can be set of how strategies learn; checked before torch is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metarl.errors import require
+from metarl.runs import fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning(fields.Checked):
+    """How a policy learns from reward where no inner loop was trained.
+
+    Args:
+        rate: Adam's learning rate, > 0.
+        epochs: Adam steps on each update's episodes, >= 1.
+        clip: PPO's clip, > 0.
+        gamma: Discount per control step.
+        lam: Of the generalised advantage estimate.
+        log_std: First log standard deviation of the actions.
+    """
+
+    rate: float = fields.positive(3e-3)
+    epochs: int = fields.count(5)
+    clip: float = fields.positive(0.2)
+    gamma: float = fields.share(0.95)
+    lam: float = fields.share(0.95)
+    log_std: float = fields.log_std(-1.3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imitation(fields.Checked):
+    """How a policy learns from an expert.
+
+    Args:
+        rate: Adam's learning rate, > 0; over the second half of each update it falls linearly to 0.
+        steps: Adam steps an update, >= 1.
+        minibatch: Samples of each task in a step, >= 1.
+        log_std: Log standard deviation of the actions while the learner acts.
+    """
+
+    rate: float = fields.positive(3e-3)
+    steps: int = fields.count(200)
+    minibatch: int = fields.count(256)
+    log_std: float = fields.log_std(-2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyOptimization(fields.Checked):
+    """How guesses of the hidden task are searched for the one by which a policy does best.
+
+    Args:
+        std: Standard deviation of the guesses before the first update, > 0, in units of the task
+            block (a field's range spans 2).
+        decay: Factor on it from one update to the next, in (0, 1]; None: it becomes, number by
+            number, how far the best guesses lay from the last mean. That takes many episodes, and
+            goes further.
+        elites: Share of the remembered guesses that the next ones are drawn around, in (0, 1];
+            always two or more, where there are two.
+        memory: How many of the latest guesses are remembered, >= 2; always all of the last update.
+    """
+
+    std: float = fields.positive(0.4)
+    decay: float | None = fields.factor(0.7, optional=True)
+    elites: float = fields.factor(0.1)
+    memory: int = fields.count(40, least=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualSearch(StrategyOptimization):
+    """How a search looks for the hidden task, and for what is added to the policy's actions.
+
+    Args:
+        decay: As for `StrategyOptimization`.
+        memory: Likewise.
+        residual_std: First standard deviation of what is added to an action, > 0; actions lie in
+            [-1, 1].
+        knots: At how many moments, evenly over an episode, it is searched for, >= 1; in between it
+            changes linearly, and with one it stays the same.
+        generation: After how many episodes of a task the search moves, >= 2; an update with fewer is
+            one generation, one with more several.
+        task_first: For how many of the first updates it looks for the hidden task alone, >= 0: first
+            which of the known tasks this one is most like, then what is to be changed there.
+    """
+
+    decay: float | None = fields.factor(None, optional=True)
+    memory: int = fields.count(2, least=2)
+    residual_std: float = fields.positive(0.45)
+    knots: int = fields.count(5)
+    generation: int = fields.count(40, least=2)
+    task_first: int = fields.count(1, least=0)
+
+    def generations(self, episodes: int) -> int:
+        """Into how many generations so many episodes of an update are cut.
+
+        Raises:
+            ConfigError: If they are not all as large.
+        """
+        whole = episodes <= self.generation or episodes % self.generation == 0
+        valid = f"a multiple of the search's generation, {self.generation}, or fewer"
+        require(whole, "episodes", episodes, valid)
+        return max(1, episodes // self.generation)
