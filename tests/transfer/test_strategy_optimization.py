@@ -164,6 +164,9 @@ class Seen(Reach):
     id = "toy/reach"
     task_type = SeenTask
 
+    def sample(self, rng, n, split):
+        return SeenTask(super().sample(rng, n, split).goal_m)
+
 
 def test_where_nothing_is_hidden_there_is_nothing_to_find(checkpoint):
     with pytest.raises(ConfigError, match="hides nothing"):
