@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from metarl.transfer.config import ResidualSearch
+from metarl.adapt.evaluate import settings_of
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -56,7 +56,10 @@ def test_the_adaptation_tables_are_made_from_the_cells(tmp_path):
 
 def test_a_pretrained_policy_is_kept_and_trained_again_for_another_recipe(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    grid, recipes = importlib.import_module("grid"), importlib.import_module("recipes")
+    grid, recipes = (
+        importlib.import_module("shared.grid"),
+        importlib.import_module("shared.recipes"),
+    )
     family, small = "classic/point-navigation", {"num_worlds": 2, "minibatch": 8}
     cells = grid.Grid(tmp_path / "cells", tmp_path / "runs", tmp_path / "pretrained")
 
@@ -84,7 +87,7 @@ def test_a_pretrained_policy_is_kept_and_trained_again_for_another_recipe(tmp_pa
 
 def test_a_shipped_policy_by_the_same_command_is_not_trained_again(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    grid = importlib.import_module("grid")
+    grid = importlib.import_module("shared.grid")
     cells = grid.Grid(tmp_path / "cells", tmp_path / "runs", tmp_path / "pretrained")
     found = cells._pretrained("kitchen/dishes", 0)
     assert [path.stem for path in found.values()] == ["skills-dagger", "dishes-dagger"]
@@ -93,18 +96,22 @@ def test_a_shipped_policy_by_the_same_command_is_not_trained_again(tmp_path, mon
 
 def test_cells_with_many_episodes_are_tables_of_their_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    grid, recipes = importlib.import_module("grid"), importlib.import_module("recipes")
-    tables = importlib.import_module("adaptation_tables").tables
+    grid, recipes = (
+        importlib.import_module("shared.grid"),
+        importlib.import_module("shared.recipes"),
+    )
+    tables = importlib.import_module("shared.adaptation_tables").tables
     cells = grid.Grid(tmp_path / "cells", tmp_path / "runs", tmp_path / "pretrained")
     few, many, residual = (
         cells.protocol("kitchen/skills", m) for m in ("searched", "many-searched", "many-residual")
     )
     assert (few.episodes, many.episodes, residual.episodes) == (10, 80, 80)
-    assert residual.residual == ResidualSearch()
+    assert recipes.adapting("kitchen/skills", "many-residual", "residual-search") == {}
     most = cells.protocol("kitchen/skills", "most-residual")
     assert most.episodes == 160
-    assert few.search.decay == 0.7
-    assert many.search.decay is None
+    search = "strategy-optimization"
+    assert settings_of(search, recipes.adapting("kitchen/skills", "searched", search)).decay == 0.7
+    assert recipes.adapting("kitchen/skills", "many-searched", search) == {"decay": None}
     with_many = set(recipes.EPISODES)
     assert with_many <= set(recipes.methods("kitchen/skills"))
     assert not with_many & set(recipes.methods("kitchen/season"))

@@ -106,8 +106,9 @@ def test_the_control_differs_in_noise_alone_and_repeats(source):
 
 def test_what_to_try_next_is_what_helped_a_stranger(source):
     """Fine-tuning that fails, of a policy that saw its task: look for the task instead."""
-    tensors, meta = load_checkpoint(source)
-    found = Checkpoint(tensors, {**meta, "config": {**meta["config"], "task_visible": True}})
+    kept = load_checkpoint(source)
+    config = {**kept.meta["config"], "task_visible": True}
+    found = Checkpoint(kept.tensors, {**kept.meta, "config": config})
     poor, good = (
         Comparison(arm(name, 0.1, after), arm(name, 0.1, after), None, same_test=False)
         for name, after in (("fine-tune", 0.1), ("strategy-optimization", 1.0))
