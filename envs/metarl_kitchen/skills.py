@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import mujoco
 import numpy as np
 
 from metarl.registry import register
@@ -181,7 +182,6 @@ class Skills(KitchenFamily[SkillsTask]):
         self.parts: list[_Part] = []
         self._part_of: list[_Part] = []  # by model
         self._sources: dict[str, Any] = {}
-        self._stands: dict[int, np.ndarray] = {}  # by model: what stands in the scene
         for cls in (*TRAIN, *HELD_OUT):
             family = cls(robot=robot, control=control, site=site, home=home)
             own = family.models()
@@ -258,17 +258,15 @@ class Skills(KitchenFamily[SkillsTask]):
     def observe(self, worlds: Scene, task: SkillsTask) -> dict[str, np.ndarray]:
         """The whole robot, what the skill sees, and what stands in the scene."""
         family, own = self._own(task)
-        model = int(task.model[0])
-        if model not in self._stands:
-            self._stands[model] = _furnishing(worlds, family)
-        sees, seen = SEES[self._part_of[model].name], family.things(worlds, own)
+        sees, seen = SEES[self._part_of[int(task.model[0])].name], family.things(worlds, own)
         n = worlds.num_worlds
         blocks = {name: np.zeros_like(seen, shape=(n, width)) for name, width in BLOCKS.items()}
         if "knob" in sees:
             blocks["thing"][:, :TO_KNOB], blocks["knob"][:] = np.split(seen, [TO_KNOB], axis=1)
         else:
             blocks[sees[0]][:, : seen.shape[1]] = seen
-        stands = np.broadcast_to(self._stands[model], (len(seen), len(self._stands[model])))
+        stands = _furnishing(worlds.model, "grip" in family.still)
+        stands = np.broadcast_to(stands, (len(seen), len(stands)))
         return {"robot": self.robot.observe(worlds), **blocks, "scene": stands}
 
     def terms(self, worlds: Scene, task: SkillsTask, action: np.ndarray) -> dict[str, np.ndarray]:
@@ -301,12 +299,11 @@ class Skills(KitchenFamily[SkillsTask]):
         return [f"{family.id.rpartition('/')[2]}: {told}" for told in family.caption(worlds, own)]
 
 
-def _furnishing(worlds: Scene, family: KitchenFamily[Any]) -> np.ndarray:
+@lru_cache(maxsize=32)  # by model
+def _furnishing(model: mujoco.MjModel, tool: bool) -> np.ndarray:
     """Whether a tool is in the hand, and which things stand there, (1 + T,)."""
-    model = worlds.model
     names = {model.body(i).name for i in range(model.nbody)}
     names |= {model.geom(i).name for i in range(model.ngeom)}
-    tool = "grip" in family.still
     return np.array([tool, *(any(n.startswith(t) for n in names) for t in THINGS)], float)
 
 

@@ -75,11 +75,12 @@ class Replay:
         self._codes: Codes = {}
         self._warm, self._began_s = WARM, time.perf_counter()
         self._failed = 0
-        self._looked = 0  # control steps until code is looked at
+        self._look = True  # at code, in the next call
         self._task: Any = None
         self._held = Contents(())
         self._label: tuple[Any, ...] = ()
         self._values: list[list[Any]] = []
+        self._sure: _Ways | None = None  # whose program has done the last call
 
     def __call__(self, scene: Scene, task: Any, given: np.ndarray, row: list[Any]) -> Numbers:
         """Do the function.
@@ -92,36 +93,66 @@ class Replay:
         Returns:
             The numbers of each array that it gives.
         """
+        self._sure = None
         if self.why_not:
             return _numbers(self.function(scene, task, given))
-        if task is not self._task or not self._held.same():
+        if task is not self._task or not self.task_holds():
             self._take(task)
         key = (scene, given.dtype.char, self._label)
         ways = self._ways.get(key)
-        if ways is not None and ways.watch is not None:
-            self._looked -= 1
-            if not ways.watch.data_holds() or (self._looked < 0 and not self._code_holds()):
-                self._forget()
-                ways = None
+        watch = None if ways is None else ways.watch
+        if watch is not None and not (
+            watch.data_holds() and (not self._look or self._code_holds())
+        ):
+            self._forget()
+            ways = None
         if ways is None:
             ways = self._ways[key] = _Ways()
-        programs = ways.programs
+        program, found = self._found(ways.programs, row)
+        if program is None:
+            return self._unknown(ways, scene, task, given, row)
+        if program.trials:
+            return self._tried(ways, program, found, scene, task, given, row)
+        self._sure = ways
+        return found
+
+    def _found(self, programs: list[_Program], row: list[Any]) -> tuple[_Program | None, Any]:
+        """The program that holds, and what it gives."""
         for k, program in enumerate(programs):
             found = program.outcome(self._values, row, bool(program.trials))
             if found is not None:
                 if k:
                     programs.insert(0, programs.pop(k))
-                if program.trials:
-                    return self._tried(ways, program, found, scene, task, given, row)
-                return found
-        return self._unknown(ways, scene, task, given, row)
+                return program, found
+        return None, None
+
+    @property
+    def sure(self) -> Watch | None:
+        """The watch of the last call, if the call was done by a program that is no longer tried."""
+        return None if self._sure is None else self._sure.watch
+
+    def task_holds(self) -> bool:
+        """Whether the task of the last call holds what it held."""
+        return self._held.same()
+
+    def again(self, row: list[Any]) -> Numbers | None:
+        """Do the function as in the last call, when it is known that all else is the same.
+
+        Args:
+            row: As in a call.
+        Returns:
+            The same as a call; None where no program holds that is no longer tried, and nothing
+            is done then.
+        """
+        program, found = self._found(self._sure.programs if self._sure else [], row)
+        return None if program is None or program.trials else found
 
     def look(self) -> None:
-        """See in the next step whether functions and classes are still the same."""
-        self._looked = 0
+        """See in the next call whether functions and classes are still the same."""
+        self._look = True
 
     def _code_holds(self) -> bool:
-        self._looked = LOOK
+        self._look = False
         return all(ways.watch is None or ways.watch.code_holds() for ways in self._ways.values())
 
     def _take(self, task: Any) -> None:

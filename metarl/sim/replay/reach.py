@@ -75,10 +75,10 @@ class Reach:
         self.things: dict[str, Any] = {}  # by the texts that stand for them in conditions
         self.conditions: list[Condition] = []
         self.arrays: list[tuple[Any, str, bytes]] = []  # with what they are and what they hold
+        self.moves = False  # whether physics may write some of them
         self._bytes = 0
         self._met: dict[int, Any] = {}
         self._ran: set[types.CodeType] = set()
-        self._called: dict[int, str] = {}
 
     def walk(self, root: Any, what: str) -> None:
         """Go everywhere from somewhere."""
@@ -112,6 +112,7 @@ class Reach:
         elif type(thing) is Traced:
             raise Untraceable(f"{what} keeps what it was given")
         elif isinstance(thing, _ARRAYS):
+            self.moves |= _moves(thing)
             self._array(thing, what)
         elif (inner := _wrapped(thing)) is not None:
             yield from ((part, what) for part in inner)
@@ -200,7 +201,8 @@ class Reach:
             self._sequence(list(thing), name, said)
         elif isinstance(thing, _MAPPINGS):
             self._sequence(list(thing.values()), f"{name}.values()", said)
-            self._note([f"if [*{name}] != {self.name(list(thing))}: return False"], said)
+            keys = "".join(f"{self.name(x)}, " for x in thing)
+            self._note([f"if (*{name},) != ({keys}): return False"], said)
             yield from ((part, said) for part in thing.values())
         elif isinstance(thing, set):
             self._note([f"if {name} != {self.name(set(thing))}: return False"], said)
@@ -268,12 +270,10 @@ class Reach:
             raise Untraceable(f"it reads more than {MOST_CONDITIONS} things that may change")
 
     def name(self, thing: Any) -> str:
-        """A text that stands for something in conditions."""
-        if id(thing) not in self._called:
-            text = f"\0{len(self._called)}"
-            self._called[id(thing)] = repr(text)
-            self.things[text] = thing
-        return self._called[id(thing)]
+        """A text that stands for something in conditions, of whomever."""
+        text = f"\0{id(thing)}"
+        self.things[text] = thing
+        return repr(text)
 
 
 def is_fixed(module: str) -> bool:
@@ -326,6 +326,15 @@ def _is_frozen(array: Any) -> bool:
             return False
         array = array.base
     return array is None or isinstance(array, bytes)
+
+
+def _moves(array: Any) -> bool:
+    """Whether the memory that an array looks at may be a batch's: it is nobody's that is known."""
+    while isinstance(array, np.ndarray):
+        if array.flags.owndata:
+            return False
+        array = array.base
+    return not isinstance(array, bytes | bytearray)
 
 
 def _fields(model: mujoco.MjModel, names: set[str]) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Watch:
     Attributes:
         data_holds: Says so of attributes, constants, containers and arrays.
         code_holds: Says so of functions, classes and modules.
+        moves: Whether physics may write what it reads: views of the state, for example.
     Raises:
         Untraceable: If changes could go unseen.
     """
@@ -89,11 +90,10 @@ class Watch:
         if "model" in reach.names:
             reach.walk(model, "the model")
         reach.walk_rest()
-        same = reach.name(Contents(array for array, _, _ in reach.arrays).same)
-        data = [line for c in reach.conditions if not c.of_code for line in c.lines]
-        code = [line for c in reach.conditions if c.of_code for line in c.lines]
-        self.data_holds = _function([*data, f"return {same}()"], reach.things)
-        self.code_holds = _function([*code, "return True"], reach.things)
+        self.moves = reach.moves
+        self._other: Watch | None = None  # what `_both_hold` is about, too
+        self.data_holds = self._both_hold = _data_holds(reach)
+        self.code_holds = _function([*_lines([reach], of_code=True), "return True"], reach.things)
 
     def __len__(self) -> int:
         return len(self._reach.conditions)
@@ -101,6 +101,16 @@ class Watch:
     def holds(self) -> bool:
         """Whether all is what it was."""
         return self.data_holds() and self.code_holds()
+
+    def holds_with(self, other: Watch) -> Callable[[], bool]:
+        """Says `data_holds` of this and another watch; what both are about is compared once.
+
+        Args:
+            other: The other; both hold now.
+        """
+        if self._other is not other:
+            self._other, self._both_hold = other, _data_holds(self._reach, other._reach)
+        return self._both_hold
 
     def changed(self) -> str:
         """What is no longer what it was."""
@@ -111,6 +121,20 @@ class Watch:
             what for array, what, held in self._reach.arrays if memoryview(array).tobytes() != held
         )
         return next(stale, "nothing")
+
+
+def _lines(reaches: Iterable[Reach], of_code: bool) -> list[str]:
+    """The conditions of code or of data, each once."""
+    found = (tuple(c.lines) for x in reaches for c in x.conditions if c.of_code == of_code)
+    return [line for lines in dict.fromkeys(found) for line in lines]
+
+
+def _data_holds(*reaches: Reach) -> Callable[[], bool]:
+    arrays = {id(array): array for reach in reaches for array, _, _ in reach.arrays}
+    things = {"\0same": Contents(arrays.values()).same}
+    for reach in reaches:
+        things |= reach.things
+    return _function([*_lines(reaches, of_code=False), 'return "\\0same"()'], things)
 
 
 def _function(lines: list[str], things: dict[str, Any]) -> Callable[[], bool]:
@@ -124,7 +148,12 @@ def _function(lines: list[str], things: dict[str, Any]) -> Callable[[], bool]:
         warnings.simplefilter("ignore", SyntaxWarning)  # texts are compared by identity
         module = compile("def f():\n " + "\n ".join(body), "<watch>", "exec")
     code = next(x for x in module.co_consts if isinstance(x, types.CodeType))
-    consts = (things.get(x, x) if isinstance(x, str) else x for x in code.co_consts)
-    return types.FunctionType(
-        code.replace(co_consts=tuple(consts)), {"__name__": __name__, "len": len}
-    )
+    consts = _replaced(code.co_consts, things)
+    return types.FunctionType(code.replace(co_consts=consts), {"__name__": __name__, "len": len})
+
+
+def _replaced(const: Any, things: dict[str, Any]) -> Any:
+    """A constant with things for texts."""
+    if isinstance(const, tuple):
+        return tuple(_replaced(x, things) for x in const)
+    return things.get(const, const) if isinstance(const, str) else const

@@ -17,6 +17,7 @@ from metarl_kitchen.skills import (
     Skills,
 )
 
+from metarl.sim.replay.program import TRIALS, WARM, Replay
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import take, variations
@@ -110,3 +111,17 @@ def _own(part, task):
     for field in dataclasses.fields(again):
         np.testing.assert_allclose(getattr(again, field.name), getattr(task, field.name), atol=1e-9)
     return own
+
+
+def test_a_world_alone_that_meets_a_new_model_keeps_what_it_knows_of_others(monkeypatch):
+    forgot = []
+    usual = Replay._forget
+    monkeypatch.setattr(Replay, "_forget", lambda self: (forgot.append(self), usual(self)))
+    worlds = Worlds(Skills(), 1, num_threads=1)
+    for model in (0, 4, 0):
+        worlds.assign(dataclasses.replace(worlds.task, model=np.array([model])))
+        worlds.reset()
+        for _ in range(WARM + TRIALS + 4):
+            worlds.step(np.zeros((1, worlds.spec.action_dim), np.float32))
+    assert worlds.not_replayed == ""
+    assert not forgot

@@ -354,6 +354,77 @@ def test_a_family_that_keeps_something_is_asked(cls):
     assert "changes when it is asked" in one.not_replayed
 
 
+class Viewing(Cart):
+    """Keeps a view of the state, which physics writes between its methods."""
+
+    def reset(self, worlds, ids, task, rng):
+        super().reset(worlds, ids, task, rng)
+        self.seen = worlds.qpos[:, :1]
+
+    def terms(self, worlds, task, action):
+        return {"near": self.seen[:, 0] * 2.0, "cost": 0.0 * action[:, 0]}
+
+
+def test_a_view_of_the_state_is_seen_to_move_within_a_step():
+    one, many = Worlds(Viewing(), 1, num_threads=1), Worlds(Viewing(), 1, num_threads=1)
+    many._alone = None
+    one.reset(), many.reset()
+    for k in range(80):  # at rest until programs do it
+        action = np.full((1, 1), 0.0 if k < 60 else 1.0, np.float32)
+        assert rows(one.step(action)) == rows(many.step(action)), k
+
+
+class Counted:
+    def __init__(self, holds):
+        self.holds, self.times = holds, 0
+
+    def __call__(self):
+        self.times += 1
+        return self.holds()
+
+
+def test_what_both_functions_read_is_compared_once_a_step(monkeypatch):
+    one, compared = Worlds(Cart(), 1, num_threads=1), []
+    usual = Watch.holds_with
+
+    def counted(watch, other):
+        compared.append(Counted(usual(watch, other)))
+        return compared[-1]
+
+    monkeypatch.setattr(Watch, "holds_with", counted)
+    monkeypatch.setattr(replay, "LOOK", 1000)
+    one.reset()
+    for _ in range(60):
+        one.step(np.zeros((1, 1), np.float32))
+    alone = one._alone
+    ways = [ways for part in (alone._act, alone._judge) for ways in part._ways.values()]
+    for way in ways:
+        way.watch.data_holds = Counted(way.watch.data_holds)
+    before = compared[-1].times
+    for _ in range(5):
+        one.step(np.zeros((1, 1), np.float32))
+    assert compared[-1].times == before + 5
+    assert [way.watch.data_holds.times for way in ways] == [0, 0]
+
+
+@pytest.mark.parametrize("by", ["act", "judged"])
+def test_what_only_one_of_both_reads_is_compared_as_well(by):
+    one = Worlds(Cart(), 1, num_threads=1)
+    one.reset()
+    for _ in range(60):
+        one.step(np.zeros((1, 1), np.float32))
+    before = one.step(np.zeros((1, 1), np.float32))
+    if by == "act":
+        one.family.push = -5.0
+    else:
+        one.family.limit_m = -100.0
+    after = one.step(np.ones((1, 1), np.float32))
+    scene, _ = one.place(0)
+    assert not before.success[0]
+    assert after.success[0] == (by == "judged")
+    assert (scene.ctrl[0, 0] < 0.0) == (by == "act")
+
+
 def test_changes_in_every_episode_cost_less_and_less(monkeypatch):
     written = []
     usual = replay.Replay._traced
