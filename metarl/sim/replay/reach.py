@@ -201,8 +201,7 @@ class Reach:
             self._sequence(list(thing), name, said)
         elif isinstance(thing, _MAPPINGS):
             self._sequence(list(thing.values()), f"{name}.values()", said)
-            keys = "".join(f"{self.name(x)}, " for x in thing)
-            self._note([f"if (*{name},) != ({keys}): return False"], said)
+            self._sequence(list(thing), name, said)
             yield from ((part, said) for part in thing.values())
         elif isinstance(thing, set):
             self._note([f"if {name} != {self.name(set(thing))}: return False"], said)

@@ -148,12 +148,7 @@ def _function(lines: list[str], things: dict[str, Any]) -> Callable[[], bool]:
         warnings.simplefilter("ignore", SyntaxWarning)  # texts are compared by identity
         module = compile("def f():\n " + "\n ".join(body), "<watch>", "exec")
     code = next(x for x in module.co_consts if isinstance(x, types.CodeType))
-    consts = _replaced(code.co_consts, things)
-    return types.FunctionType(code.replace(co_consts=consts), {"__name__": __name__, "len": len})
-
-
-def _replaced(const: Any, things: dict[str, Any]) -> Any:
-    """A constant with things for texts."""
-    if isinstance(const, tuple):
-        return tuple(_replaced(x, things) for x in const)
-    return things.get(const, const) if isinstance(const, str) else const
+    consts = (things.get(x, x) if isinstance(x, str) else x for x in code.co_consts)
+    return types.FunctionType(
+        code.replace(co_consts=tuple(consts)), {"__name__": __name__, "len": len}
+    )
