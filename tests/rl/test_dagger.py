@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from alike import beyond
 from toy import Reach
 
 from metarl.errors import ConfigError, TrainingError
@@ -105,7 +106,7 @@ def test_a_family_without_an_expert_is_refused():
 
 
 def test_an_update_that_is_not_finite_is_refused():
-    trainer = DaggerTrainer(Reach(), dataclasses.replace(TINY, learning_rate=1e37))
+    trainer = DaggerTrainer(Reach(), beyond(TINY, learning_rate=1e37))
     before = {n: v.clone() for n, v in trainer.policy.state_dict().items()}
     with pytest.raises(TrainingError, match="learning_rate"):
         trainer.iterate()

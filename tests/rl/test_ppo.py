@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from alike import beyond
 from toy import Reach
 
 from metarl.errors import ConfigError, TrainingError
@@ -103,7 +104,7 @@ def test_a_checkpoint_alone_says_what_made_it_and_what_it_reached(tmp_path: Path
 
 
 def test_an_update_that_is_not_finite_is_refused(tmp_path: Path):
-    trainer = PpoTrainer(Reach(), dataclasses.replace(TINY, learning_rate=1e30))
+    trainer = PpoTrainer(Reach(), beyond(TINY, learning_rate=1e30))
     before = {n: v.clone() for n, v in trainer.networks.state_dict().items()}
     with pytest.raises(TrainingError, match="learning_rate"):
         train(trainer, tmp_path / "run")

@@ -360,7 +360,7 @@ def test_learn2learns_learners_train_and_adapt_alike(method, tmp_path):
         (PrompConfig, {"max_drift": float("nan")}, "max_drift"),
         (PrompConfig, {"backend": "learn2learn"}, "backend"),
         (ReptileConfig, {"clip": 0.3}, "clip is 0.3; expected 0.2, its default: Reptile"),
-        (ReptileConfig, {"outer_rate": 1.5}, r"a share in \(0, 1\]"),
+        (ReptileConfig, {"outer_rate": 1.5}, r"a number in \(0, 1\]"),
         (ReptileConfig, {"learn_rates": True}, "learn_rates"),
     ],
 )

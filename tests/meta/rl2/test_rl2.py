@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from alike import same
+from alike import beyond, same
 from torch._subclasses.fake_tensor import FakeTensorMode
 from toy import Reach
 
@@ -287,7 +287,7 @@ def test_rewards_that_are_no_numbers_refuse_the_update():
 
 @pytest.mark.parametrize("rate", ["memory_rate", "task_rate"])
 def test_a_step_into_nowhere_is_taken_back(rate: str):
-    trainer = Rl2Trainer(Short(), dataclasses.replace(TINY, **{rate: 3e37}), num_threads=1)
+    trainer = Rl2Trainer(Short(), beyond(TINY, **{rate: 3e37}), num_threads=1)
     before = copy.deepcopy(trainer.state_dict())
     with pytest.raises(TrainingError, match="not finite"):
         trainer.iterate()
