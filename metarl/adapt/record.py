@@ -13,9 +13,9 @@ from metarl.adapt.protocol import Protocol
 from metarl.errors import CheckpointError, ConfigError
 from metarl.runs.checkpoint import save_checkpoint, write_error
 from metarl.runs.config import read_json
-from metarl.runs.run import write_json
+from metarl.runs.run import ADAPTATION_FILE, write_json
 
-RESULT_FILE, STATES_FILE = "adaptation.json", "states.safetensors"
+STATES_FILE = "states.safetensors"
 
 
 def new_folder(given: Path | None, name: str) -> Path:
@@ -70,7 +70,7 @@ def write_record(
         "settings": {} if settings is None else dataclasses.asdict(settings),
         **comparison.to_json(),
     }
-    write_json(folder / RESULT_FILE, said)
+    write_json(folder / ADAPTATION_FILE, said)
     tensors = {f"{u}.{name}": t for u, state in enumerate(states) for name, t in state.items()}
     meta = {"method": comparison.result.method, "family": comparison.result.family}
     save_checkpoint(folder / STATES_FILE, tensors, {**meta, "updates": len(states) - 1})
@@ -82,8 +82,8 @@ def read_record(folder: Path) -> tuple[Comparison, dict[str, Any]]:
     Raises:
         CheckpointError: If it is missing or damaged.
     """
-    saved = read_json(folder / RESULT_FILE)
+    saved = read_json(folder / ADAPTATION_FILE)
     try:
         return Comparison.from_json(saved), saved
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{folder / RESULT_FILE} is damaged: {error}") from error
+        raise CheckpointError(f"{folder / ADAPTATION_FILE} is damaged: {error}") from error

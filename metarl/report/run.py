@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.adapt.record import RESULT_FILE as ADAPTATION_FILE
 from metarl.errors import ConfigError
-from metarl.report.adaptation import adaptation_report
 from metarl.report.html import Report, read_bytes
 from metarl.report.plots import metrics_png
 from metarl.runs.config import read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
+from metarl.runs.run import ADAPTATION_FILE
 
 MAX_PANELS = 12
 MOST = 1e300
@@ -34,6 +33,8 @@ def run_report(folder: Path) -> Report:
     """
     folder = Path(folder)
     if (folder / ADAPTATION_FILE).exists():
+        from metarl.report.adaptation import adaptation_report  # loads torch
+
         return adaptation_report(folder)
     if not (folder / "config.json").exists():
         what = "has no config.json" if folder.is_dir() else "is not a folder"
