@@ -27,10 +27,11 @@ from metarl.nn.network import load_partial
 from metarl.nn.policy import LOG_STD, GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
 from metarl.rl.config import PpoConfig
-from metarl.rl.random_state import lend, read_random_state
+from metarl.rl.random_state import check_random_state, lend, read_random_state
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import describe, join, part
+from metarl.sim.given import checked_saved
 from metarl.types import Spec
 
 # SB3's names of what it notes of an update, and ours.
@@ -248,14 +249,21 @@ class PpoTrainer:
         except RuntimeError as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
         load_optimizer(net.optimizer, state["optimizer"])
-        self.random_state = dict(state["random"])
+        self.random_state = check_random_state(state["random"])
         env.worlds.load_state_dict(state["worlds"])
-        env._returns[:], env._lengths[:] = state["returns"], state["lengths"]
-        self.model._last_obs = state["last_obs"]
+        env._returns = checked_saved(state["returns"], env._returns, "returns")
+        env._lengths = checked_saved(state["lengths"], env._lengths, "lengths")
+        obs = state["last_obs"]
+        self.model._last_obs = None if obs is None else self._checked_obs(obs)
         # SB3 wants it and never uses its value: advantages look at the starts after the first row.
         self.model._last_episode_starts = np.ones(self.config.num_worlds, bool)
         self.model.num_timesteps, self.model._n_updates = state["counters"]
         self.iteration, self.num_steps, self.seconds = state["progress"]
+
+    def _checked_obs(self, saved: Any) -> np.ndarray:
+        space = self.env.observation_space
+        shape = (self.config.num_worlds, *(space.shape or ()))
+        return checked_saved(saved, np.zeros(shape, space.dtype), "last_obs")
 
 
 METHOD = Method(

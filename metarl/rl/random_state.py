@@ -10,18 +10,37 @@ from typing import Any
 import numpy as np
 import torch
 
+from metarl.errors import CheckpointError
+
 
 @contextlib.contextmanager
 def lend(state: dict[str, Any]) -> Iterator[None]:
     """Lend the global generators, which SB3 draws from, to one run; give them back after."""
     outside, of_python = read_random_state(), random.getstate()
-    _write_random_state(state)
     try:
+        _write_random_state(state)
         yield
     finally:
         state.update(read_random_state())
         _write_random_state(outside)
         random.setstate(of_python)  # SB3 seeds it and draws nothing from it
+
+
+def check_random_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Try a saved state on the generators, which are as before afterwards.
+
+    Returns:
+        A copy that `lend` takes.
+    Raises:
+        CheckpointError: If it is no state of these generators.
+    """
+    copy = dict(state)
+    try:
+        with lend(copy):
+            pass
+    except (RuntimeError, TypeError, ValueError, KeyError, IndexError) as error:
+        raise CheckpointError(f"this is no state of random generators: {error}") from error
+    return copy
 
 
 def read_random_state() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from metarl.errors import ShapeError, TaskError
+from metarl.errors import CheckpointError, ShapeError, TaskError
 from metarl.family import TaskFamily, broken
 from metarl.types import Split, Variation, variations
 
@@ -28,6 +28,27 @@ def as_array(values: Any, what: str) -> np.ndarray:
     except Exception as error:  # whatever somebody's __array__ raises
         said = " ".join(str(error).split())
         raise ShapeError(f"{what}, got {type(values).__name__} that is no array: {said}") from error
+
+
+def checked_saved(saved: Any, now: np.ndarray, name: str) -> np.ndarray:
+    """Check an array of a saved state; nothing is stretched to fit.
+
+    Args:
+        saved: What the state holds.
+        now: What it replaces.
+        name: What it is.
+    Returns:
+        A copy.
+    Raises:
+        CheckpointError: If its shape or type is another.
+    """
+    array = np.array(saved)
+    if array.shape != now.shape or array.dtype != now.dtype:
+        raise CheckpointError(
+            f"{name} of this state has shape {array.shape} and type {array.dtype};"
+            f" expected {now.shape} and {now.dtype}"
+        )
+    return array
 
 
 def checked_action(action: Any, shape: tuple[int, int]) -> np.ndarray:

@@ -17,7 +17,7 @@ from metarl.machine import require_worlds_fit
 from metarl.plugins import written
 from metarl.sim.blame import asks, require_methods
 from metarl.sim.blocks import ObservationStack, make_spec
-from metarl.sim.given import TaskCheck, as_array, checked_action, checked_ids
+from metarl.sim.given import TaskCheck, as_array, checked_action, checked_ids, checked_saved
 from metarl.sim.groups import Group, count_substeps, group_worlds, stepped
 from metarl.sim.heard import listen, tell
 from metarl.sim.models import compile_model
@@ -194,8 +194,6 @@ class Worlds:
         self._reset_physics(ids)
         self.elapsed[ids] = 0
         self.done[ids] = False
-        if self._alone is not None:
-            self._alone.look()
         self.obs = self._observe()
         return self.obs.copy()
 
@@ -398,14 +396,26 @@ class Worlds:
 
     @asks
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Continue from a `state_dict` of worlds of the same family and number."""
+        """Continue from a `state_dict` of worlds of the same family and number.
+
+        Raises:
+            CheckpointError: If it is of others.
+        """
+        keys, counters, elapsed, done = (
+            checked_saved(saved[name], now, name)
+            for name, now in [
+                ("keys", self.streams.keys),
+                ("counters", self.streams.counters),
+                ("elapsed", self.elapsed),
+                ("done", self.done),
+            ]
+        )
         self.assign(type(self.task)(**saved["task"]))
         for group, state in zip(self._groups, saved["state"], strict=True):
-            group.scene.batch.state[np.argsort(group.ids)] = state
+            now = group.scene.batch.state
+            now[np.argsort(group.ids)] = checked_saved(state, now, "state")
             group.scene.forward()
-        self.streams = Streams(np.array(saved["keys"]), np.array(saved["counters"]))
-        self.elapsed = np.array(saved["elapsed"])
-        self.done = np.array(saved["done"])
+        self.streams, self.elapsed, self.done = Streams(keys, counters), elapsed, done
         self.obs = self._observe()
 
     def world(self, i: int = 0) -> tuple[mujoco.MjModel, mujoco.MjData]:

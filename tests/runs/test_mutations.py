@@ -148,7 +148,7 @@ class TestCampaign:
         # Half of the edits in what it says of itself, which is small beside its state.
         edit(interface if rng.random() < 0.5 else found.meta["state"], rng)
         meta = {**interface, "state": found.meta["state"]}
-        tensors = dict(found.tensors)
+        tensors = {name: found.tensors[name] for name in sorted(found.tensors)}
         if rng.random() < 0.3:
             tensors.pop(rng.choice(list(tensors)))
         elif rng.random() < 0.3:
@@ -162,6 +162,25 @@ class TestCampaign:
             else ["adapt", str(run), "toy:toy/reach", *SMALL]
         )
         assert failure(words, capsys) == ""
+
+    @pytest.mark.parametrize(
+        ("method", "name"),
+        [
+            (method, name)
+            for method in ("ppo", "maml")
+            for name in sorted(load_checkpoint(OLDER / method / STEP).tensors)
+            if name.startswith("state/") and "/optimizer/" not in name
+        ],
+    )
+    def test_state_that_does_not_fit_is_not_stretched(self, tmp_path, capsys, method, name):
+        run = tmp_path / "run"
+        shutil.copytree(OLDER / method, run)
+        found = load_checkpoint(run / STEP)
+        tensors = {**found.tensors, name: found.tensors[name].flatten()[:1].clone()}
+        sign(run / STEP, {"meta": found.meta}, tensors)
+        again = ["train", "toy:toy/reach", "--method", method, "--out", str(run), "--resume"]
+        assert main([*again, "--iterations", "3"]) == 2
+        assert "Traceback" not in capsys.readouterr().err
 
     def test_bytes_of_a_checkpoint(self, tmp_path, capsys):
         run, rng = tmp_path / "run", random.Random(0)

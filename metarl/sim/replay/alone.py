@@ -9,7 +9,7 @@ import numpy as np
 
 from metarl.family import TaskFamily
 from metarl.sim.blocks import ObservationStack
-from metarl.sim.replay.program import LOOK, Replay
+from metarl.sim.replay.program import Replay
 from metarl.sim.scene import Scene
 from metarl.sim.verdict import Judge
 from metarl.types import Step
@@ -74,18 +74,11 @@ class Alone:
         self._act, self._judge = Replay(act, family.task_type), Replay(judged, family.task_type)
         self._stack, self._family = stack, family
         self._known: _Known | None = None
-        self._left = 0  # control steps until code is looked at
 
     @property
     def why_not(self) -> str:
         """Why the family is asked with NumPy in every step, if it is."""
         return self._act.why_not or self._judge.why_not
-
-    def look(self) -> None:
-        """See in the next step whether the family's code is still the same."""
-        self._act.look()
-        self._judge.look()
-        self._known, self._left = None, LOOK
 
     def step(
         self,
@@ -106,9 +99,6 @@ class Alone:
             advance: Runs the physics; says whether the world has diverged.
             late: Whether the time is up.
         """
-        self._left -= 1
-        if self._left < 0:
-            self.look()
         same = self._is_same(scene, task, action) and self._act.again(row) is not None
         if not same:
             self._known = None

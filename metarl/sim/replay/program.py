@@ -30,7 +30,6 @@ WARM = 16  # control steps that a family does itself before anything is written 
 MOST = 64  # programs for one model and one kind of task
 FAILURES = 3  # errors while something is written down, after which it is left
 LASTING_S = 60.0  # programs that are dropped sooner make the next ones wait twice as long
-LOOK = 32  # control steps until it is seen, within an episode, that code was replaced
 LONGEST = 2**16  # control steps, at most
 SLOW_S = 50e-6  # what takes no longer is not worth a comparison
 
@@ -75,7 +74,6 @@ class Replay:
         self._codes: Codes = {}
         self._warm, self._began_s = WARM, time.perf_counter()
         self._failed = 0
-        self._look = True  # at code, in the next call
         self._task: Any = None
         self._held = Contents(())
         self._label: tuple[Any, ...] = ()
@@ -101,9 +99,7 @@ class Replay:
         key = (scene, given.dtype.char, self._label)
         ways = self._ways.get(key)
         watch = None if ways is None else ways.watch
-        if watch is not None and not (
-            watch.data_holds() and (not self._look or self._code_holds())
-        ):
+        if watch is not None and not watch.holds():
             self._forget()
             ways = None
         if ways is None:
@@ -146,14 +142,6 @@ class Replay:
         """
         program, found = self._found(self._sure.programs if self._sure else [], row)
         return None if program is None or program.trials else found
-
-    def look(self) -> None:
-        """See in the next call whether functions and classes are still the same."""
-        self._look = True
-
-    def _code_holds(self) -> bool:
-        self._look = False
-        return all(ways.watch is None or ways.watch.code_holds() for ways in self._ways.values())
 
     def _take(self, task: Any) -> None:
         """Note what a task holds."""

@@ -33,10 +33,6 @@ _PLAIN = (
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
     types.MethodDescriptorType, types.MethodWrapperType, types.ClassMethodDescriptorType,
 )  # fmt: skip
-_CODE = (
-    types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.CodeType, types.MethodType,
-    type, np.ufunc,
-)  # fmt: skip
 _ARRAYS = (np.ndarray, bytearray, memoryview)
 _MAPPINGS = (dict, types.MappingProxyType)
 # With these an attribute may be read whose name does not stand in the code.
@@ -48,14 +44,10 @@ _KINDS = {
 
 
 class Condition(NamedTuple):
-    """Lines of a function that gives False where something has changed, and what that is.
-
-    It may be a matter of code: a function, a class or a module is another one.
-    """
+    """Lines of a function that gives False where something has changed, and what that is."""
 
     lines: list[str]
     what: str
-    of_code: bool
 
 
 class Reach:
@@ -171,7 +163,7 @@ class Reach:
             else:
                 found = f"{self.name(_lookup)}({self.name(cls)}, {name!r})"
                 test = f"if {found} is not {self.name(raw)}: return False"
-                self._note([test], f"{what}.{name}", of_code=True)
+                self._note([test], f"{what}.{name}")
                 yield raw, f"{what}.{name}"
 
     def _instance(self, thing: Any, what: str) -> Iterator[tuple[Any, str]]:
@@ -242,11 +234,7 @@ class Reach:
             path = f"{self.name(holder)}.{name}"
             if not all(word.isidentifier() and not iskeyword(word) for word in name.split(".")):
                 path = f"getattr({self.name(holder)}, {name!r})"  # set by setattr, or by a tool
-            self._note(
-                [f"if {path} is not {self.name(part)}: return False"],
-                said,
-                of_code=isinstance(part, _CODE),
-            )
+            self._note([f"if {path} is not {self.name(part)}: return False"], said)
             yield part, said
 
     def _items(self, holder: Any, parts: dict[str, Any], what: str) -> Iterator[tuple[Any, str]]:
@@ -254,7 +242,7 @@ class Reach:
         for name, part in parts.items():
             said = f"{what}.{name}"
             test = f"if {self.name(holder)}[{name!r}] is not {self.name(part)}: return False"
-            self._note([test], said, of_code=isinstance(part, _CODE))
+            self._note([test], said)
             yield part, said
 
     def _sequence(self, parts: list[Any], expression: str, said: str) -> None:
@@ -263,8 +251,8 @@ class Reach:
         same = " or ".join(f"x{k} is not {self.name(x)}" for k, x in enumerate(parts))
         self._note([f"[{items}] = {expression}", f"if {same or False}: return False"], said)
 
-    def _note(self, lines: list[str], what: str, of_code: bool = False) -> None:
-        self.conditions.append(Condition(lines, what, of_code))
+    def _note(self, lines: list[str], what: str) -> None:
+        self.conditions.append(Condition(lines, what))
         if len(self.conditions) > MOST_CONDITIONS:
             raise Untraceable(f"it reads more than {MOST_CONDITIONS} things that may change")
 

@@ -76,8 +76,7 @@ class Watch:
         codes: Whose code it ran; see `recorded`.
         model: The model of the scene that it is given.
     Attributes:
-        data_holds: Says so of attributes, constants, containers and arrays.
-        code_holds: Says so of functions, classes and modules.
+        holds: Says so.
         moves: Whether physics may write what it reads: views of the state, for example.
     Raises:
         Untraceable: If changes could go unseen.
@@ -92,29 +91,24 @@ class Watch:
         reach.walk_rest()
         self.moves = reach.moves
         self._other: Watch | None = None  # what `_both_hold` is about, too
-        self.data_holds = self._both_hold = _data_holds(reach)
-        self.code_holds = _function([*_lines([reach], of_code=True), "return True"], reach.things)
+        self.holds = self._both_hold = _all_hold(reach)
 
     def __len__(self) -> int:
         return len(self._reach.conditions)
 
-    def holds(self) -> bool:
-        """Whether all is what it was."""
-        return self.data_holds() and self.code_holds()
-
     def holds_with(self, other: Watch) -> Callable[[], bool]:
-        """Says `data_holds` of this and another watch; what both are about is compared once.
+        """Says `holds` of this and another watch; what both are about is compared once.
 
         Args:
             other: The other; both hold now.
         """
         if self._other is not other:
-            self._other, self._both_hold = other, _data_holds(self._reach, other._reach)
+            self._other, self._both_hold = other, _all_hold(self._reach, other._reach)
         return self._both_hold
 
     def changed(self) -> str:
         """What is no longer what it was."""
-        for lines, what, _ in self._reach.conditions:
+        for lines, what in self._reach.conditions:
             if not _function([*lines, "return True"], self._reach.things)():
                 return what
         stale = (
@@ -123,18 +117,14 @@ class Watch:
         return next(stale, "nothing")
 
 
-def _lines(reaches: Iterable[Reach], of_code: bool) -> list[str]:
-    """The conditions of code or of data, each once."""
-    found = (tuple(c.lines) for x in reaches for c in x.conditions if c.of_code == of_code)
-    return [line for lines in dict.fromkeys(found) for line in lines]
-
-
-def _data_holds(*reaches: Reach) -> Callable[[], bool]:
+def _all_hold(*reaches: Reach) -> Callable[[], bool]:
     arrays = {id(array): array for reach in reaches for array, _, _ in reach.arrays}
     things = {"\0same": Contents(arrays.values()).same}
     for reach in reaches:
         things |= reach.things
-    return _function([*_lines(reaches, of_code=False), 'return "\\0same"()'], things)
+    found = dict.fromkeys(tuple(c.lines) for reach in reaches for c in reach.conditions)
+    lines = [line for lines in found for line in lines]  # each once
+    return _function([*lines, 'return "\\0same"()'], things)
 
 
 def _function(lines: list[str], things: dict[str, Any]) -> Callable[[], bool]:
