@@ -6,6 +6,7 @@ gives and what it writes must equal, to the bit, what the family itself gave and
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -224,15 +225,20 @@ class Replay:
         row: list[Any],
     ) -> Numbers:
         """Do the function itself; nothing is replayed any more if a program would do otherwise."""
+        first = program.trials == TRIALS
         program.remember()
         program.trials -= 1
         taken_s = _seconds(lambda: program.outcome(self._values, row, True))
         program.takes_s = min(program.takes_s, taken_s)
         start_s = time.thread_time()
-        found = _numbers(self.function(scene, task, given))
-        ways.asked_s = min(ways.asked_s, time.thread_time() - start_s)
+        with recorded(self._codes) if first else contextlib.nullcontext():
+            found = _numbers(self.function(scene, task, given))
+        if not first:
+            ways.asked_s = min(ways.asked_s, time.thread_time() - start_s)
         if ways.watch is not None:
             self._unchanged(ways.watch)
+        if ways.watch is None or ways.watch.num_codes < len(self._codes):
+            self._watch(ways, scene)
         if not (_same(would[0], found) and program.wrote(would[1])):
             self.why_not = "what was written down does not do the same"
         elif not program.trials and program.takes_s > max(ways.asked_s, SLOW_S):
@@ -245,8 +251,7 @@ class Replay:
     def _written(self, ways: _Ways, scene: Scene, task: Any, given: np.ndarray) -> _Program | None:
         """Write a program, if it can be done."""
         try:
-            with recorded(self._codes):
-                program = self._traced(scene, task, given)
+            program = self._traced(scene, task, given)
         except Untraceable as error:
             self.why_not = str(error)
             return None
@@ -255,11 +260,7 @@ class Replay:
             if self._failed == FAILURES:
                 self.why_not = f"{type(error).__name__}: {error}"
             return None
-        if ways.watch is not None:
-            self._unchanged(ways.watch)
-        if ways.watch is None or ways.watch.num_codes < len(self._codes):
-            self._watch(ways, scene)
-        return None if self.why_not else program
+        return program
 
     def _traced(self, scene: Scene, task: Any, given: np.ndarray) -> _Program:
         tape = Tape()
