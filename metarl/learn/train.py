@@ -37,6 +37,7 @@ def train(
     backend: str | None = None,
     device: str | None = None,
     start: Path | None = None,
+    num_threads: int = 0,
     **options: Any,
 ) -> Path:
     """Train a policy in a run folder.
@@ -55,6 +56,7 @@ def train(
         device: Where the networks live; None: the CPU.
         start: Checkpoint of a policy to start from, of this or another family; the networks
             take its widths, and what it learned of blocks that this family observes too.
+        num_threads: Physics threads; 0 takes every core. It changes no result.
         options: Other fields of the method's config.
     Returns:
         The newest checkpoint.
@@ -87,7 +89,8 @@ def train(
 
     from metarl.learn.loop import train as run_loop
 
-    trainer = training.trainer(made, config, initial=None if began is None else began.tensors)
+    initial = None if began is None else began.tensors
+    trainer = training.trainer(made, config, initial=initial, num_threads=num_threads)
     trainer.method = method  # several may share a trainer
     console = Console(stderr=True)
     if began is not None:

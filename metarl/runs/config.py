@@ -42,15 +42,20 @@ def describe_config(config: Any, command: str = "") -> dict[str, Any]:
     Raises:
         ConfigError: If `config` is no frozen dataclass, or a field cannot be written as JSON.
     """
+    return {**config_values(config), **made_with(command)}
+
+
+def config_values(config: Any) -> dict[str, Any]:
+    """Return what a config says, whoever made it: its class's name and its fields, as JSON values.
+
+    Raises:
+        ConfigError: As `describe_config`.
+    """
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         raise ConfigError(f"a config is a frozen dataclass, not {type(config).__name__}")
     if not type(config).__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise ConfigError(f"{type(config).__name__} must be frozen: @dataclass(frozen=True)")
-    return {
-        _CLASS: _class_name(type(config)),
-        **_to_json(config, type(config).__name__),
-        **made_with(command),
-    }
+    return {_CLASS: _class_name(type(config)), **_to_json(config, type(config).__name__)}
 
 
 def config_defaults(config: Any) -> dict[str, Any]:
