@@ -45,29 +45,36 @@ _CONFIGS = {
     "pearl": "metarl.meta.pearl.config:PearlConfig",
     "meta-critic": "metarl.meta.critic.config:MetaCriticConfig",
 }
-# How a policy that was not trained for it meets new tasks: a strategy.
+# How a policy that was not trained for it meets new tasks: a strategy. These are rules over a network's
+# tensors, by reward or taught by an expert; where each is, and what can be set of it beside that.
+_RULES = {
+    "scratch": ("scratch", ""),
+    "fine-tune": ("fine_tune", ""),
+    "frozen-trunk": ("frozen_trunk", ""),
+    "small-rate": ("small_rate", ""),
+    "lp-ft": ("lp_ft", "HeadFirst"),
+    "layerwise-rate": ("layerwise_rate", "LayerDecay"),
+    "l2-sp": ("l2_sp", "Pull"),
+    "low-rank": ("low_rank", "Adapters"),
+    "wise-ft": ("wise_ft", "Average"),
+    "kickstart": ("kickstart", "Teaching"),
+}
 _STRATEGIES = {
-    "scratch": "metarl.transfer.scratch:METHOD",
-    "fine-tune": "metarl.transfer.fine_tune:METHOD",
-    "frozen-trunk": "metarl.transfer.frozen_trunk:METHOD",
-    "small-rate": "metarl.transfer.small_rate:METHOD",
-    "scratch-dagger": "metarl.transfer.scratch:TAUGHT",
-    "fine-tune-dagger": "metarl.transfer.fine_tune:TAUGHT",
-    "frozen-trunk-dagger": "metarl.transfer.frozen_trunk:TAUGHT",
-    "small-rate-dagger": "metarl.transfer.small_rate:TAUGHT",
+    **{name: f"metarl.transfer.{module}:METHOD" for name, (module, _) in _RULES.items()},
+    **{
+        f"{name}-dagger": f"metarl.transfer.{module}:TAUGHT" for name, (module, _) in _RULES.items()
+    },
     "untrained-inner-loop": "metarl.meta.maml.untrained:METHOD",
     "strategy-optimization": "metarl.transfer.strategy_optimization:METHOD",
     "residual-search": "metarl.transfer.residual_search:METHOD",
 }
 # And where their settings are, which are checked before torch is loaded.
 _SETTINGS = {
-    **dict.fromkeys(
-        ("scratch", "fine-tune", "frozen-trunk", "small-rate"), "metarl.transfer.config:FineTuning"
-    ),
-    **dict.fromkeys(
-        ("scratch-dagger", "fine-tune-dagger", "frozen-trunk-dagger", "small-rate-dagger"),
-        "metarl.transfer.config:Imitation",
-    ),
+    **{name: f"metarl.transfer.config:{own}FineTuning" for name, (_, own) in _RULES.items()},
+    **{
+        f"{name}-dagger": f"metarl.transfer.config:{own}Imitation"
+        for name, (_, own) in _RULES.items()
+    },
     "untrained-inner-loop": "metarl.meta.maml.config:InnerLoop",
     "strategy-optimization": "metarl.transfer.config:StrategyOptimization",
     "residual-search": "metarl.transfer.config:ResidualSearch",
@@ -108,8 +115,8 @@ class Adapting:
             `config`, or None.
         config: A frozen dataclass of its settings; None: it has none, and goes as it was trained.
         needs: What it cannot do without, in a few words; empty: any checkpoint will do.
-        strategy: A `metarl.transfer.strategy.Strategy` where it is that and no more: pictures then
-            learn by it too.
+        strategy: A child of `metarl.transfer.strategy.Strategy` where it is that and no more: PPO and
+            pictures then learn by it too.
     """
 
     start: Callable[[Any, Any, Any], Any]

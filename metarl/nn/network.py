@@ -77,7 +77,7 @@ class Network(nn.Module):
             gain=self.head_gain,
             device=weight.device,
             dtype=weight.dtype,
-        )
+        ).train(self.training)
 
     def reinitialise(self, generator: torch.Generator) -> None:
         """Draw every weight afresh, in place: the trunk, then the head.

@@ -147,7 +147,7 @@ def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
 
 @torch.no_grad()
 def predict(forward: nn.Module, inputs: Tensor, batch_size: int = 256) -> Tensor:
-    """Run a module over many inputs without gradients, a batch at a time.
+    """Run a module over many inputs in evaluation, without gradients, a batch at a time.
 
     Args:
         forward: The module.
@@ -160,7 +160,12 @@ def predict(forward: nn.Module, inputs: Tensor, batch_size: int = 256) -> Tensor
     """
     if isinstance(forward, Network):
         require_pictures(inputs)
-    return torch.cat([forward(batch) for batch in inputs.split(batch_size)])
+    trains = forward.training
+    forward.eval()  # else what only judges would move running statistics
+    try:
+        return torch.cat([forward(batch) for batch in inputs.split(batch_size)])
+    finally:
+        forward.train(trains)
 
 
 def mirror(pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,17 +25,19 @@ from metarl.perception.classifier import (
 from metarl.perception.pictures import PictureScene, Progress, draw_pictures, require_positive
 from metarl.transfer.strategy import (
     Strategy,
+    drawn_anew,
     get_strategy,
-    parameter_groups,
     prepare,
     strategies_by_name,
 )
+from metarl.transfer.student import Student
 
 __all__ = [
     "FitConfig",
     "SwapResult",
     "compare",
     "fit",
+    "for_pictures",
     "load_classifier",
     "save_classifier",
     "swap_head",
@@ -47,8 +50,9 @@ class FitConfig:
     """How a regressor is fitted: one rule for every strategy.
 
     Training ends when the error on the pictures held back has not improved for `patience`
-    epochs, or after `max_epochs`; the weights of the best of these epochs are kept. The
-    pictures held back are part of the training pictures: no test picture is looked at.
+    epochs, or after `max_epochs`; the weights of the best of these epochs are kept. Where a
+    strategy has more to begin (LP-FT the trunk), it begins that instead of ending. The pictures held
+    back are part of the training pictures: no test picture is looked at.
 
     Attributes:
         rate: Adam's learning rate, before the strategy's scale.
@@ -115,7 +119,7 @@ def compare(
         num_train: Pictures to train on, those held back included.
         num_test: Other pictures, to judge the result.
         seed: Decides pictures, heads and order.
-        strategies: Their names; None: all.
+        strategies: Their names; None: all of `for_pictures`.
         config: How to fit; the same for all.
         progress: Called with (strategies done, strategies).
     Returns:
@@ -124,7 +128,9 @@ def compare(
         UnknownNameError: If a strategy is unknown.
         ConfigError: If there are too few pictures.
     """
-    chosen = [get_strategy(name) for name in strategies or strategies_by_name()]
+    chosen = [get_strategy(name) for name in strategies or for_pictures()]
+    for strategy in chosen:
+        require_for_pictures(strategy)
     require_positive(num_train=num_train, num_test=num_test)
     train = draw_pictures(scene, num_train, seed=derive_seed(seed, "headswap/train"))
     test = draw_pictures(scene, num_test, seed=derive_seed(seed, "headswap/test"))
@@ -157,7 +163,7 @@ def swap_head(
 ) -> tuple[Network, int, int]:
     """Train a copy of a network to answer one number instead of a class.
 
-    Where the trunk is frozen its features are computed once, and only the head sees epochs.
+    Where the trunk never learns its features are computed once, and only the head sees epochs.
 
     Args:
         network: The source; it is not changed.
@@ -169,38 +175,63 @@ def swap_head(
     Returns:
         The trained copy with one output, the epochs it took, the epoch that was kept.
     Raises:
-        ConfigError: If there are too few pictures to hold some back.
+        ConfigError: If there are too few pictures to hold some back, or the strategy imitates the
+            source's answers.
         ShapeError: If pictures or target have another shape, type or range.
         TrainingError: If the loss is not finite.
     """
     require_pictures(inputs)
     require_target(target, len(inputs))
+    require_for_pictures(strategy)
     config = config or FitConfig()
     generator = torch.Generator().manual_seed(derive_seed(seed, "headswap/fit"))
-    student = prepare(network, strategy, out_features=1, generator=generator)
-    optimiser = torch.optim.Adam(parameter_groups(student, strategy, config.rate))
+    swapped = prepare(network, strategy, out_features=1, generator=generator)
+    new = drawn_anew(swapped, strategy, network)
+    taken = {name: p for name, p in network.named_parameters() if name not in new}
+
+    def learning(module: nn.Module) -> Student:
+        own = {name: p for name, p in taken.items() if name in dict(module.named_parameters())}
+        return Student(module, strategy, rate=config.rate, generator=generator, source=own, new=new)
+
+    student = learning(swapped)
+    if student.trunk_stands():
+        inputs = predict(swapped.trunk, inputs)
+        student = learning(nn.Sequential(OrderedDict(head=swapped.head)))
     generator.manual_seed(derive_seed(seed, "headswap/order"))
-    if strategy.train_trunk:
-        epochs, best = fit(student, optimiser, inputs, target, generator, config)
-    else:
-        features = predict(student.trunk, inputs)
-        epochs, best = fit(student.head, optimiser, features, target, generator, config)
-    return student, epochs, best
+    epochs, best = fit(student, inputs, target, generator, config)
+    return swapped, epochs, best
+
+
+def for_pictures() -> list[str]:
+    """List the strategies that a new question leaves a meaning: none that imitates the old answers."""
+    return [name for name, strategy in strategies_by_name().items() if not strategy.imitates]
+
+
+def require_for_pictures(strategy: Strategy) -> None:
+    """Check that a strategy has a meaning where the question is new.
+
+    Raises:
+        ConfigError: If it imitates the source's answers; the message lists the others.
+    """
+    if strategy.imitates:
+        raise ConfigError(
+            f"{strategy.name} imitates the source's answers, and here the question is another one;"
+            f" expected one of {', '.join(for_pictures())}"
+        )
 
 
 def fit(
-    module: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    student: Student,
     inputs: Tensor,
     target: Tensor,
     generator: torch.Generator,
     config: FitConfig,
 ) -> tuple[int, int]:
-    """Fit a module to a target by squared error, until it stops improving.
+    """Fit a student to a target by squared error, until it stops improving.
 
     Args:
-        module: Maps (n, ...) to (n, 1); trained in place, its best epoch's weights are kept.
-        optimiser: Holds its trainable parameters.
+        student: Of a module that maps (n, ...) to (n, 1); trained in place. In the end the module
+            holds, as plain weights, what its best epoch handed out.
         inputs: Shape (n, ...); the last ones are held back to decide when to end.
         target: Shape (n,), float32 in [0, 1].
         generator: Decides the order of the inputs.
@@ -216,16 +247,26 @@ def fit(
     num_train = len(inputs) - round(config.held_back * len(inputs))
     if not 0 < num_train < len(inputs):
         raise ConfigError(f"{len(inputs)} pictures are too few to hold {config.held_back} back")
-    trained, error, best, kept = 0, float("inf"), 0, {}
-    while trained < config.max_epochs and trained - best < config.patience:
+    module, spent = student.network, 0.0
+    trained, error, best, since, kept = 0, float("inf"), 0, 0, {}
+    while trained < config.max_epochs:
+        spent = max(spent, trained / config.max_epochs)
+        if trained - max(best, since) >= config.patience:
+            ahead = [turn for turn in student.strategy.turns if turn > spent]
+            if not ahead:
+                break
+            spent, since = ahead[0], trained
+        student.at(spent)
         for batch in torch.randperm(num_train, generator=generator).split(config.batch_size):
-            guess = module(inputs[batch]).squeeze(-1)
-            descend(optimiser, nn.functional.mse_loss(guess, target[batch]))
+            loss = nn.functional.mse_loss(student(inputs[batch]).squeeze(-1), target[batch])
+            pull = student.pull()
+            descend(student.optimizer, loss if pull is None else loss + pull)
         trained += 1
-        now = mean_absolute_error(module, inputs[num_train:], target[num_train:])
-        if now < error:
-            error, best = now, trained
-            kept = {key: value.clone() for key, value in module.state_dict().items()}
+        with student.handed_out():
+            now = mean_absolute_error(module, inputs[num_train:], target[num_train:])
+            if now < error:
+                error, best = now, trained
+                kept = {key: value.clone() for key, value in module.state_dict().items()}
     module.load_state_dict(kept)
     return trained, best
 

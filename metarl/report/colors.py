@@ -11,6 +11,12 @@ METHODS = {
     "finetune": "#E07B00",  # orange
     "frozentrunk": "#15925F",  # green
     "smallrate": "#8B55B7",  # purple
+    "lpft": "#0E7C86",  # teal
+    "layerwiserate": "#B99AE0",  # lavender
+    "l2sp": "#C2185B",  # raspberry
+    "lowrank": "#A0714F",  # clay
+    "wiseft": "#5E7CE2",  # cornflower
+    "kickstart": "#F2A65A",  # apricot
     "maml": "#1F6FD6",  # blue
     "strategyoptimization": "#6FB500",  # lime
     "residualsearch": "#E53935",  # red

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, Literal
 
+import numpy as np
+
+from metarl.errors import require
 from metarl.learn.config import GradientConfig, TrainConfig
 from metarl.runs import fields
 
@@ -21,6 +25,13 @@ class PpoConfig(GradientConfig):
             critic is best off with values of a few units.
         log_std: First log standard deviation of the actions; None: that of the policy that
             training starts from, or -0.7.
+        strategy: How the actor starts from another policy, and what of it learns: a strategy that is
+            no more than that, such as fine-tune; None: it goes on training everything.
+        strategy_settings: Fields of that strategy's config; None: its defaults.
+        exploration: Whether the log standard deviation of the actions is the source's or fresh; None:
+            the source's, where it is of the same family and its weights are taken.
+        noise: Which noise of worlds, tasks, actions and minibatches; the first weights stay. Two of
+            them tell which differences mean nothing.
     """
 
     num_worlds: int = fields.count(512)
@@ -31,6 +42,27 @@ class PpoConfig(GradientConfig):
     iterations: int = fields.count(120)
     log_std: float | None = fields.log_std(None, optional=True)
     task_visible: bool = True
+    strategy: str | None = None
+    strategy_settings: dict[str, Any] | None = None
+    exploration: Literal["source", "fresh"] | None = None
+    noise: int = fields.count(0, least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.exploration == "source":
+            require(
+                self.log_std is None, "log_std", self.log_std, "None: exploration is the source's"
+            )
+        if self.strategy is None:
+            none = self.strategy_settings is None
+            require(none, "strategy_settings", self.strategy_settings, "None: no strategy is named")
+
+    @property
+    def noise_seed(self) -> int:
+        """Seed of whatever is drawn but first weights."""
+        if not self.noise:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed, self.noise]).generate_state(1)[0])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ SB3's zip files are never written nor read: what SB3 trains is a `GaussianPolicy
 
 from __future__ import annotations
 
-import copy
 import time
 import warnings
 from collections.abc import Mapping
@@ -15,22 +14,22 @@ from typing import Any, cast
 import numpy as np
 import torch
 from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
-from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.errors import CheckpointError, TrainingError
 from metarl.family import TaskFamily
 from metarl.interop.sb3 import FamilyVecEnv
 from metarl.methods import Method, Training
-from metarl.nn.network import load_partial
 from metarl.nn.policy import LOG_STD, GaussianPolicy
 from metarl.rl.actor_critic import ActorCritic
+from metarl.rl.beginning import begin, resume
 from metarl.rl.config import PpoConfig
+from metarl.rl.outcomes import Outcomes
 from metarl.rl.random_state import check_random_state, lend, read_random_state
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, load_optimizer, unflatten
-from metarl.runs.trained import describe, join, part
+from metarl.runs.trained import describe, join, part, spent
 from metarl.sim.given import checked_saved
 from metarl.types import Spec
 
@@ -45,64 +44,29 @@ _NOTED = {
 }
 
 
-class _Outcomes(BaseCallback):
-    """Keeps how the iteration's episodes ended, and what the networks were before they learned.
+class Ppo(PPO):
+    """Stable-Baselines3's, whose learning rates are what the actor's strategy makes of them."""
 
-    It also values what the time limit cut off: SB3 asks the critic about one ended world after
-    another; here all are one batch.
-    """
-
-    def __init__(self, reward_scale: float) -> None:
-        super().__init__()
-        self.reward_scale = reward_scale
-        self.successes: list[bool] = []
-        self.returns: list[float] = []
-        self.terms: dict[str, float] = {}
-        self.good: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-
-    def _on_rollout_start(self) -> None:
-        self.successes, self.returns, self.terms = [], [], {}
-
-    def _on_rollout_end(self) -> None:
-        net = cast(ActorCritic, self.model.policy)
-        self.good = copy.deepcopy((net.state_dict(), net.optimizer.state_dict()))
-
-    def _on_step(self) -> bool:
-        self.locals["rewards"] *= self.reward_scale
-        step = cast(FamilyVecEnv, self.locals["env"]).latest
-        for name, values in step.terms.items() if step else ():
-            self.terms[name] = self.terms.get(name, 0.0) + float(values.mean())
-        if self.locals["dones"].any():
-            ended = [info for info in self.locals["infos"] if info]
-            self.successes += [info["is_success"] for info in ended]
-            self.returns += [info["episode"]["r"] for info in ended]
-            self._bootstrap()
-        return True
-
-    @torch.no_grad()
-    def _bootstrap(self) -> None:
-        infos, rewards = self.locals["infos"], self.locals["rewards"]
-        ids = [i for i, info in enumerate(infos) if info.get("TimeLimit.truncated")]
-        if not ids:
-            return
-        last = np.stack([infos[i]["terminal_observation"] for i in ids])
-        model = cast(PPO, self.model)
-        critic = cast(ActorCritic, model.policy)
-        values = critic.predict_values(torch.as_tensor(last, device=model.device))[:, 0]
-        rewards[ids] += model.gamma * values.cpu().numpy()
-        for i in ids:
-            infos[i]["TimeLimit.truncated"] = False  # or SB3 would add the value once more
+    def _update_learning_rate(self, optimizers: Any) -> None:
+        super()._update_learning_rate(optimizers)
+        cast(ActorCritic, self.policy).set_rates(self.lr_schedule(self._current_progress_remaining))
 
 
 class PpoTrainer:
     """Trains a policy that sees its task, on a family's training tasks.
 
+    The actor learns as the config's strategy says. The critic has no source: it starts afresh and
+    learns everything at the whole rate, under every strategy.
+
     Args:
         family: The family.
         config: Everything else that decides what is computed.
-        initial: Parameters of a `GaussianPolicy` to start from; those that fit are taken,
-            but for the task context: it stays zero while the task is seen.
+        initial: Parameters of a `GaussianPolicy` to start from; of those that fit, the ones that the
+            strategy takes are taken, but for the task context: it stays zero while the task is seen.
         num_threads: Physics threads; 0 takes every core. It changes no result.
+    Raises:
+        ConfigError: If none of the initial parameters fits, or there are not those that the strategy
+            needs.
     """
 
     method = "ppo"
@@ -119,23 +83,18 @@ class PpoTrainer:
         self.env = FamilyVecEnv(
             family,
             config.num_worlds,
-            seed=config.seed,
+            seed=config.noise_seed,
             task_visible=config.task_visible,
             num_threads=num_threads,
         )
         self.random_state = read_random_state()
         with lend(self.random_state):
             self.model = self._build()
-        if initial is not None:
-            own = ("context",) if config.log_std is None else ("context", "log_std")
-            given = {name: tensor for name, tensor in initial.items() if name not in own}
-            report = load_partial(self.policy, given)
-            if not report.loaded:
-                raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
-        self.outcomes = _Outcomes(config.reward_scale)
+        begin(self.networks, config, initial)
+        self.outcomes = Outcomes(config.reward_scale)
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 
-    def _build(self) -> PPO:
+    def _build(self) -> Ppo:
         config, spec = self.config, self.env.worlds.spec
         with warnings.catch_warnings():  # about GPUs, and batches that do not divide evenly
             warnings.simplefilter("ignore", UserWarning)
@@ -143,8 +102,8 @@ class PpoTrainer:
         model.set_logger(Logger(folder=None, output_formats=[]))
         return model
 
-    def _make_ppo(self, config: PpoConfig, spec: Spec) -> PPO:
-        return PPO(
+    def _make_ppo(self, config: PpoConfig, spec: Spec) -> Ppo:
+        return Ppo(
             ActorCritic,
             self.env,
             learning_rate=config.learning_rate,
@@ -156,7 +115,7 @@ class PpoTrainer:
             clip_range=config.clip,
             ent_coef=config.entropy,
             max_grad_norm=config.max_grad_norm,
-            seed=config.seed,
+            seed=config.noise_seed,
             device=config.device,
             policy_kwargs={
                 "context_dim": spec.task_dim,
@@ -189,6 +148,7 @@ class PpoTrainer:
         horizon = self.env.worlds.spec.horizon
         steps, diverged = self.config.num_worlds * horizon, self.env.worlds.num_diverged
         net = self.networks
+        net.begin_iteration(spent(self.config, self.iteration, self.seconds))
         with lend(self.random_state):
             self.model.learn(steps, callback=self.outcomes, reset_num_timesteps=False)
         if not all(torch.isfinite(p).all() for p in net.parameters()):
@@ -206,6 +166,7 @@ class PpoTrainer:
             "std": float(self.policy.log_std.detach().exp().mean()),
             **{f"term/{name}": total / horizon for name, total in self.outcomes.terms.items()},
             **self._losses(),
+            **net.added_losses(),
             "num_diverged": self.env.worlds.num_diverged - diverged,
             "num_steps": self.num_steps,
             "steps_per_s": steps / seconds,
@@ -217,7 +178,11 @@ class PpoTrainer:
         return {name: float(noted[key]) for key, name in _NOTED.items() if key in noted}
 
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give what a run saves: ``policy.*``, ``critic.*``, and what resuming needs."""
+        """Give what a run saves: ``policy.*``, ``critic.*``, and what resuming needs.
+
+        The policy is what its strategy hands out, as plain weights; what goes on learning is beside it
+        where it is something else.
+        """
         net, env = self.networks, self.env
         obs = self.model._last_obs
         state = {
@@ -229,9 +194,10 @@ class PpoTrainer:
             "last_obs": None if obs is None else np.array(obs),
             "counters": (self.model.num_timesteps, self.model._n_updates),
             "progress": (self.iteration, self.num_steps, self.seconds),
+            **({"student": student} if (student := net.student.state()) else {}),
         }
         tensors, meta = flatten(state)
-        tensors |= join("policy", net.actor.state_dict())
+        tensors |= join("policy", {**net.actor.state_dict(), **net.student.finished()})
         tensors |= join("critic", net.critic.state_dict())
         meta |= describe(
             self.method, self.family.id, env.worlds.spec, self.config,
@@ -246,6 +212,7 @@ class PpoTrainer:
         try:
             net.actor.load_state_dict(part("policy", tensors))
             net.critic.load_state_dict(part("critic", tensors))
+            resume(net, self.config, state.get("student"))
         except RuntimeError as error:
             raise CheckpointError(f"this state is of another policy: {error}") from error
         load_optimizer(net.optimizer, state["optimizer"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
+from typing import Any
 
 from metarl.errors import require
 from metarl.runs import fields
@@ -101,3 +102,112 @@ class ResidualSearch(StrategyOptimization):
         valid = f"a multiple of the search's generation, {self.generation}, or fewer"
         require(whole, "episodes", episodes, valid)
         return max(1, episodes // self.generation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(fields.Checked):
+    """What a strategy lets set, beside what the way of learning does: nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadFirst(Settings):
+    """How long a new head learns alone.
+
+    Args:
+        head_share: Share of the budget in which the trunk is frozen, in (0, 1).
+    """
+
+    head_share: float = fields.factor(0.5, below=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerDecay(Settings):
+    """How fast learning rates fall towards the input.
+
+    Args:
+        decay: Factor on the rate from each layer to the one below it, in (0, 1]; the head has the
+            whole rate.
+    """
+
+    decay: float = fields.factor(0.385)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull(Settings):
+    """How strongly weights are pulled back.
+
+    Args:
+        alpha: Strength of the pull towards the source, >= 0: half of it times the squared distance
+            is added to the loss.
+        beta: Strength of the pull of a new head towards 0, >= 0, likewise.
+    """
+
+    alpha: float = fields.not_negative(0.1)
+    beta: float = fields.not_negative(0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapters(Settings):
+    """How much room adapters have.
+
+    Args:
+        rank: Rank of what each layer's weights change by, >= 1; never above what a layer has.
+        scale: Factor on what the adapters add, > 0.
+    """
+
+    rank: int = fields.count(4)
+    scale: float = fields.positive(1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Average(Settings):
+    """How what was learned is averaged with the source.
+
+    Args:
+        mix: Weight of what was learned, in [0, 1]; the source has the rest.
+    """
+
+    mix: float = fields.share(0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teaching(Settings):
+    """How long the source is imitated.
+
+    Args:
+        weight: First weight of imitating it, > 0; the loss of the task has 1.
+        fade: Share of the budget over which that falls linearly to 0, in (0, 1].
+    """
+
+    weight: float = fields.positive(1.0)
+    fade: float = fields.factor(0.5)
+
+
+_JOINED: dict[tuple[type[Any], type[Any]], type[Any]] = {}
+
+
+def joined(learning: type[Any], settings: type[Any]) -> type[Any]:
+    """Join what can be set of a way of learning and of a strategy: one config of both, made once.
+
+    Args:
+        learning: `FineTuning` or `Imitation`.
+        settings: Of the strategy.
+    """
+    if settings is Settings:
+        return learning
+    if (learning, settings) not in _JOINED:
+        name = f"{settings.__name__}{learning.__name__}"
+        bases = (learning, settings)
+        made = make_dataclass(name, (), bases=bases, frozen=True, kw_only=True)
+        made.__module__ = settings.__module__  # where other processes find it by name
+        _JOINED[learning, settings] = made
+    return _JOINED[learning, settings]
+
+
+HeadFirstFineTuning, HeadFirstImitation = (joined(x, HeadFirst) for x in (FineTuning, Imitation))
+LayerDecayFineTuning = joined(FineTuning, LayerDecay)
+LayerDecayImitation = joined(Imitation, LayerDecay)
+PullFineTuning, PullImitation = joined(FineTuning, Pull), joined(Imitation, Pull)
+AdaptersFineTuning, AdaptersImitation = joined(FineTuning, Adapters), joined(Imitation, Adapters)
+AverageFineTuning, AverageImitation = joined(FineTuning, Average), joined(Imitation, Average)
+TeachingFineTuning, TeachingImitation = joined(FineTuning, Teaching), joined(Imitation, Teaching)

@@ -5,15 +5,19 @@ from metarl.transfer.imitation import taught
 from metarl.transfer.reward import by_reward
 from metarl.transfer.strategy import Strategy
 
-STRATEGY = Strategy(
-    "frozen-trunk",
-    start="pretrained",
-    new_head=True,
-    train_trunk=False,
-    rate_scale=1.0,
-    doc="keep the trunk, learn a new head",
-)
+
+class FrozenTrunk(Strategy):
+    """Keep the trunk, learn a new head."""
+
+    name = "frozen-trunk"
+    doc = "keep the trunk, learn a new head"
+    new_head = True
+
+    def rate(self, depth: int, progress: float) -> float:
+        return 0.0 if depth else 1.0
+
+
 METHOD = Method(
-    STRATEGY.doc, adapting=by_reward(STRATEGY), source="Yosinski et al. 2014, arXiv:1411.1792"
+    FrozenTrunk.doc, adapting=by_reward(FrozenTrunk), source="Yosinski et al. 2014, arXiv:1411.1792"
 )
-TAUGHT = taught(STRATEGY)
+TAUGHT = taught(FrozenTrunk)

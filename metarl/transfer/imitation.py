@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.adapt.adaptation import Adapted, ByParameters, per_task
+from metarl.adapt.adaptation import Adapted, ByParameters
 from metarl.adapt.meeting import Meeting
 from metarl.errors import ConfigError
 from metarl.learn.rollout import Memoryless, play
 from metarl.methods import Adapting, Method, get_adapting, strategy_names
-from metarl.nn.functional import apply, parameters_of
+from metarl.nn.functional import apply
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
-from metarl.transfer.config import Imitation
-from metarl.transfer.strategy import Strategy, learned, student_of
+from metarl.transfer.config import Imitation, joined
+from metarl.transfer.strategy import Strategy
+from metarl.transfer.student import Student, student_of
 
 EXPERT = "an expert"
 
 
-def by_expert(strategy: Strategy) -> Adapting:
+def by_expert(strategy: type[Strategy]) -> Adapting:
     """Meet new tasks as a strategy says, taught by the family's expert."""
 
-    def start(checkpoint: Checkpoint, meeting: Meeting, how: Imitation) -> ByParameters:
-        worlds, policy = student_of(checkpoint, meeting, strategy, how.log_std)
+    def start(checkpoint: Checkpoint, meeting: Meeting, how: Any) -> ByParameters:
+        worlds, student = student_of(
+            checkpoint, meeting, strategy(how), log_std=how.log_std, rate=how.rate
+        )
         if not worlds.family.has_expert():
             raise ConfigError(
                 f"{worlds.family.id} has no expert that could teach; expected one of"
                 f" {', '.join(by_reward_alone())}"
             )
-        params = parameters_of(policy)
         updates = imitate(
-            worlds, policy, params, replace(how, rate=how.rate * strategy.rate_scale),
-            learned=learned(strategy, params), num_tasks=meeting.num_tasks,
-            updates=meeting.updates, generator=meeting.generator,
-        )  # fmt: skip
-        return ByParameters(
-            worlds, policy, updates, num_tasks=meeting.num_tasks, generator=meeting.generator
+            worlds, student, how, updates=meeting.updates, generator=meeting.generator
         )
+        return ByParameters(
+            worlds, student.network, updates,
+            num_tasks=meeting.num_tasks, generator=meeting.generator,
+        )  # fmt: skip
 
-    return Adapting(start, Imitation, needs=EXPERT, strategy=strategy)
+    return Adapting(start, joined(Imitation, strategy.config), needs=EXPERT, strategy=strategy)
 
 
-def taught(strategy: Strategy) -> Method:
+def taught(strategy: type[Strategy]) -> Method:
     """The method of a strategy whose teacher is the family's expert."""
     return Method(
         f"{strategy.doc}, taught by the family's expert",
@@ -62,15 +62,7 @@ def by_reward_alone() -> list[str]:
 
 
 def imitate(
-    worlds: Worlds,
-    policy: nn.Module,
-    params: Mapping[str, Tensor],
-    how: Imitation,
-    *,
-    learned: Collection[str],
-    num_tasks: int,
-    updates: int,
-    generator: torch.Generator,
+    worlds: Worlds, student: Student, how: Imitation, *, updates: int, generator: torch.Generator
 ) -> Iterator[Adapted]:
     """Adapt by imitation, every task on its own copy of the parameters.
 
@@ -79,34 +71,30 @@ def imitate(
 
     Args:
         worlds: As for `metarl.meta.maml.inner_loop.adapt_policy`; of a family with an expert.
-        policy: The policy.
-        params: Its parameters, each (...) or (K, ...).
-        how: Rate, steps and the rest.
-        learned: Names of the parameters that change.
-        num_tasks: K.
+        student: The policy, with K tasks.
+        how: Steps and the rest; the rate is the student's.
         updates: How many updates, >= 1.
         generator: Draws the actions' noise and the minibatches.
     Yields:
         One `Adapted` an update; B episodes of each task are collected before it.
+    Raises:
+        TrainingError: If a policy is not finite any more.
     Source: Ross et al. 2011, arXiv:1011.0686.
     """
-    start = per_task(policy, params, num_tasks)
-    now = {name: p.clone() for name, p in start.items()}
-    # Adam works element by element, so one of it over (K, ...) tensors is K of them.
-    leaves = [now[name].requires_grad_() for name in now if name in learned]
-    optimizer = torch.optim.Adam(leaves, lr=how.rate)
+    num_tasks = student.num_tasks or 1
     seen: list[Lessons] = []
     for update in range(updates):
-        actor = _Pupil(worlds, policy, now, num_tasks, shown=update == 0)
+        now = {name: p.detach() for name, p in student.weights().items()}
+        actor = _Pupil(worlds, student.network, now, num_tasks, shown=update == 0)
         episodes = play(
             worlds, actor, num_tasks=num_tasks, generator=generator, deterministic=actor.shown
         )
         rows = (episodes.obs, torch.stack(actor.answers), episodes.mask)
         seen.append(Lessons(*(episodes.by_task(x) for x in rows)))
-        learn(
-            policy, now, Lessons(*(torch.cat(x, 1) for x in zip(*seen))), how, optimizer, generator
-        )
-        yield Adapted({name: p.detach().clone() for name, p in now.items()}, episodes)
+        lessons = Lessons(*(torch.cat(x, 1) for x in zip(*seen)))
+        learn(student, lessons, how, generator, (update / updates, (update + 1) / updates))
+        student.require_finite()
+        yield Adapted(student.finished(), episodes)
 
 
 class Lessons(NamedTuple):
@@ -124,36 +112,42 @@ class Lessons(NamedTuple):
 
 
 def learn(
-    policy: nn.Module,
-    params: Mapping[str, Tensor],
+    student: Student,
     lessons: Lessons,
     how: Imitation,
-    optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
+    spent: tuple[float, float] = (0.0, 1.0),
 ) -> None:
     """Regress the mean action onto the expert's, in place.
 
     Args:
-        policy: The policy.
-        params: Its parameters, each (K, ...); those that learn are the optimizer's.
+        student: The policy, with K tasks.
         lessons: What was seen and said.
-        how: Steps, rate and minibatch.
-        optimizer: Of the parameters that learn.
+        how: Steps and minibatch.
         generator: Draws the minibatches, on the CPU.
+        spent: Shares of the budget that are spent before and after.
     """
-    count = lessons.obs.shape[1]
+    count, (begun, done) = lessons.obs.shape[1], spent
     for step in range(how.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = how.rate * min(1.0, 2.0 * (1.0 - step / how.steps))
+        share = min(1.0, 2.0 * (1.0 - step / how.steps))
+        student.at(begun + (done - begun) * step / how.steps, share)
         rows = torch.randint(count, (how.minibatch,), generator=generator)
-        obs, answer, mask = (x[:, rows.to(x.device)] for x in lessons)
-        mean, _ = apply(policy, params, obs)
-        error = ((mean - answer) ** 2).mean(-1)
-        # Summed over tasks: task k's gradient must not depend on how many there are.
-        loss = ((error * mask).sum(1) / mask.sum(1).clamp(min=1.0)).sum()
-        optimizer.zero_grad(set_to_none=True)
+        loss = _loss(student, Lessons(*(x[:, rows.to(x.device)] for x in lessons)))
+        student.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        student.optimizer.step()
+
+
+def _loss(student: Student, lessons: Lessons) -> Tensor:
+    obs, answer, mask = lessons
+    mean, _ = apply(student.network, student.weights(), obs)
+    error = ((mean - answer) ** 2).mean(-1)
+    if student.teacher and student.teaching:
+        error = error + student.teaching * ((mean - student.teach(obs)[0]) ** 2).mean(-1)
+    pull = student.pull()
+    # Summed over tasks: task k's gradient must not depend on how many there are.
+    loss = ((error * mask).sum(1) / mask.sum(1).clamp(min=1.0)).sum()
+    return loss if pull is None else loss + pull
 
 
 class _Pupil(Memoryless):

@@ -5,15 +5,18 @@ from metarl.transfer.imitation import taught
 from metarl.transfer.reward import by_reward
 from metarl.transfer.strategy import Strategy
 
-STRATEGY = Strategy(
-    "small-rate",
-    start="pretrained",
-    new_head=False,
-    train_trunk=True,
-    rate_scale=0.1,
-    doc="train everything at a tenth the rate",
-)
+
+class SmallRate(Strategy):
+    """Train everything at a tenth the rate."""
+
+    name = "small-rate"
+    doc = "train everything at a tenth the rate"
+
+    def rate(self, depth: int, progress: float) -> float:
+        return 0.1
+
+
 METHOD = Method(
-    STRATEGY.doc, adapting=by_reward(STRATEGY), source="Howard and Ruder 2018, arXiv:1801.06146"
+    SmallRate.doc, adapting=by_reward(SmallRate), source="Howard and Ruder 2018, arXiv:1801.06146"
 )
-TAUGHT = taught(STRATEGY)
+TAUGHT = taught(SmallRate)

@@ -1,81 +1,167 @@
-"""What a strategy of transfer is, the same for policies and for pictures.
+"""What a strategy of transfer is: rules over the named tensors of a network.
 
-Each has a module of its own. Scratch always stands among them: where it does as well, nothing was
-transferred.
+The same rules serve many tasks at once, one training by PPO, and pictures. Each strategy has a module
+of its own. Scratch always stands among them: where it does as well, nothing was transferred.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from metarl.errors import ConfigError, UnknownNameError
+from metarl.errors import UnknownNameError
 from metarl.methods import get_method, strategy_names
+from metarl.runs.config import configure
+from metarl.transfer.config import Settings
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-    from metarl.adapt.meeting import Meeting
+    from metarl.nn.functional import Params
     from metarl.nn.network import Network
-    from metarl.nn.policy import GaussianPolicy
-    from metarl.runs.checkpoint import Checkpoint
-    from metarl.sim.worlds import Worlds
 
 AnyNetwork = TypeVar("AnyNetwork", bound="Network")
+HEAD = "head."
+TRUNK = "trunk."
 
 
-@dataclass(frozen=True)
 class Strategy:
-    """How a trained network starts on a new task, and what of it learns.
+    """How a trained network starts on a new task, and what of it learns, when, and towards what.
 
+    As it stands it trains everything, from the source, at one rate. A strategy changes what it must.
+
+    Args:
+        settings: One of its `config`; None: the defaults.
     Attributes:
         name: Its name on the command line.
+        doc: One line.
         start: Whether the weights are drawn afresh or taken from the source.
         new_head: Whether the head is drawn afresh even where its width fits.
-        train_trunk: Whether the trunk learns; if not, it keeps its bytes.
-        rate_scale: Factor on the learning rate, unitless.
-        doc: One line.
+        config: Its settings, a child of `metarl.transfer.config.Settings`.
+        keeps_source: Whether it goes on needing the source's weights while it learns.
+        imitates: Whether it also needs the source's answers: heads then answer the same question.
     """
 
-    name: str
-    start: Literal["scratch", "pretrained"]
-    new_head: bool
-    train_trunk: bool
-    rate_scale: float
-    doc: str
+    name: ClassVar[str]
+    doc: ClassVar[str]
+    start: ClassVar[Literal["scratch", "source"]] = "source"
+    new_head: ClassVar[bool] = False
+    config: ClassVar[type[Any]] = Settings
+    keeps_source: ClassVar[bool] = False
+    imitates: ClassVar[bool] = False
+
+    def __init__(self, settings: Any = None):
+        self.settings: Any = self.config() if settings is None else settings
+
+    @property
+    def turns(self) -> tuple[float, ...]:
+        """Shares of the budget, in (0, 1), at which something else begins to learn."""
+        return ()
+
+    @property
+    def uniform(self) -> bool:
+        """Whether everything learns at the same rate, all along."""
+        return type(self).rate is Strategy.rate
+
+    def rate(self, depth: int, progress: float) -> float:
+        """Choose the factor on the learning rate of a tensor, >= 0; with 0 it does not learn now.
+
+        Args:
+            depth: How far below the output it lies, as `depths_of` counts.
+            progress: Share of the budget that is spent, in [0, 1).
+        """
+        return 1.0
+
+    def penalty(self, now: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> Tensor | None:
+        """Compute what is added to the loss, a scalar, or None.
+
+        Args:
+            now: All weights, each (...), or (K, ...): then it is summed over tasks.
+            source: Those that were taken from the source, each (...).
+        """
+        return None
+
+    def teaching(self, progress: float) -> float:
+        """Choose the weight of imitating the source, >= 0, at a share of the budget in [0, 1]."""
+        return 0.0
+
+    def leaves(
+        self, params: Mapping[str, Tensor], new: Collection[str], generator: torch.Generator
+    ) -> Params:
+        """Choose the tensors that learn.
+
+        Args:
+            params: The network's parameters, each (...).
+            new: Names of those that were drawn afresh.
+            generator: Draws whatever is added.
+        Returns:
+            By name: parameters under their own names, additions under ``NAME.WHAT``.
+        """
+        return dict(params)
+
+    def weights(self, leaves: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> Params:
+        """Make all weights out of what learns.
+
+        Args:
+            leaves: As `leaves` chose them, trained since; each (...) or (K, ...).
+            kept: The parameters that are no leaves, alike.
+        """
+        return {**kept, **leaves}
+
+    def finish(self, now: Params, source: Mapping[str, Tensor]) -> Params:
+        """Make what is handed out, judged and saved; training goes on with what it was.
+
+        Args:
+            now: All weights, each (...) or (K, ...).
+            source: Those that were taken from the source, each (...).
+        """
+        return now
 
 
-def get_strategy(name: str) -> Strategy:
-    """Look a strategy up by name.
+def get_strategy(name: str, settings: Mapping[str, Any] | None = None) -> Strategy:
+    """Make a strategy by name.
 
     Args:
         name: One of `strategies_by_name`.
-    Returns:
-        The strategy.
+        settings: Fields of its config, as JSON values; None: the defaults.
     Raises:
         UnknownNameError: If there is none; the message lists the valid names.
+        ConfigError: If a setting is unknown, of another type, or out of range.
     """
     found = strategies_by_name()
     if name not in found:
         raise UnknownNameError("strategy", name, found)
-    return found[name]
+    kind = type(found[name])
+    return kind(configure(kind.config, settings or {}))
 
 
 def strategies_by_name() -> dict[str, Strategy]:
-    """List the methods that are a `Strategy` and no more, by name: pictures learn by them too."""
+    """Make every strategy that is a `Strategy` and no more, with its defaults, by name."""
     methods = {name: get_method(name).adapting for name in strategy_names()}
     found = {n: a.strategy for n, a in methods.items() if a is not None and a.strategy is not None}
-    return {name: strategy for name, strategy in found.items() if strategy.name == name}
+    return {name: kind() for name, kind in found.items() if kind.name == name}
 
 
-def learned(strategy: Strategy, names: Iterable[str]) -> set[str]:
-    """Choose by name the parameters of a policy that learn."""
-    if strategy.train_trunk:
-        return set(names)
-    return {name for name in names if name == "log_std" or name.startswith("head.")}
+def depths_of(params: Mapping[str, Tensor]) -> dict[str, int]:
+    """Count how far each tensor lies below the output.
+
+    The trunk's last layer is 1, the one before it 2; the head, the standard deviation of actions and
+    whatever else there is are 0. A layer begins with a tensor of two axes or more: what follows it,
+    biases and norms, belongs to it. The task context is added to the input, with the first layer.
+
+    Args:
+        params: A network's parameters in their order, each (...).
+    """
+    layer, layers = 0, dict[str, int]()
+    for name, p in params.items():
+        if name.startswith(TRUNK):
+            layer += p.dim() >= 2
+            layers[name] = max(1, layer)
+    last = max(1, layer)
+    depths = {name: last + 1 - layers[name] if name in layers else 0 for name in params}
+    return {name: last if name == "context" else depth for name, depth in depths.items()}
 
 
 def prepare(
@@ -85,7 +171,7 @@ def prepare(
     out_features: int | None = None,
     generator: torch.Generator,
 ) -> AnyNetwork:
-    """Copy a network and make the copy ready to learn as the strategy says.
+    """Copy a network and make the copy what the strategy starts with.
 
     A head whose width does not fit is new under every strategy.
 
@@ -103,56 +189,17 @@ def prepare(
         student.reset_head(width, generator)
     if strategy.start == "scratch":
         student.reinitialise(generator)
-    if strategy.train_trunk:
-        student.unfreeze_trunk()
-    else:
-        student.freeze_trunk()
+    student.requires_grad_(True)
+    student.unfreeze_trunk()
     student.zero_grad(set_to_none=True)
     return student
 
 
-def parameter_groups(network: Network, strategy: Strategy, rate: float) -> list[dict[str, Any]]:
-    """Collect what an optimiser may change, with its learning rate.
-
-    Args:
-        network: A network from `prepare`.
-        strategy: The strategy it was prepared for.
-        rate: The learning rate before the strategy's scale, > 0.
-    Returns:
-        Parameter groups for ``torch.optim``; only trainable parameters are in them.
-    Raises:
-        ConfigError: If the rate is not positive, or nothing is trainable.
-    """
-    if not (math.isfinite(rate) and rate > 0.0):
-        raise ConfigError(f"the learning rate is {rate}; expected a finite number > 0")
-    params = [param for param in network.parameters() if param.requires_grad]
-    if not params:
-        raise ConfigError(f"strategy {strategy.name!r} leaves no parameter to train")
-    return [{"params": params, "lr": rate * strategy.rate_scale}]
-
-
-def student_of(
-    checkpoint: Checkpoint, meeting: Meeting, strategy: Strategy, log_std: float
-) -> tuple[Worlds, GaussianPolicy]:
-    """Make the worlds of a meeting, and the policy that starts there as a strategy says.
-
-    Args:
-        checkpoint: Of the source.
-        meeting: With the tasks.
-        strategy: How to start.
-        log_std: First log standard deviation of the actions.
-    Raises:
-        CheckpointError: If the source is for another interface.
-    """
-    import torch
-
-    from metarl.runs.policies import load_policy_for
-
-    worlds = meeting.worlds()
-    source = load_policy_for(checkpoint, worlds)
-    policy = prepare(source, strategy, generator=meeting.fresh(checkpoint))
-    with torch.no_grad():
-        policy.log_std.fill_(log_std)
-        if strategy.start == "scratch":
-            policy.context.zero_()
-    return worlds, policy
+def drawn_anew(network: Network, strategy: Strategy, source: Network) -> set[str]:
+    """Name the parameters of a prepared copy that owe nothing to its source."""
+    own, before = dict(network.named_parameters()), dict(source.named_parameters())
+    if strategy.start == "scratch":
+        return set(own)
+    fits = {n for n in own if n in before and own[n].shape == before[n].shape}
+    new_head = strategy.new_head or not {n for n in own if n.startswith(HEAD)} <= fits
+    return {n for n in own if n not in fits or (new_head and n.startswith(HEAD))}

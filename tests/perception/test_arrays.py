@@ -13,6 +13,7 @@ from metarl.perception.classifier import derive_seed, predict
 from metarl.perception.headswap import FitConfig, fit, mean_absolute_error, swap_head
 from metarl.perception.pictures import draw_pictures, require_valid_rows
 from metarl.transfer.strategy import get_strategy
+from metarl.transfer.student import Student
 
 QUICK = FitConfig(max_epochs=1, patience=1, batch_size=4)
 BYTES = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
@@ -103,9 +104,9 @@ def test_targets_are_a_number_a_picture(network, strategy, target, said):
     with pytest.raises(ShapeError, match=said):
         swap_head(network, get_strategy(strategy), PICTURES, target, seed=0, config=QUICK)
     head, g = torch.nn.Linear(4, 1), torch.Generator()
-    optimiser = torch.optim.Adam(head.parameters())
+    student = Student(head, get_strategy(strategy), rate=QUICK.rate, generator=g)
     with pytest.raises(ShapeError, match=said):
-        fit(head, optimiser, torch.zeros(8, 4), target, g, QUICK)
+        fit(student, torch.zeros(8, 4), target, g, QUICK)
     with pytest.raises(ShapeError, match=said):
         mean_absolute_error(head, torch.zeros(8, 4), target)
 

@@ -22,14 +22,23 @@ from metarl.errors import (
     TrainingError,
     UnknownNameError,
 )
+from metarl.nn.network import Network
 from metarl.perception import headswap, pictures
 from metarl.perception.arrays import to_tensor
 from metarl.perception.backbones import BACKBONES, build_backbone
 from metarl.perception.classifier import descend, predict
-from metarl.perception.headswap import FitConfig, compare, fit, swap_head, train_classifier
+from metarl.perception.headswap import (
+    FitConfig,
+    compare,
+    fit,
+    for_pictures,
+    swap_head,
+    train_classifier,
+)
 from metarl.perception.pictures import Studio, draw_pictures, get_scene, register_scene
 from metarl.perception.sheet import contact_sheet
 from metarl.transfer.strategy import get_strategy, strategies_by_name
+from metarl.transfer.student import Student
 from metarl.types import take
 
 KITCHEN = "metarl_kitchen.ingredients:kitchen/ingredients"
@@ -281,11 +290,62 @@ def test_frozen_trunk_keeps_its_bytes(trained, drawn):
     assert state(network) == before
 
 
-@pytest.mark.parametrize("name", [name for name in strategies_by_name() if name != "frozen-trunk"])
+@pytest.mark.parametrize("name", [name for name in for_pictures() if name != "frozen-trunk"])
 def test_other_strategies_move_the_trunk(trained, drawn, name):
     inputs, target = to_tensor(drawn.pixels), torch.from_numpy(drawn.doneness)
-    student, _, _ = swap_head(trained[0], get_strategy(name), inputs, target, seed=0, config=QUICK)
+    few = FitConfig(max_epochs=10, patience=10)
+    student, _, best = swap_head(trained[0], get_strategy(name), inputs, target, seed=0, config=few)
+    assert best > 5  # in the second phase, where there are two
     assert state(student.trunk) != state(trained[0].trunk)
+    assert student.state_dict().keys() == trained[0].state_dict().keys()  # plain weights
+
+
+def test_what_imitates_old_answers_has_no_meaning_for_a_new_question(trained, scene, drawn):
+    assert set(strategies_by_name()) - set(for_pictures()) == {"kickstart"}
+    inputs, target = to_tensor(drawn.pixels), torch.from_numpy(drawn.doneness)
+    said = "kickstart imitates the source's answers.*another one; expected one of fine-tune"
+    with pytest.raises(ConfigError, match=said):
+        swap_head(trained[0], get_strategy("kickstart"), inputs, target, seed=0, config=QUICK)
+    with pytest.raises(ConfigError, match=said):
+        compare(trained[0], scene, seed=0, strategies=["fine-tune", "kickstart"])
+
+
+def test_the_second_phase_comes_even_where_the_first_stops_improving():
+    """The trunk learns although patience ends long before its share of the epochs."""
+    module = torch.nn.Linear(1, 1)
+    student = Student(module, get_strategy("lp-ft"), rate=1e-9, generator=torch.Generator())
+    seen = []
+    student.at = lambda progress: (seen.append(progress), Student.at(student, progress))[1]
+    config = FitConfig(batch_size=8, max_epochs=50, patience=2, held_back=0.5)
+    fit(student, torch.zeros(16, 1), torch.full((16,), 0.5), torch.Generator(), config)
+    assert [p < 0.5 for p in seen].count(True) == 3  # one that is best, two that are not
+    assert seen[3:] == [0.5, 0.5]
+
+
+class Normed(torch.nn.Module):
+    """Pictures through a batch norm, whose statistics move in training."""
+
+    num_features = 3
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)
+
+    def forward(self, pictures):
+        return self.norm(pictures).mean((-2, -1))
+
+
+@pytest.mark.parametrize("name", ["frozen-trunk", "low-rank", "fine-tune"])
+def test_a_frozen_trunk_keeps_its_statistics(name):
+    network = Network(Normed(), 3, torch.Generator().manual_seed(0)).train()
+    pictures = torch.rand(10, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    before = state(network)
+    predict(network, pictures)
+    assert network.training
+    assert state(network) == before  # what only judges moves nothing
+    target = torch.linspace(0.0, 1.0, 10)
+    student, _, _ = swap_head(network, get_strategy(name), pictures, target, seed=0, config=QUICK)
+    assert (state(student.trunk) == state(network.trunk)) == (name != "fine-tune")
 
 
 def test_shipped_trunk_learns_doneness_from_its_head_alone(shipped, scene):
@@ -331,9 +391,12 @@ def test_fit_stops_when_patience_ends_and_keeps_the_best_epoch():
     # Those held back want 0.5, the others 1.0: from 0.4 the best answer is passed on the way.
     config = FitConfig(rate=0.02, batch_size=8, max_epochs=50, patience=5, held_back=0.5)
     echo = Echo(0.4)
-    optimiser = torch.optim.SGD(echo.parameters(), lr=config.rate)
+    student = Student(
+        echo, get_strategy("fine-tune"), rate=config.rate, generator=torch.Generator()
+    )
+    student.optimizer = torch.optim.SGD(echo.parameters(), lr=config.rate)
     target = torch.cat([torch.ones(8), torch.full((8,), 0.5)])
-    epochs, best = fit(echo, optimiser, torch.zeros(16, 1), target, torch.Generator(), config)
+    epochs, best = fit(student, torch.zeros(16, 1), target, torch.Generator(), config)
     answers = [1.0 - 0.6 * (1.0 - 2.0 * config.rate) ** epoch for epoch in range(1, 51)]
     nearest = int(np.argmin(np.abs(np.array(answers) - 0.5))) + 1
     assert (epochs, best) == (nearest + config.patience, nearest)
@@ -392,7 +455,7 @@ def test_headswap_benchmark_writes_json_and_pictures(tmp_path):
     sizes += ("--num-train", "10", "--num-test", "8")
     run_benchmark("headswap.py", "--seeds", "2", *sizes, "--out", str(tmp_path))
     report = json.loads((tmp_path / "headswap.json").read_text())
-    assert list(report["strategies"]) == list(strategies_by_name())
+    assert list(report["strategies"]) == for_pictures()
     for summary in report["strategies"].values():
         errors = [result["mae"] for result in summary["results"]]
         assert summary["mae"]["mean"] == pytest.approx(np.mean(errors))

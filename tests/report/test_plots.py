@@ -20,8 +20,7 @@ from metarl.report import (
 from metarl.report import canvas as canvas_module
 from metarl.report.canvas import spread
 from metarl.report.colors import METHODS, OTHERS, method_colors
-
-PLAIN = ("scratch", "fine-tune", "frozen-trunk", "small-rate")
+from metarl.transfer.strategy import strategies_by_name
 
 
 def make_curve(label="MAML", end=0.9):
@@ -155,7 +154,8 @@ def test_plots_refuse_what_does_not_fit(draw, error):
 
 
 def test_every_strategy_has_its_own_colour():
-    colors = method_colors([*PLAIN, "MAML", "strategy-optimization", "residual-search"])
+    names = [*strategies_by_name(), "MAML", "strategy-optimization", "residual-search"]
+    colors = method_colors(names)
     assert sorted(colors) == sorted(METHODS.values())
     assert method_colors(["Frozen trunk", "fine_tune", "maml"]) == [
         METHODS["frozentrunk"],

@@ -18,7 +18,8 @@ from metarl.learn.loop import train
 from metarl.learn.train import train as by_name
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.maml import MamlTrainer
-from metarl.rl.ppo import PpoConfig, PpoTrainer, _Outcomes
+from metarl.rl.outcomes import Outcomes
+from metarl.rl.ppo import PpoConfig, PpoTrainer
 from metarl.runs.policies import load_policy, read_checkpoint
 from metarl.runs.run import latest_checkpoint
 
@@ -73,7 +74,7 @@ def next_starts(trainer: PpoTrainer) -> np.ndarray:
 def test_values_past_the_time_limit_are_what_sb3_adds_one_by_one(monkeypatch):
     ours = PpoTrainer(Fragile(), TINY)
     ours.iterate()
-    monkeypatch.setattr(_Outcomes, "_bootstrap", lambda self: None)
+    monkeypatch.setattr(Outcomes, "_bootstrap", lambda self: None)
     sb3s = PpoTrainer(Fragile(), TINY)
     sb3s.iterate()
     theirs = sb3s.model.rollout_buffer.rewards

@@ -23,6 +23,8 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.transfer.config import Imitation
 from metarl.transfer.imitation import Lessons, imitate, learn
+from metarl.transfer.strategy import get_strategy
+from metarl.transfer.student import Student
 
 K, B = 2, 3
 QUICK = Imitation(rate=1e-2, steps=30, minibatch=32)
@@ -39,15 +41,16 @@ def make_worlds_and_policy():
     return worlds, policy
 
 
-def adapt(updates: int, learned=None):
+def student_of(policy, strategy: str = "fine-tune", rate: float = QUICK.rate) -> Student:
+    g = torch.Generator().manual_seed(2)
+    return Student(policy, get_strategy(strategy), rate=rate, generator=g, num_tasks=K)
+
+
+def adapt(updates: int, strategy: str = "fine-tune"):
     worlds, policy = make_worlds_and_policy()
-    params = parameters_of(policy)
-    steps = imitate(
-        worlds, policy, params, QUICK,
-        learned=params if learned is None else learned, num_tasks=K, updates=updates,
-        generator=torch.Generator().manual_seed(1),
-    )  # fmt: skip
-    return policy, params, list(steps)
+    g = torch.Generator().manual_seed(1)
+    steps = imitate(worlds, student_of(policy, strategy), QUICK, updates=updates, generator=g)
+    return policy, parameters_of(policy), list(steps)
 
 
 def make_lessons(count: int = 20) -> Lessons:
@@ -57,12 +60,9 @@ def make_lessons(count: int = 20) -> Lessons:
 
 
 def teach(policy, lessons: Lessons, how: Imitation):
-    now = {
-        n: p.detach().clone().requires_grad_() for n, p in expand(parameters_of(policy), K).items()
-    }
-    optimizer = torch.optim.Adam(now.values(), lr=how.rate)
-    learn(policy, now, lessons, how, optimizer, torch.Generator().manual_seed(0))
-    return now
+    student = student_of(policy)
+    learn(student, lessons, how, torch.Generator().manual_seed(0))
+    return student.leaves
 
 
 def test_the_expert_shows_first_and_the_policy_acts_then():
@@ -84,7 +84,7 @@ def test_every_task_learns_for_itself_and_nothing_else_moves():
     assert not torch.equal(head[0], head[1])
     assert same({n: p.detach() for n, p in policy.state_dict().items()}, dict(policy.state_dict()))
     assert torch.equal(steps[-1].params["log_std"], expand(params, K)["log_std"])
-    _, params, steps = adapt(2, {"head.weight", "head.bias", "log_std"})
+    _, params, steps = adapt(2, "frozen-trunk")
     moved = {n for n in params if not torch.equal(steps[-1].params[n], expand(params, K)[n])}
     assert moved == {"head.weight", "head.bias"}
 

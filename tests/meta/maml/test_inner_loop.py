@@ -20,7 +20,8 @@ from metarl.nn.policy import GaussianPolicy
 from metarl.sim.worlds import Worlds
 from metarl.transfer.config import FineTuning
 from metarl.transfer.reward import fine_tune
-from metarl.transfer.strategy import get_strategy, learned
+from metarl.transfer.strategy import get_strategy
+from metarl.transfer.student import Student
 
 TINY = MamlConfig(
     num_tasks=2, episodes=2, inner_updates=2, outer_epochs=2, iterations=4, hidden=(8,)
@@ -70,12 +71,17 @@ def test_adaptation_is_the_inner_loop_of_training():
             torch.testing.assert_close(step.params[name], now[name])
 
 
+def student(policy, name, how):
+    g = torch.Generator().manual_seed(0)
+    return Student(policy, get_strategy(name), rate=how.rate, generator=g, num_tasks=2)
+
+
 def test_fine_tuning_with_a_frozen_trunk_moves_head_and_log_std_alone():
     worlds, policy, options = worlds_and_policy()
+    del options["num_tasks"]
     params, how = parameters_of(policy), FineTuning(epochs=2)
     before = copy.deepcopy(policy.state_dict())
-    head = learned(get_strategy("frozen-trunk"), params)
-    *_, last = fine_tune(worlds, policy, params, how, learned=head, updates=2, **options)
+    *_, last = fine_tune(worlds, student(policy, "frozen-trunk", how), how, updates=2, **options)
     moved = {n for n in params if not torch.equal(last.params[n], expand(params, 2)[n])}
     assert moved == {"head.weight", "head.bias", "log_std"}
     assert same(before, policy.state_dict())
@@ -84,8 +90,9 @@ def test_fine_tuning_with_a_frozen_trunk_moves_head_and_log_std_alone():
 
 def test_one_batched_adam_is_one_adam_a_task():
     worlds, policy, options = worlds_and_policy()
-    params, how = parameters_of(policy), FineTuning(epochs=3)
-    (step,) = fine_tune(worlds, policy, params, how, learned=params, updates=1, **options)
+    del options["num_tasks"]
+    how = FineTuning(epochs=3)
+    (step,) = fine_tune(worlds, student(policy, "fine-tune", how), how, updates=1, **options)
     batch = make_batch(step.trajectories, how.gamma, how.lam)
     outer = Outer(clip=how.clip)
     for k in range(2):
