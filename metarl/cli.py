@@ -208,6 +208,31 @@ class Adapt:
 
 
 @dataclass(frozen=True)
+class Advise:
+    """Say which trained policies to start from on a task, how, and whether it will hurt; trains nothing."""
+
+    words: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE... TARGET")]
+    """checkpoint files, run folders or names of shipped checkpoints (heat-ppo), then the family that is
+    to be learned"""
+    episodes: int = fields.count(32, least=2, most=MOST)
+    """how many episodes of each policy"""
+    seed: int = fields.seed()
+    """of tasks, worlds, noise and new weights"""
+    json: bool = False
+    """print everything that is known as JSON, in place of the table"""
+    out: Path | None = None
+    """write the same to a file, .json"""
+    overwrite: bool = False
+    """replace a file that is there"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.advise import advise
+
+        return advise(**vars(self))
+
+
+@dataclass(frozen=True)
 class Demo:
     """Adapt shipped policies to tasks they never saw: films, a table and a report."""
 
@@ -240,7 +265,7 @@ class Version:
 
 
 # What they write is in files, or worth keeping: that nobody reads what they print does not end them.
-WRITE_FILES = ("train", "adapt", "watch", "report", "demo")
+WRITE_FILES = ("train", "adapt", "advise", "watch", "report", "demo")
 
 COMMANDS: dict[str, type[Any]] = {
     "families": Families,
@@ -248,6 +273,7 @@ COMMANDS: dict[str, type[Any]] = {
     "demo": Demo,
     "train": Train,
     "adapt": Adapt,
+    "advise": Advise,
     "watch": Watch,
     "check": Check,
     "report": Report,

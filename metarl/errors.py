@@ -31,6 +31,10 @@ class TaskError(ShapeError):
     """A task from outside has another type or width than a family's, or leaves its range."""
 
 
+class ScoreError(MetaRLError, ValueError):
+    """Samples from which a score is not defined: too few, all of one class, no spread."""
+
+
 class ConfigError(MetaRLError, ValueError):
     """A configuration value is misspelt, unknown or out of range."""
 

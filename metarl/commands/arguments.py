@@ -19,6 +19,7 @@ from metarl.runs.fields import require_valid
 _Command = TypeVar("_Command")
 _HELP = ("--help", "-h")
 _TYRO = "--tyro-"  # completion of a shell's words
+_MANY = "..."  # in the name of a place that takes one word or more
 _FRAME = re.compile(r"[─-╿]+")  # lines and corners of a box
 
 
@@ -131,11 +132,12 @@ def _require_places(prog: str, places: Sequence[str], needed: int, loose: Sequen
     missing = places[len(loose) : needed]
     if missing:
         raise ConfigError(f"{prog} lacks {' and '.join(missing)}; see {prog} --help")
-    if len(loose) > len(places):
+    if len(loose) > len(places) and not (places and _MANY in places[-1]):
         takes = " ".join(places) or "no word without a flag"
         raise ConfigError(f"{loose[len(places)]!r} is too much; {prog} takes {takes}")
-    for name, word in zip(places, loose):
+    for number, word in enumerate(loose):
         if not word:
+            name = places[min(number, len(places) - 1)]
             raise ConfigError(f"{name} is empty; see {prog} --help")
 
 

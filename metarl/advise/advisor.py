@@ -1,0 +1,75 @@
+"""Which source to start from, how much of it to keep, and whether it will hurt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from metarl.advise.advice import Advice, Option
+from metarl.advise.evidence import EPISODES, Target, gather
+from metarl.advise.model import load_model
+from metarl.advise.named import find_sources
+from metarl.advise.prediction import Predictor
+from metarl.advise.rule import Rule
+from metarl.advise.signals import Evidence
+from metarl.family import TaskFamily
+from metarl.registry import make_family
+from metarl.transfer.strategy import get_strategy
+
+
+def advise(
+    sources: Sequence[Path | str],
+    target: TaskFamily[Any] | str,
+    *,
+    episodes: int = EPISODES,
+    seed: int = 0,
+    predictor: Predictor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Advice:
+    """Rank ways of starting from sources on a target, without training.
+
+    Args:
+        sources: Checkpoints, run folders, or names of checkpoints that the target's package ships.
+        target: A family, or its name.
+        episodes: How many of each policy are run.
+        seed: Of tasks, starts, noise and new weights.
+        predictor: Predicts gains from signals; None: the shipped model, or a plain rule where none
+            is shipped.
+        progress: Called with (sources done, sources in all).
+    Returns:
+        The advice, with the evidence that it rests on.
+    Raises:
+        ConfigError: If there is no source, one comes twice, or nothing of one fits the target.
+        CheckpointError: If one cannot be read, or holds no policy.
+    """
+    made = make_family(target) if isinstance(target, str) else target
+    paths = find_sources(sources, made.id)
+    there = Target(made, episodes=episodes, seed=seed)
+    found = []
+    for name, path in paths.items():
+        found.append(gather(path, there, name=name))
+        if progress is not None:
+            progress(len(found), len(paths))
+    return rank(found, made.id, predictor or load_model() or Rule())
+
+
+def rank(evidence: Sequence[Evidence], target: str, predictor: Predictor) -> Advice:
+    """Predict every arm of every source, the best first.
+
+    Args:
+        evidence: Of each source.
+        target: The target's name.
+        predictor: What predicts.
+    """
+    options = [
+        Option(
+            source=one.source, strategy=arm.strategy, exploration=arm.exploration,
+            new_head=get_strategy(arm.strategy).new_head,
+            prediction=predictor.predict(arm, one.signals),
+        )
+        for one in evidence
+        for arm in predictor.arms
+    ]  # fmt: skip
+    options.sort(key=lambda option: -option.prediction.gain)
+    return Advice(target, tuple(options), tuple(evidence), predictor.about)

@@ -1,0 +1,71 @@
+"""`metarl advise`: names are checked before anything slow is loaded."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from metarl.advise.named import find_sources
+from metarl.commands.output import cell, make_console, make_table, progress_bar, say
+from metarl.errors import ConfigError
+from metarl.machine import require_worlds_fit
+from metarl.registry import family_class
+from metarl.runs.files import check_output
+
+
+def advise(
+    words: Sequence[str],
+    *,
+    episodes: int,
+    seed: int,
+    json: bool,
+    out: Path | None,
+    overwrite: bool,
+) -> int:
+    """Rank sources and strategies for a target, without training.
+
+    Returns:
+        The exit status.
+    Raises:
+        MetaRLError: If a name is unknown, or a source cannot be read or does not fit.
+    """
+    *names, target = words
+    if not names:
+        raise ConfigError(f"metarl advise got one word, {target}; expected SOURCE... TARGET")
+    horizon = family_class(target).horizon
+    require_worlds_fit(episodes, horizon, f"--episodes {episodes}")
+    find_sources(names, target)
+    if out is not None:
+        check_output(out, (".json",), overwrite=overwrite)
+    from metarl.advise.advisor import advise as ask
+    from metarl.runs.config import made_with
+    from metarl.runs.run import write_json
+
+    with progress_bar("asking sources") as progress:
+        advice = ask(names, target, episodes=episodes, seed=seed, progress=progress)
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    saved = {**advice.to_json(), **made_with(command)}
+    if json:
+        print(dumps(saved, indent=1, allow_nan=False))
+    else:
+        _show(advice)
+    if out is not None:
+        write_json(out, saved)
+        print(f"wrote {out}", file=sys.stderr)
+    return 0
+
+
+def _show(advice: Any) -> None:
+    from metarl.advise.advice import COLUMNS
+
+    say(f"{advice.target}: gain over scratch on the same budget of PPO, -1 to 1 [95% interval]")
+    table = make_table(*COLUMNS)
+    for row in advice.table():
+        table.add_row(*map(cell, row))
+    make_console().print(table)
+    for line in advice.lines():
+        say(line)
