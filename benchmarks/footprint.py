@@ -20,7 +20,7 @@ from typing import Any
 import tyro
 from shared.machine import write_result
 
-from metarl.methods import method_names
+from metarl.methods import training_names
 
 CHILD = """
 import json, resource, sys, time
@@ -67,7 +67,7 @@ class Config:
 
     def runs(self) -> list[tuple[str, str]]:
         """Every run, (family, method)."""
-        return [(self.family, m) for m in self.methods or method_names()] + [
+        return [(self.family, m) for m in self.methods or training_names()] + [
             (family, method) for family, _, method in (one.partition(":") for one in self.others)
         ]
 

@@ -47,7 +47,7 @@ def run(name, seconds, out):
     out.put(n / (time.perf_counter() - start))
 for name in ("reach-v3", "pick-place-v3"):
     q = mp.Queue(); ps = [mp.Process(target=run, args=(name, 5, q)) for _ in range(os.cpu_count())]
-    [p.start() for p in ps]; print("RESULT", "metaworld/" + name, sum(q.get() for _ in ps)); [p.join() for p in ps]
+    [p.start() for p in ps]; print("RESULT", "metaworld/" + name, sum(q.get(timeout=120) for _ in ps)); [p.join() for p in ps]
 """
 FRANKA = """
 import os, time, warnings, multiprocessing as mp
@@ -61,7 +61,7 @@ def run(seconds, out):
         if terminated or truncated: env.reset()
     out.put(n / (time.perf_counter() - start))
 q = mp.Queue(); ps = [mp.Process(target=run, args=(5, q)) for _ in range(os.cpu_count())]
-[p.start() for p in ps]; print("RESULT", "FrankaKitchen-v1", sum(q.get() for _ in ps)); [p.join() for p in ps]
+[p.start() for p in ps]; print("RESULT", "FrankaKitchen-v1", sum(q.get(timeout=120) for _ in ps)); [p.join() for p in ps]
 """
 
 

@@ -23,12 +23,14 @@ from metarl.registry import make_family, slug
 from metarl.report import Curve, Report, bars_png, curves_png
 from metarl.report.before_after import film_adaptation
 from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.files import check_output
 from metarl.runs.shipped import shipped
 
 SCENE = "kitchen/ingredients"
 SHOWN = (0, 1, 2, 3)  # updates in the printed table
 SWAP_SEED = 200  # of the pictures; it took no part in choosing the settings
 COMMAND = "metarl demo"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,9 @@ def run(out: Path) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot write to {out}: {error.strerror}; give another --out") from error
+    targets = [_film_path(out, show) for show in SHOWS]
+    for path in (*targets, out / REPORT):
+        check_output(path, (path.suffix,), overwrite=True)  # before any work
     report = Report(
         "metarl demo",
         "Pretrained and meta-trained policies meet held-out tasks whose goals and constants are"
@@ -112,7 +117,7 @@ def run(out: Path) -> list[Path]:
     _show_head_swap(report)
     seconds = time.perf_counter() - start
     report.text("How to run it again", f"{COMMAND} --out {out}; it took {seconds:.0f} s.")
-    written.append(report.write(out / "report.html"))
+    written.append(report.write(out / REPORT))
     say(f"the demo took {seconds:.0f} s")
     return written
 
@@ -133,7 +138,7 @@ def _present(show: Show, report: Report, out: Path) -> Path:
         )  # fmt: skip
         stages.append((method, source, keep, settings))
     _report_results(show, results, report)
-    path = out / "films" / f"{slug(show.family)}.mp4"
+    path = _film_path(out, show)
     say(f"{show.family}: filming a held-out task before and after adaptation")
     method, source, keep, settings = stages[-1]
     film_adaptation(
@@ -147,6 +152,10 @@ def _present(show: Show, report: Report, out: Path) -> Path:
         f" {show.protocol.updates} update{'s' * (show.protocol.updates > 1)} of {show.protocol.episodes} episodes{lapse}.",
     )
     return path
+
+
+def _film_path(out: Path, show: Show) -> Path:
+    return out / "films" / f"{slug(show.family)}.mp4"
 
 
 def _updates(method: str) -> Callable[[int, int], None]:

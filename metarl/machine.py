@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ _FLOAT_BYTES, _OPTIMIZED = 4, 4  # weights, gradients, and Adam's two moments
 
 
 def require_device(device: str) -> None:
-    """Check that networks can live on a device; only ``cuda`` has to ask torch.
+    """Check that networks can live on a device; torch is asked only where there is some GPU.
 
     Raises:
         ConfigError: If it is not ``cpu``, ``cuda`` or ``cuda:N``, or torch finds no such GPU here.
@@ -31,11 +32,19 @@ def require_device(device: str) -> None:
     require(named is not None, "device", device, "cpu, cuda or cuda:N")
     if named is None or device == "cpu":
         return
-    import torch
+    count = 0
+    if _may_have_gpus():
+        import torch
 
-    count = torch.cuda.device_count()
+        count = torch.cuda.device_count()
     if int(named[1] or 0) >= count:
         raise ConfigError(f"device is {device!r}; torch finds {count} GPUs here; use cpu")
+
+
+def _may_have_gpus() -> bool:
+    """Whether a driver of NVIDIA's, WSL's or AMD's shows a device; on Linux that is a file."""
+    drivers = ("nvidiactl", "nvhost-ctrl-gpu", "nvhost-ctrl", "nvmap", "dxg", "kfd")
+    return sys.platform != "linux" or any(Path("/dev", name).exists() for name in drivers)
 
 
 def require_memory(needed: int, what: str) -> None:

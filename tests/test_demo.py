@@ -10,7 +10,7 @@ import pytest
 from metarl_kitchen.dishes.recipes import DISHES
 
 from metarl import demo
-from metarl.errors import CheckpointError
+from metarl.errors import CheckpointError, OutputError
 from metarl.perception.headswap import compare
 from metarl.runs.shipped import find_checkpoint, reference, shipped
 
@@ -50,6 +50,14 @@ def test_the_demo_names_the_files_that_it_wrote(tmp_path: Path, capsys: pytest.C
     assert html.count("<video") == len(demo.SHOWS)
     assert "http://" not in html
     assert "https://" not in html
+
+
+@pytest.mark.parametrize("name", ["report.html", "films/kitchen-season.mp4"])
+def test_a_target_that_is_no_file_is_refused_before_any_work(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "make_family", None)
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(OutputError, match="is a folder"):
+        demo.run(tmp_path)
 
 
 def test_the_dish_is_held_out():

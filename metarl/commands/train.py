@@ -8,6 +8,7 @@ from typing import Any
 from metarl.commands.output import say
 from metarl.commands.policies import tell_changes
 from metarl.errors import ConfigError, UnknownNameError
+from metarl.machine import require_device
 from metarl.methods import strategy_names, training_config, training_names
 from metarl.registry import family_class, make_family, slug
 from metarl.runs.shipped import find_checkpoint
@@ -36,11 +37,17 @@ def train(
         MetaRLError: If a name is unknown, a value out of range, or training cannot go on.
     """
     settings = _settings_of(method, set, backend, family)
-    family_class(family)
+    from metarl.learn.config import require_fits
+    from metarl.runs.config import CONFIG_FILE, configure
+
+    horizon = family_class(family).horizon
+    if device is not None:
+        require_device(device)
+    if not resume:
+        require_fits(configure(training_config(method), settings), horizon)
     if start is not None:
         start = find_checkpoint(start, family)
     from metarl.learn.train import train as train_policy
-    from metarl.runs.config import CONFIG_FILE
 
     folder = out or default_folder(family, method, seed or 0)
     if resume and not (folder / CONFIG_FILE).exists():

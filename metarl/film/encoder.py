@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +29,8 @@ _QUALITY = {".mp4": "21", ".gif": "12"}  # of H.264; a GIF is made from a film t
 _SMALL = "fps=10,scale='min(480,iw)':-1:flags=lanczos"
 _GIF = f"[0]{_SMALL},palettegen[p];[1]{_SMALL}[b];[b][p]paletteuse=dither=bayer:bayer_scale=5:diff_mode=rectangle"
 FILMS = tuple(_QUALITY)  # the valid endings
+PATIENCE_S = 60.0  # with an ffmpeg that takes no frame, or does not finish
+_PATIENCE_A_FRAME_S = 0.1  # more to finish, for each frame of the film
 _FULL = ("No space left", "File too large", "Disk quota")
 _WHOLE = (
     "pip install imageio-ffmpeg brings a whole one, which is taken unless IMAGEIO_FFMPEG_EXE is set"
@@ -52,6 +56,7 @@ class Film:
         self._executable = _ffmpeg_executable()
         self._ffmpeg: subprocess.Popen[bytes] | None = None
         self._shape: tuple[int, ...] = ()
+        self._num_frames, self._late = 0, False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             remove_abandoned(self.path.parent)
@@ -81,8 +86,10 @@ class Film:
         elif frame.shape != self._shape:
             raise ShapeError(f"the film's frames are {self._shape}, got {frame.shape}")
         even = frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
+        self._num_frames += 1
         try:
-            self._ffmpeg.stdin.write(np.ascontiguousarray(even).data)  # type: ignore[union-attr]
+            with self._patience(PATIENCE_S):
+                self._ffmpeg.stdin.write(np.ascontiguousarray(even).data)  # type: ignore[union-attr]
         except OSError as error:  # it has ended
             raise self._failed() from error
 
@@ -139,7 +146,11 @@ class Film:
         command = [self._executable, "-y", "-loglevel", "error", *arguments, _url(to)]
         try:
             return subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                start_new_session=True,  # so that `_kill` ends what it has started, too
             )
         except OSError as error:
             self._discard()
@@ -147,10 +158,36 @@ class Film:
 
     def _finish(self) -> None:
         assert self._ffmpeg is not None
-        with contextlib.suppress(BrokenPipeError):  # its status says more
+        patience_s = PATIENCE_S + _PATIENCE_A_FRAME_S * self._num_frames
+        # Where the pipe is broken, its status says more.
+        with contextlib.suppress(BrokenPipeError), self._patience(patience_s):
             self._ffmpeg.communicate()
         if self._ffmpeg.returncode or not self._part.unfinished.stat().st_size:
             raise self._failed()
+
+    @contextlib.contextmanager
+    def _patience(self, seconds: float) -> Iterator[None]:
+        """End an ffmpeg that keeps us waiting for longer."""
+
+        def end() -> None:
+            self._late = True
+            self._kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _kill(self) -> None:
+        assert self._ffmpeg is not None
+        with contextlib.suppress(ProcessLookupError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._ffmpeg.pid, signal.SIGKILL)
+            else:
+                self._ffmpeg.kill()
 
     def _failed(self) -> RenderError | OutputError:
         """Say what ffmpeg, which ended, died of."""
@@ -162,12 +199,14 @@ class Film:
         if any(text in line for text in _FULL for line in lines):
             return output_error(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         ended = f"killed by signal {-status}" if status < 0 else f"it ended with status {status}"
+        if self._late:
+            return _broken(self._executable, "it took no frame for too long, and was ended")
         return _broken(self._executable, lines[-1] if lines else ended)
 
     def _discard(self) -> None:
         if self._ffmpeg is not None:
             if self._ffmpeg.poll() is None:
-                self._ffmpeg.kill()
+                self._kill()
                 self._ffmpeg.wait()
             with contextlib.suppress(OSError):  # its last frames go nowhere, as intended
                 self._ffmpeg.stdin.close()  # type: ignore[union-attr]

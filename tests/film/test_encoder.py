@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from metarl.errors import OutputError, RenderError, ShapeError
+from metarl.film import encoder
 from metarl.film.encoder import HOLD_S, Film, check_film, write_film
 
 
@@ -79,6 +81,25 @@ def test_a_broken_ffmpeg_is_said_to_be_broken(tmp_path, monkeypatch, text, says)
         write_film(tmp_path / "film.mp4", gradient(40, 480, 640), 10)
     assert says in str(caught.value)
     assert "space" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sleep 600",
+        "cat > /dev/null; sleep 600",
+        "trap '' TERM INT; head -c 99 > /dev/null; sleep 600",
+    ],
+)
+def test_an_ffmpeg_that_hangs_is_ended(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(encoder, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(encoder, "_PATIENCE_A_FRAME_S", 0.0)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", script(tmp_path / "ffmpeg", text))
+    start_s = time.monotonic()
+    with pytest.raises(RenderError, match="took no frame for too long"):
+        write_film(tmp_path / "film.mp4", gradient(40, 480, 640), 10)
+    assert time.monotonic() - start_s < 20.0
     assert [p.name for p in tmp_path.iterdir()] == ["ffmpeg"]
 
 
