@@ -233,6 +233,84 @@ class Advise:
 
 
 @dataclass(frozen=True)
+class TransferMatrix:
+    """Train every source to every target, and say where it helps and where it harms.
+
+    Each family is a source and a target, learned by PPO with the task in view. A stopped matrix goes
+    on by the same command.
+    """
+
+    families: Annotated[Positional[tuple[str, ...]], arg(metavar="FAMILY ...")] = ()
+    """each NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
+    robots: tuple[str, ...] = ()
+    """every family with each of these robots"""
+    sources: Annotated[tuple[Path, ...], arg(metavar="CHECKPOINT ...")] = ()
+    """further sources: checkpoint files, run folders, or names of shipped checkpoints"""
+    strategies: tuple[str, ...] = ("fine-tune",)
+    """what is kept of a source, and what of it learns; all: every one"""
+    explorations: tuple[Literal["fresh", "source"], ...] = ("fresh", "source")
+    """a fresh spread of actions, the source's, or both"""
+    seeds: int = fields.count(3, most=MOST)
+    """how many trainings of each"""
+    iterations: int = fields.count(30)
+    """of a target's training"""
+    source_iterations: int = fields.count(60)
+    """of a source's training"""
+    adapt: int = fields.count(0, least=0, most=MOST)
+    """also adapt every source to each target's hidden tasks, as metarl adapt does, in so many updates"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """other fields of ppo's config, for example num_worlds=256"""
+    jobs: int | None = fields.count(None, optional=True)
+    """how many cells at once; None: a process a core"""
+    out: Path = Path("matrices/matrix")
+    """the folder; with finished cells in it, the rest is run"""
+    again: bool = False
+    """run cells anew whose settings differ from those that are there, instead of refusing"""
+    only_report: bool = False
+    """train nothing: make tables, pictures and page anew from the cells that are there"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.transfer_matrix import transfer_matrix
+
+        return transfer_matrix(**vars(self))
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Learn one family from several sources by several strategies, and say which is best."""
+
+    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE ...")]
+    """checkpoint files, run folders, names of shipped checkpoints, or families to be trained first"""
+    family: Annotated[str, arg(metavar="FAMILY")]
+    """what is learned"""
+    strategies: tuple[str, ...] = ("fine-tune",)
+    """what is kept of a source, and what of it learns; all: every one"""
+    explorations: tuple[Literal["fresh", "source"], ...] = ("fresh", "source")
+    """a fresh spread of actions, the source's, or both"""
+    seeds: int = fields.count(3, most=MOST)
+    """how many trainings of each"""
+    iterations: int = fields.count(30)
+    """of every training"""
+    source_iterations: int = fields.count(60)
+    """of a source that is trained first"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """other fields of ppo's config, for example num_worlds=256"""
+    jobs: int | None = fields.count(None, optional=True)
+    """how many cells at once; None: a process a core"""
+    out: Path | None = None
+    """the folder; None: comparisons/FAMILY; with finished cells in it, the rest is run"""
+    again: bool = False
+    """run cells anew whose settings differ from those that are there, instead of refusing"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.compare import compare
+
+        return compare(**vars(self))
+
+
+@dataclass(frozen=True)
 class Demo:
     """Adapt shipped policies to tasks they never saw: films, a table and a report."""
 
@@ -265,7 +343,9 @@ class Version:
 
 
 # What they write is in files, or worth keeping: that nobody reads what they print does not end them.
-WRITE_FILES = ("train", "adapt", "advise", "watch", "report", "demo")
+WRITE_FILES = (
+    "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "demo",
+)  # fmt: skip
 
 COMMANDS: dict[str, type[Any]] = {
     "families": Families,
@@ -273,6 +353,8 @@ COMMANDS: dict[str, type[Any]] = {
     "demo": Demo,
     "train": Train,
     "adapt": Adapt,
+    "transfer-matrix": TransferMatrix,
+    "compare": Compare,
     "advise": Advise,
     "watch": Watch,
     "check": Check,

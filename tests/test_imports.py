@@ -19,7 +19,7 @@ LEVELS = [
     {"interop", "learn"},
     {"conformance", "adapt"},
     {"meta", "multitask", "transfer", "perception", "rl"},
-    {"report", "grid", "advise"},
+    {"report", "grid", "matrix", "advise"},
     {"commands", "demo", "cli"},
     {"__main__"},
 ]

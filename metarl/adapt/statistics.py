@@ -139,6 +139,32 @@ def stratified_bootstrap(
     return Interval(float(low), float(high))
 
 
+def t_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Bound the mean of a few values that are drawn as one normal distribution draws.
+
+    For a handful of training seeds: a bootstrap of three can only be as wide as they lie apart,
+    and holds the true mean in about three of four cases where it promises nineteen of twenty.
+
+    Args:
+        values: Finite values, shape (S,): one a training seed.
+        confidence: Probability inside the interval, in (0, 1).
+    Returns:
+        The interval; (NaN, NaN) for a single value, which has none.
+    Raises:
+        ShapeError: If `values` is no finite, non-empty (S,).
+    Source: Student 1908, "The probable error of a mean".
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise ShapeError(f"values are {array}; expected finite ones of shape (S,), S > 0")
+    if array.size == 1:
+        return Interval(math.nan, math.nan)
+    error = array.std(ddof=1) / math.sqrt(array.size)
+    reach = float(error * stats.t.ppf(0.5 + confidence / 2.0, array.size - 1))
+    center = float(array.mean())
+    return Interval(center - reach, center + reach)
+
+
 def estimate(scores: np.ndarray, rng: np.random.Generator) -> Estimate:
     """Summarise a table of scores by mean and IQM with 95 % bootstrap intervals.
 

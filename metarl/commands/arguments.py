@@ -86,7 +86,9 @@ def _by_tyro(cls: type[_Command], prog: str, words: Sequence[str]) -> _Command:
 def _settled(cls: type[Any], prog: str, words: Sequence[str]) -> list[str]:
     """Check words against a command's fields, and join the values of a flag that adds up."""
     flags, places = _fields_of(cls)
-    needed = sum(field.default is dataclasses.MISSING for field in dataclasses.fields(cls))
+    fields = dataclasses.fields(cls)
+    asked = [field.name for field in fields if field.default is dataclasses.MISSING]
+    needed = sum(name in places for name in asked)
     rest, joined, seen = list[str](), dict[str, list[str]](), set[str]()
     loose: list[str] = []
     for name, values in _by_flag(words):
@@ -110,6 +112,9 @@ def _settled(cls: type[Any], prog: str, words: Sequence[str]) -> list[str]:
         else:
             rest += [name, *mine]
     _require_places(prog, list(places.values()), needed, loose)
+    needs = (f for f, flag in flags.items() if flag.field in asked and flag.field not in seen)
+    if (lacking := next(needs, None)) is not None:
+        raise ConfigError(f"{prog} lacks {lacking}; see {prog} --help")
     return [*loose, *rest, *(word for name, mine in joined.items() for word in (name, *mine))]
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from metarl.errors import ConfigError
 from metarl.runs.config import config_values
@@ -14,8 +14,6 @@ from metarl.runs.fields import Checked
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")  # it names a file
 REVISION = "revision"
-
-C = TypeVar("C", bound="Cell")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +51,9 @@ class Cell(Checked):
 
     def definition(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON values."""
-        return {**config_values(self), REVISION: self.revision}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        cells = {n: v.definition() for n, v in values.items() if isinstance(v, Cell)}
+        return {**config_values(self), **cells, REVISION: self.revision}
 
 
 def with_needs(cells: Sequence[Cell]) -> list[Cell]:

@@ -160,45 +160,6 @@ def metrics_png(metrics: list[dict], keys: Sequence[str], *, title: str) -> byte
     return canvas.png(figure)
 
 
-def heatmap_png(
-    values: np.ndarray,
-    row_labels: Sequence[str],
-    col_labels: Sequence[str],
-    *,
-    title: str,
-    diverging: bool,
-) -> bytes:
-    """Draw a matrix with its numbers written into the cells.
-
-    Args:
-        values: The matrix, shape (R, C); NaN leaves a cell empty.
-        row_labels: R names.
-        col_labels: C names.
-        title: Above the matrix.
-        diverging: Whether zero is the neutral middle: blue above it, red below.
-    Returns:
-        PNG bytes.
-    Raises:
-        ShapeError: If `values` is empty or does not fit the labels.
-    """
-    matrix = np.ma.masked_invalid(np.asarray(values, dtype=np.float64))
-    if matrix.shape != (len(row_labels), len(col_labels)) or matrix.size == 0:
-        raise ShapeError(
-            f"values have shape {matrix.shape} with {len(row_labels)} row and {len(col_labels)} "
-            "column labels; expected a non-empty (rows, columns)"
-        )
-    rows, columns = matrix.shape
-    figure, axes = canvas.titled_figure(2.6 + 0.85 * columns, 1.7 + 0.55 * rows, title)
-    reach = float(np.abs(matrix).max()) if matrix.count() else 0.0
-    scale: dict[str, Any] = {"cmap": "Blues"}
-    if diverging:
-        scale = {"cmap": "RdBu", "vmin": -(reach or 1.0), "vmax": reach or 1.0}
-    image = axes.imshow(matrix, aspect="auto", **scale)
-    _label_cells(axes, row_labels, col_labels)
-    _write_cells(axes, matrix, image, "+.2f" if diverging else ".2f")
-    return canvas.png(figure)
-
-
 def _draw_curve(axes: Axes, curve: Curve, color: str) -> None:
     marker = "o" if len(curve.x) <= 16 else None
     axes.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
@@ -279,26 +240,3 @@ def _draw_metric(panel: Axes, metrics: Sequence[Mapping[str, Any]], key: str) ->
     panel.locator_params(axis="x", nbins=5)
     panel.grid(axis="y", color=GRID, linewidth=0.8)
     panel.set_xlabel("step")
-
-
-def _label_cells(axes: Axes, row_labels: Sequence[str], col_labels: Sequence[str]) -> None:
-    axes.set_xticks(range(len(col_labels)), [textwrap.fill(label, 11) for label in col_labels])
-    axes.set_yticks(range(len(row_labels)), [textwrap.fill(label, 24) for label in row_labels])
-    axes.spines[:].set_visible(False)
-    axes.set_facecolor("#EEF0F2")
-    # White seams between the cells.
-    axes.set_xticks(np.arange(1, len(col_labels)) - 0.5, minor=True)
-    axes.set_yticks(np.arange(1, len(row_labels)) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="both", length=0)
-
-
-def _write_cells(axes: Axes, matrix: np.ma.MaskedArray, image: Any, spec: str) -> None:
-    for (row, column), value in np.ndenumerate(matrix.filled(np.nan)):
-        if math.isnan(value):
-            text, ink = "–", FAINT
-        else:
-            red, green, blue, _ = image.cmap(image.norm(value))
-            text = format(round(value, 2) + 0.0, spec)  # no "-0.00"
-            ink = INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "white"
-        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=10)

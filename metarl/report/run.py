@@ -11,7 +11,7 @@ from metarl.report.html import Report, read_bytes
 from metarl.report.plots import metrics_png
 from metarl.runs.config import read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
-from metarl.runs.run import ADAPTATION_FILE
+from metarl.runs.run import ADAPTATION_FILE, MATRIX_FILE
 
 MAX_PANELS = 12
 MOST = 1e300
@@ -36,6 +36,10 @@ def run_report(folder: Path) -> Report:
         from metarl.report.adaptation import adaptation_report  # loads torch
 
         return adaptation_report(folder)
+    if (folder / MATRIX_FILE).exists():
+        from metarl.report.transfer import transfer_report
+
+        return transfer_report(folder)
     if not (folder / "config.json").exists():
         what = "has no config.json" if folder.is_dir() else "is not a folder"
         raise ConfigError(

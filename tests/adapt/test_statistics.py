@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metarl.adapt.statistics import Estimate, estimate, iqm, mean, mean_iqm, stratified_bootstrap
+from metarl.adapt.statistics import (
+    Estimate,
+    estimate,
+    iqm,
+    mean,
+    mean_iqm,
+    stratified_bootstrap,
+    t_interval,
+)
 from metarl.errors import ConfigError, ShapeError
 
 
@@ -128,3 +136,16 @@ def test_options_out_of_range_are_refused():
         stratified_bootstrap(np.zeros((2, 2)), mean, rng=rng(), confidence=95)
     with pytest.raises(ConfigError, match="num_resamples"):
         stratified_bootstrap(np.zeros((2, 2)), mean, rng=rng(), num_resamples=0)
+
+
+def test_a_t_interval_holds_the_mean_as_often_as_it_says():
+    samples = rng().normal(1.0, 2.0, size=(2000, 3))
+    around = [t_interval(sample) for sample in samples]
+    held = np.mean([i.low <= 1.0 <= i.high for i in around])
+    assert 0.93 < held < 0.97
+    low, high = stats.t.interval(0.95, 2, samples[0].mean(), stats.sem(samples[0]))
+    assert (around[0].low, around[0].high) == (pytest.approx(low), pytest.approx(high))
+    assert math.isnan(t_interval(np.array([1.0])).low)
+    for bad in (np.array([]), np.array([[1.0]]), np.array([1.0, np.nan])):
+        with pytest.raises(ShapeError, match="of shape \\(S,\\)"):
+            t_interval(bad)

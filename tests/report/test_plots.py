@@ -7,6 +7,7 @@ import sys
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 
 from metarl.errors import ConfigError, ShapeError
 from metarl.methods import get_method, method_names
@@ -20,6 +21,7 @@ from metarl.report import (
 from metarl.report import canvas as canvas_module
 from metarl.report.canvas import spread
 from metarl.report.colors import METHODS, OTHERS, method_colors
+from metarl.report.heatmap import BAD, GOOD
 from metarl.transfer.strategy import strategies_by_name
 
 
@@ -136,6 +138,27 @@ def test_heatmap_centres_zero_and_writes_its_numbers(monkeypatch):
     assert [text.get_text() for text in axes.texts] == ["+0.50", "-0.25", "–", "+0.00"]
 
 
+def test_heatmap_writes_intervals_and_frames_what_is_marked(monkeypatch):
+    values = np.array([[0.5, -0.25], [np.nan, 0.1]])
+    around = np.stack([values - 0.2, values + 0.2], axis=-1)
+    around[1, 1] = np.nan
+    marks = np.array([[1, -1], [0, 0]])
+    (axes,) = axes_of(
+        monkeypatch,
+        lambda: heatmap_png(
+            values, ["a", "b"], ["c", "d"], title="t", diverging=True, intervals=around,
+            marks=marks, reach=1.0, apart=1,
+        ),
+    )  # fmt: skip
+    assert axes.images[0].get_clim() == (-1.0, 1.0)
+    assert [text.get_text() for text in axes.texts] == [
+        "+0.50 ▲", "[+0.30, +0.70]", "-0.25 ▼", "[-0.45, -0.05]", "–", "+0.10"
+    ]  # fmt: skip
+    frames = [patch.get_edgecolor() for patch in axes.patches]
+    assert frames == [to_rgba(GOOD), to_rgba(BAD)]
+    assert axes.lines[0].get_ydata()[0] == 0.5  # the last row stands apart
+
+
 @pytest.mark.parametrize(
     ("draw", "error"),
     [
@@ -144,6 +167,18 @@ def test_heatmap_centres_zero_and_writes_its_numbers(monkeypatch):
         (lambda: bars_png([], [], None, None, title="t", ylabel="y"), ShapeError),
         (lambda: bars_png(["a"], [1, 2], None, None, title="t", ylabel="y"), ShapeError),
         (lambda: heatmap_png(np.eye(2), ["a"], ["b"], title="t", diverging=False), ShapeError),
+        (
+            lambda: heatmap_png(
+                np.eye(1), ["a"], ["b"], title="t", diverging=True, marks=np.eye(2)
+            ),
+            ShapeError,
+        ),
+        (
+            lambda: heatmap_png(
+                np.eye(1), ["a"], ["b"], title="t", diverging=True, intervals=np.eye(1)
+            ),
+            ShapeError,
+        ),
         (lambda: Curve("a", np.arange(3), np.zeros(2), np.zeros(2), np.zeros(2)), ShapeError),
         (lambda: Curve("a", *(np.zeros(0) for _ in range(4))), ShapeError),
     ],

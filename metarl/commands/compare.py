@@ -1,0 +1,70 @@
+"""`metarl compare`: sources and strategies on one target, on the same budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from metarl.commands.matrices import require_families, run_and_write, settings_of, strategies_of
+from metarl.errors import UnknownNameError
+from metarl.registry import family_class, slug
+from metarl.runs.shipped import find_checkpoint
+
+
+def compare(
+    sources: Sequence[Path],
+    *,
+    family: str,
+    strategies: Sequence[str],
+    explorations: Sequence[Any],
+    seeds: int,
+    iterations: int,
+    source_iterations: int,
+    set: tuple[str, ...],
+    jobs: int | None,
+    out: Path | None,
+    again: bool,
+) -> int:
+    """Learn one family from several sources by several strategies, and say which is best.
+
+    Returns:
+        The exit status: 1 if cells failed.
+    Raises:
+        MetaRLError: If a name is unknown, a value out of range, or the folder cannot be used.
+    """
+    require_families([family])
+    settings = settings_of(set)
+    trained = [str(source) for source in sources if _is_family(source)]
+    require_families(trained)
+    checkpoints = [find_checkpoint(s, family) for s in sources if not _is_family(s)]
+    chosen = strategies_of(strategies)
+    from metarl.matrix.benchmark import Group, Matrix
+    from metarl.matrix.cells import Budget
+    from metarl.matrix.given import take_sources
+
+    folder = out or Path("comparisons") / slug(family)
+    given = take_sources(checkpoints, folder)
+    group = Group(
+        name="comparison", sources=(*trained, *(g.name for g in given)), targets=(family,),
+        strategies=chosen, explorations=tuple(explorations),
+    )  # fmt: skip
+    matrix = Matrix(
+        groups=(group,),
+        num_seeds=seeds,
+        budget=Budget(iterations=iterations, settings=settings),
+        source_budget=Budget(iterations=source_iterations, settings=settings),
+        given=tuple(given),
+    )
+    return run_and_write(matrix, folder, jobs=jobs, again=again)
+
+
+def _is_family(source: Path) -> bool:
+    """Whether a word names a family; a file of that name goes first."""
+    if source.exists():
+        return False
+    try:
+        family_class(str(source))
+    except UnknownNameError:
+        return False
+    return True

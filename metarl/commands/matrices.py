@@ -1,0 +1,114 @@
+"""What `metarl transfer-matrix` and `metarl compare` share: names, running, and telling."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metarl.commands.output import make_console, make_table, say
+from metarl.errors import ConfigError, UnknownNameError
+from metarl.methods import training_config
+from metarl.registry import family_class
+
+if TYPE_CHECKING:
+    from metarl.matrix.benchmark import Matrix
+
+ALL = "all"
+SCRATCH = "scratch"
+
+
+def require_families(names: Sequence[str]) -> None:
+    """Check names of families before anything slow is loaded.
+
+    Raises:
+        MetaRLError: If one is unknown, or stands there twice.
+    """
+    for name in names:
+        family_class(name)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"{twice[0]} stands there twice; expected each family once")
+
+
+def settings_of(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read what is set of PPO.
+
+    Raises:
+        ConfigError: If a setting is unknown, or has an option of its own.
+    """
+    from metarl.learn.train import parse_settings
+    from metarl.runs.config import require_settings
+
+    given = parse_settings(pairs)
+    require_settings(training_config("ppo"), given)
+    for name in ("iterations", "log_std"):
+        if name in given:
+            why = "has an option of its own" if name == "iterations" else "is --explorations' part"
+            raise ConfigError(f"setting {name!r} {why}; leave it out of --set")
+    return given
+
+
+def strategies_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Check names of strategies; ``all`` stands for every one.
+
+    Raises:
+        UnknownNameError: If one is unknown.
+        ConfigError: If scratch is among them, or one stands there twice.
+    """
+    from metarl.transfer.strategy import strategies_by_name
+
+    valid = [name for name in strategies_by_name() if name != SCRATCH]
+    if ALL in names:
+        return tuple(valid)
+    for name in names:
+        if name == SCRATCH:
+            raise ConfigError("strategy 'scratch' needs no name: everything is held against it")
+        if name not in valid:
+            raise UnknownNameError("strategy", name, [*valid, ALL])
+    if len(set(names)) < len(names):
+        raise ConfigError(f"strategies {' '.join(names)}: one stands there twice")
+    return tuple(names)
+
+
+def run_and_write(matrix: Matrix, folder: Path, *, jobs: int | None, again: bool) -> int:
+    """Run what is missing of a matrix, then write and tell what it says.
+
+    Returns:
+        The exit status: 1 if cells failed.
+    """
+    from metarl.grid.processes import LOG, LocalProcesses
+    from metarl.grid.store import Store
+    from metarl.matrix.run import run_matrix
+
+    done = run_matrix(matrix, Store(folder), workers=LocalProcesses(jobs), again=again)
+    write_and_tell(folder)
+    if done.failed:
+        say(f"{len(done.failed)} cells failed; what they printed is in {folder / LOG}")
+    return 1 if done.failed else 0
+
+
+def write_and_tell(folder: Path) -> None:
+    """Write everything that is made of finished cells, and print the tables."""
+    from metarl.grid.store import Store
+    from metarl.matrix.benchmark import read_matrix
+    from metarl.matrix.output import COLUMNS, table
+    from metarl.matrix.summary import best_of, summarise
+    from metarl.report.transfer import write_results
+
+    summary = summarise(read_matrix(folder), Store(folder).read())
+    for level in summary.levels:
+        say(f"{level.target} ({level.regime}), {level.steps:,} control steps [95% interval]")
+        shown = make_table(*COLUMNS)
+        for row in table(summary, level.regime, level.target):
+            shown.add_row(*(cell.replace("[", r"\[") for cell in row))
+        make_console().print(shown)
+    for source, target, why in summary.left_out:
+        say(f"{source} to {target} is left out: {why}")
+    if summary.missing:
+        say(f"{summary.missing} cells are not finished")
+    for path in write_results(folder, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])):
+        say(f"wrote {path}")
+    for level in summary.levels:
+        say(best_of(summary.of(level.regime, level.target), level))

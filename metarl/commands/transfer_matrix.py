@@ -1,0 +1,96 @@
+"""`metarl transfer-matrix`: names are checked before anything slow is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from metarl.commands.matrices import (
+    require_families,
+    run_and_write,
+    settings_of,
+    strategies_of,
+    write_and_tell,
+)
+from metarl.errors import ConfigError
+from metarl.registry import full_name, robot_class, split_name
+from metarl.runs.shipped import find_checkpoint
+
+
+def transfer_matrix(
+    families: Sequence[str],
+    *,
+    robots: Sequence[str],
+    sources: Sequence[Path],
+    strategies: Sequence[str],
+    explorations: Sequence[Any],
+    seeds: int,
+    iterations: int,
+    source_iterations: int,
+    adapt: int,
+    set: tuple[str, ...],
+    jobs: int | None,
+    out: Path,
+    again: bool,
+    only_report: bool,
+) -> int:
+    """Train every source to every target, and say where it helps and where it harms.
+
+    Returns:
+        The exit status: 1 if cells failed.
+    Raises:
+        MetaRLError: If a name is unknown, a value out of range, or the folder cannot be used.
+    """
+    if only_report:
+        if families:
+            raise ConfigError("--only-report takes no FAMILY: the folder says which they are")
+        write_and_tell(out)
+        return 0
+    names = with_robots(families, robots)
+    if not names:
+        raise ConfigError("metarl transfer-matrix lacks FAMILY; see metarl transfer-matrix --help")
+    require_families(names)
+    settings = settings_of(set)
+    checkpoints = [find_checkpoint(path, names[0]) for path in sources]
+    chosen = strategies_of(strategies)
+    from metarl.adapt.protocol import Protocol
+    from metarl.matrix.benchmark import Group, Matrix
+    from metarl.matrix.cells import Budget
+    from metarl.matrix.given import take_sources
+
+    given = take_sources(checkpoints, out)
+    group = Group(
+        name="matrix", sources=(*names, *(g.name for g in given)), targets=tuple(names),
+        strategies=chosen, explorations=tuple(explorations),
+    )  # fmt: skip
+    matrix = Matrix(
+        groups=(group,),
+        num_seeds=seeds,
+        budget=Budget(iterations=iterations, settings=settings),
+        source_budget=Budget(iterations=source_iterations, settings=settings),
+        given=tuple(given),
+        adapting=Protocol(updates=adapt) if adapt else None,
+    )
+    return run_and_write(matrix, out, jobs=jobs, again=again)
+
+
+def with_robots(families: Sequence[str], robots: Sequence[str]) -> list[str]:
+    """Name every family with every robot: ``kitchen/add`` and ``panda`` give
+    ``kitchen/add@robot=panda``.
+
+    Raises:
+        UnknownNameError: If a robot is unknown.
+        ConfigError: If a family names its robot already.
+    """
+    if not robots:
+        return list(families)
+    for robot in robots:
+        robot_class(robot)
+    found = []
+    for family in families:
+        base, options = split_name(family)
+        if "robot" in options:
+            raise ConfigError(f"{family} names its robot already; leave out --robots, or that")
+        found += [full_name(base, {"robot": robot, **options}) for robot in robots]
+    return found

@@ -1,0 +1,1 @@
+"""Does it help? Sources, targets and strategies, measured against learning from nothing."""

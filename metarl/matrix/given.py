@@ -1,0 +1,65 @@
+"""Sources that are there already: copied into a benchmark's folder, which then stands alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metarl.errors import ConfigError
+from metarl.matrix.cells import SOURCES, Given, keep_policy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def take_sources(paths: Sequence[Path], folder: Path) -> list[Given]:
+    """Copy the policies of checkpoints into a benchmark's folder.
+
+    Args:
+        paths: Checkpoint files or run folders.
+        folder: The benchmark's.
+    Returns:
+        What is called by the file's name each, with a piece of its digest where two are alike.
+    Raises:
+        CheckpointError: If one cannot be read, or the copy not be written.
+        ConfigError: If one holds no policy, or two are the same.
+    """
+    from metarl.runs.policies import read_checkpoint
+    from metarl.runs.trained import part
+
+    found: dict[str, Given] = {}
+    for path in paths:
+        checkpoint = read_checkpoint(path)
+        policy = part("policy", checkpoint.tensors)
+        if not policy:
+            raise ConfigError(
+                f"{path} holds no policy to start from; expected a policy's checkpoint"
+            )
+        digest = _digest(policy)
+        given = Given(name=_name(path), digest=digest)
+        if given.name in found:
+            given = Given(name=f"{given.name}-{digest[:6]}", digest=digest)
+        if digest in {other.digest for other in found.values()}:
+            raise ConfigError(f"{path} is a policy that is among the sources already")
+        found[given.name] = given
+        (folder / SOURCES).mkdir(parents=True, exist_ok=True)
+        keep_policy(checkpoint.tensors, checkpoint.meta, folder / given.file)
+    return list(found.values())
+
+
+def _name(path: Path) -> str:
+    name = path.stem if path.suffix == ".safetensors" else path.name
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "source"
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hash names, types, shapes and bytes; whoever wrote them, and when, does not matter."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,167 @@
+"""The pictures and the page of a transfer matrix, from its finished cells alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metarl.grid.store import Store
+from metarl.matrix.benchmark import Group, Matrix, read_matrix
+from metarl.matrix.names import short_names
+from metarl.matrix.output import COLUMNS, table, write_tables
+from metarl.matrix.score import HARMED, HELPED, Score
+from metarl.matrix.summary import ADAPTING, LEARNING, Level, Row, Summary, best_of, summarise
+from metarl.report.heatmap import heatmap_png
+from metarl.report.html import Report
+from metarl.report.plots import Curve, curves_png
+from metarl.runs.checkpoint import write_atomically
+
+_MARKS = {HELPED: 1, HARMED: -1}
+_DRAWN = 2  # of the best arms, and of the worst
+SCORE = (
+    "Score: area between the return curves of an arm and of scratch with the same seed, over what"
+    " lies between scratch's start and the best that anyone reached there; within [-1, 1], negative"
+    " is harm. In brackets the 95% t interval over seeds. Marked are cells whose interval is wholly"
+    " on one side of zero and whose mean is beyond what other noise alone brought about (last row)."
+)
+
+
+def transfer_report(folder: Path) -> Report:
+    """Build the page of a transfer matrix or of a comparison.
+
+    Args:
+        folder: Of the matrix; its cells may be unfinished.
+    Raises:
+        CheckpointError: If its definition or a cell is missing or damaged.
+    """
+    matrix = read_matrix(folder)
+    summary = summarise(matrix, Store(folder).read())
+    targets = matrix.targets
+    what = f"{len(targets)} targets" if len(targets) > 1 else targets[0]
+    report = Report(f"What carries over to {what}", _budgets(matrix))
+    words = [best_of(summary.of(x.regime, x.target), x) for x in summary.levels]
+    report.text("What to start from", [*words, *_left_out(summary)])
+    for name, png in pictures(matrix, summary):
+        report.picture(name, png, caption=SCORE, alt=f"heat map: {name}")
+    for level in summary.levels:
+        rows = summary.of(level.regime, level.target)
+        heading = f"{level.target} ({level.regime})"
+        caption = "Mean over seeds; the band holds every seed. Best and worst arms alone are drawn."
+        png = arms_png(rows, level)
+        report.picture(f"Curves: {heading}", png, caption=caption, alt=f"curves on {heading}")
+        report.table(heading, COLUMNS, table(summary, level.regime, level.target))
+    return report
+
+
+def write_pictures(matrix: Matrix, summary: Summary, folder: Path) -> list[Path]:
+    """Write every heat map, and the curves where there is one target.
+
+    Raises:
+        CheckpointError: If one cannot be written.
+    """
+    named = {f"{name}.png": png for name, png in pictures(matrix, summary)}
+    if len(matrix.targets) == 1:
+        for level in summary.levels:
+            rows = summary.of(level.regime, level.target)
+            named[f"curves-{level.regime}.png"] = arms_png(rows, level)
+    for name, png in named.items():
+        write_atomically(folder / name, png)
+    return [folder / name for name in named]
+
+
+def pictures(matrix: Matrix, summary: Summary) -> Iterator[tuple[str, bytes]]:
+    """Draw a heat map a group, strategy and exploration: its name, and the PNG."""
+    for group in matrix.groups:
+        for strategy in group.strategies:
+            for exploration in group.explorations:
+                yield from _picture(group, summary, LEARNING, strategy, exploration)
+            yield from _picture(group, summary, ADAPTING, strategy, "")
+
+
+def _picture(
+    group: Group, summary: Summary, regime: str, strategy: str, exploration: str
+) -> Iterator[tuple[str, bytes]]:
+    found = {
+        (row.source, row.target): row.score
+        for row in summary.of(regime)
+        if (row.strategy, row.exploration) == (strategy, exploration)
+    }
+    meetings = list(group.meetings())
+    if not any(pair in found for pair in meetings) or len(meetings) < 2:
+        return
+    sources, targets = (list(dict.fromkeys(names)) for names in zip(*meetings))
+    noise = {x.target: Score(x.noise) for x in summary.levels if x.regime == regime and x.noise}
+    scores = [[found.get((source, target)) for target in targets] for source in sources]
+    scores.append([noise.get(target) for target in targets])
+    words = f"{exploration} exploration" if exploration else "hidden tasks, few updates"
+    png = heatmap_png(
+        _table(scores, lambda score: score.mean),
+        [*short_names(sources), "scratch, other noise"],
+        short_names(targets),
+        title=f"{group.name}: {strategy}, {words}",
+        diverging=True,
+        intervals=_table(scores, lambda s: (s.interval.low, s.interval.high), (np.nan, np.nan)),
+        marks=_table([*scores[:-1], [None] * len(targets)], lambda s: _MARKS.get(s.verdict, 0), 0),
+        reach=1.0,
+        apart=1,
+        row_name="source",
+        col_name="target",
+    )
+    yield "-".join(filter(None, (group.name, regime, strategy, exploration))), png
+
+
+def _table(scores: Sequence[Sequence[Score | None]], number, empty=np.nan) -> np.ndarray:
+    return np.array([[empty if s is None else number(s) for s in row] for row in scores], float)
+
+
+def arms_png(rows: Sequence[Row], level: Level) -> bytes:
+    """Draw the learning curves of the best and the worst arms beside scratch, as a PNG."""
+    ranked = sorted(rows, key=lambda row: -np.nan_to_num(row.score.mean))
+    shown = ranked if len(ranked) <= 2 * _DRAWN else [*ranked[:_DRAWN], *ranked[-_DRAWN:]]
+    drawn = [_curve("scratch", [np.array(curve) for curve in level.curves.values()])]
+    sources = [*dict.fromkeys(row.source for row in rows)]
+    short = dict(zip(sources, short_names(sources)))
+    for row in shown:
+        name = " ".join(filter(None, (short[row.source], row.strategy, row.exploration)))
+        drawn.append(_curve(name, [np.array(curve) for curve in row.curves]))
+    unit = "iterations" if level.regime == LEARNING else "updates"
+    return curves_png(drawn, title=level.target, xlabel=unit, ylabel="return")
+
+
+def _curve(name: str, curves: Sequence[np.ndarray]) -> Curve:
+    each = np.stack(curves)  # (S, I)
+    return Curve(name, np.arange(each.shape[1]), each.mean(0), each.min(0), each.max(0))
+
+
+def _budgets(matrix: Matrix) -> str:
+    seeds = f"{matrix.num_seeds} seed{'s' * (matrix.num_seeds > 1)}"
+    each = dict.fromkeys(str(matrix.budget_of(target).iterations) for target in matrix.targets)
+    return f"PPO, {' or '.join(each)} iterations, {seeds}"
+
+
+def _left_out(summary: Summary) -> list[str]:
+    lines = [f"{source} to {target} is left out: {why}" for source, target, why in summary.left_out]
+    if summary.missing:
+        lines.append(f"{summary.missing} cells are not finished; what stands here is without them.")
+    return lines
+
+
+def write_results(folder: Path, command: str) -> list[Path]:
+    """Write everything that is made of a matrix's finished cells: tables, pictures, page.
+
+    Args:
+        folder: Of the matrix.
+        command: The command line that asked for it.
+    Returns:
+        The files.
+    Raises:
+        CheckpointError: If its definition or a cell is missing or damaged, or a file cannot be
+            written.
+    """
+    matrix = read_matrix(folder)
+    summary = summarise(matrix, Store(folder).read())
+    tables = write_tables(matrix, summary, folder, command)
+    page = transfer_report(folder).write(folder / "report.html")
+    return [*tables, *write_pictures(matrix, summary, folder), page]
