@@ -68,8 +68,16 @@ class Watch:
     family: FamilyName
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     policy: str = "random"
-    """random, expert, still, reference (trained, shipped), a checkpoint file, a run folder, or the
-    name of a shipped checkpoint"""
+    """random, expert, still, reference (trained, shipped), a checkpoint file, a run folder, the name
+    of a shipped checkpoint, or a policy of others or of another family, with --map"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """which columns of the source's observations, and rows of its actions, go where: robot=0:17,
+    robot[8:17]=8:17*10, action[0:6]=action[1:7], object=new; other blocks by their names"""
+    names: Annotated[tuple[str, ...], arg(metavar="HERE=THERE ...")] = ()
+    """of a file of bare tensors: which is which, trunk.layers.0.weight=actor.0.weight ..., or a JSON
+    file that says so"""
+    statistics: Path | None = None
+    """of a policy of others: an .npz with mean, var, epsilon and clip of what it observed"""
     dish: str | None = None
     """of a family over dishes: which one; the same as FAMILY@dish=NAME"""
     split: SplitName = "train"
@@ -150,7 +158,16 @@ class Train:
     device: str | None = None
     """where the networks live: cpu, cuda, cuda:1; None: cpu"""
     start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
-    """begin with the weights of this checkpoint, run, or shipped checkpoint (heat-ppo)"""
+    """begin with the weights of this checkpoint, run, shipped checkpoint (heat-ppo), or policy of
+    others: a zip of Stable-Baselines3, a state_dict of CleanRL, a safetensors file"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """with --from: which columns of the source's observations, and rows of its actions, go where: robot=0:17,
+    robot[8:17]=8:17*10, action[0:6]=action[1:7], object=new; other blocks by their names"""
+    names: Annotated[tuple[str, ...], arg(metavar="HERE=THERE ...")] = ()
+    """of a file of bare tensors: which is which, trunk.layers.0.weight=actor.0.weight ..., or a JSON
+    file that says so"""
+    statistics: Path | None = None
+    """of a policy of others: an .npz with mean, var, epsilon and clip of what it observed"""
     strict: bool = False
     """with --from or --resume: refuse a checkpoint whose family has changed since, instead of a warning"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
@@ -169,7 +186,8 @@ class Adapt:
     """Adapt a trained policy to tasks it has not seen, and measure it."""
 
     checkpoint: Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
-    """a checkpoint file, a run folder, or the name of a shipped checkpoint (season-pearl)"""
+    """a checkpoint file, a run folder, the name of a shipped checkpoint (season-pearl), or a policy
+    of others, of this family or of another"""
     family: FamilyName
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
     updates: int = fields.count(5, least=0, most=MOST)
@@ -193,6 +211,14 @@ class Adapt:
     search; of the untrained inner loop, fields of maml's config, for example context_std=0.5"""
     split: SplitName = "test"
     """where the tasks come from"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """which columns of the source's observations, and rows of its actions, go where: robot=0:17,
+    robot[8:17]=8:17*10, action[0:6]=action[1:7], object=new; other blocks by their names"""
+    names: Annotated[tuple[str, ...], arg(metavar="HERE=THERE ...")] = ()
+    """of a file of bare tensors: which is which, trunk.layers.0.weight=actor.0.weight ..., or a JSON
+    file that says so"""
+    statistics: Path | None = None
+    """of a policy of others: an .npz with mean, var, epsilon and clip of what it observed"""
     film: bool = True
     """film the first task before and after adaptation, side by side; of long episodes a time lapse"""
     out: Path | None = None

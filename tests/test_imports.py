@@ -16,7 +16,7 @@ LEVELS = [
     {"streams", "methods", "nn"},
     {"family", "registry", "sim"},
     {"runs", "film", "robots"},
-    {"interop", "learn"},
+    {"interop", "learn", "sources"},
     {"conformance", "adapt"},
     {"meta", "multitask", "transfer", "perception", "rl"},
     {"report", "grid", "matrix", "advise"},

@@ -11,10 +11,12 @@ import torch
 
 from metarl.advise.gradients import Common
 from metarl.errors import ConfigError
-from metarl.learn.start import TASK, start_from
+from metarl.learn.start import start_from
 from metarl.nn.network import load_partial
 from metarl.nn.policy import LOG_STD, GaussianPolicy, start_policy
-from metarl.runs.policies import load_policy, read_checkpoint, sees_task
+from metarl.runs.policies import load_policy, sees_task
+from metarl.sources import read_source
+from metarl.sources.plan import TASK
 
 if TYPE_CHECKING:
     from metarl.family import TaskFamily
@@ -69,18 +71,13 @@ def carry_source(path: Path, family: TaskFamily[Any], spec: Spec, seed: int) -> 
         ConfigError: If nothing of it fits.
     """
     start = start_from(path, family)
-    if start.hidden is None:
-        raise ConfigError(
-            f"{path} does not say how wide its layers are; expected a run's checkpoint"
-        )
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_source(path)
     own = load_policy(checkpoint)
     left = own.log_std.detach()
     tensors = {n: t for n, t in start.tensors.items() if n not in (CONTEXT, "log_std")}
     policy, untrained = (
         start_policy(
-            spec, torch.Generator().manual_seed(seed), hidden=start.hidden,
-            log_std=LOG_STD,
+            spec, torch.Generator().manual_seed(seed), log_std=LOG_STD, **start.network
         )
         for _ in range(2)
     )  # fmt: skip
@@ -89,13 +86,14 @@ def carry_source(path: Path, family: TaskFamily[Any], spec: Spec, seed: int) -> 
     with torch.no_grad():
         own.log_std.fill_(LOG_STD)
     there = dict(checkpoint.meta.get("blocks", {}))
-    head = "head" not in start.fresh
-    common = _common(start.carried, spec.blocks, there, head=head)
-    known = [name for name in start.carried if name in spec.blocks and name != TASK]
+    surgery = start.surgery
+    head = "head" not in surgery.fresh
+    common = _common(surgery.carried, spec.blocks, there, head=head)
+    known = [name for name in surgery.carried if name in spec.blocks and name != TASK]
     width = spec.obs_dim - spec.task_dim
     return Carried(
         source=str(path),
-        family=start.family,
+        family=surgery.family,
         sees_task=sees_task(checkpoint),
         policy=policy.eval(),
         untrained=untrained.eval(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -227,16 +228,12 @@ def carry_fresh(carried: Carried) -> GaussianPolicy:
     """Make an untrained policy in the source's interface, equal to the target's where both share."""
     own = carried.own
     assert own is not None
-    fresh = GaussianPolicy(
-        own.obs_dim, len(own.log_std), own.context.numel(),
-        torch.Generator().manual_seed(0), hidden=_widths(own), log_std=LOG_STD,
-    )  # fmt: skip
+    fresh = copy.deepcopy(own)
+    fresh.reinitialise(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        fresh.context.zero_()
     give_common(fresh, carried.untrained, carried.common)
     return fresh
-
-
-def _widths(policy: GaussianPolicy) -> list[int]:
-    return [m.out_features for m in policy.trunk.modules() if isinstance(m, torch.nn.Linear)]
 
 
 def _nearer(

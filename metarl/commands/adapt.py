@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.commands.output import make_console, make_table, progress_bar, say
-from metarl.commands.policies import tell_changes
+from metarl.commands.policies import fit, require_source, tell_changes
 from metarl.errors import MetaRLError, UnknownNameError
 from metarl.machine import require_worlds_fit
 from metarl.methods import adapting_config, choose_adapting, method_names
@@ -40,6 +40,9 @@ def adapt(
     film: bool,
     out: Path | None,
     strict: bool,
+    map: tuple[str, ...],
+    names: tuple[str, ...],
+    statistics: Path | None,
 ) -> int:
     """Adapt a trained policy to tasks it has not seen, and say how well it then does.
 
@@ -51,9 +54,10 @@ def adapt(
     Raises:
         MetaRLError: If a name is unknown or the checkpoint does not load.
     """
-    if strategy is not None and strategy not in (names := method_names()):
-        raise UnknownNameError("strategy", strategy, names)
+    if strategy is not None and strategy not in (known := method_names()):
+        raise UnknownNameError("strategy", strategy, known)
     given = _settings_of(strategy, set)
+    require_source(True, "", map, names, statistics)
     num_worlds = num_tasks * max(episodes, eval_episodes)
     asked = f"--num-tasks {num_tasks} of {max(episodes, eval_episodes)} episodes"
     require_worlds_fit(num_worlds, family_class(family).horizon, asked)
@@ -63,17 +67,19 @@ def adapt(
     from metarl.adapt.protocol import Protocol
     from metarl.adapt.record import new_folder, write_record
     from metarl.runs.config import made_with
-    from metarl.runs.policies import read_checkpoint
+    from metarl.runs.run import START_FILE, write_json
+    from metarl.sources import read_source
 
-    found = read_checkpoint(source)
+    made, keep = make_family(family), list[Any]()
+    found = read_source(source, names=names, statistics=statistics)
+    tell_changes(found, made, strict=strict)
+    found, surgery = fit(found, made, map, str(checkpoint))
     method = choose_adapting(found.meta, strategy)
     settings = settings_of(method, given)
     protocol = Protocol(
         num_tasks=num_tasks, episodes=episodes, updates=updates, eval_episodes=eval_episodes,
         seed=seed, split=split,
     )  # fmt: skip
-    made, keep = make_family(family), list[Any]()
-    tell_changes(found, made, strict=strict)
     folder = new_folder(out, f"{slug(family)}-{checkpoint.stem}-{method}-s{seed}")
     with progress_bar("adapting, again with other noise, and from scratch") as progress:
         comparison = compare(
@@ -83,6 +89,8 @@ def adapt(
     tip = next_to_try(comparison, found, made, hides=hides)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     about = {"checkpoint": str(checkpoint), "next": tip, **made_with(command)}
+    if surgery is not None:
+        write_json(folder / START_FILE, surgery.to_json())
     write_record(folder, comparison, keep, protocol=protocol, settings=settings, about=about)
     _show(comparison, protocol, tip)
     if film and protocol.updates:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metarl.commands.output import say
 from metarl.errors import (
     ChangedFamilyWarning,
     CheckpointError,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from metarl.family import TaskFamily
     from metarl.runs.checkpoint import Checkpoint
     from metarl.sim.worlds import Worlds
+    from metarl.sources.report import Surgery
     from metarl.types import Act
 
 NAMED = ("random", "expert", "still")
@@ -68,6 +71,55 @@ def tell_changes(checkpoint: Checkpoint, family: TaskFamily[Any], *, strict: boo
     elif told := describe_changes(checkpoint, family):
         print(f"metarl: warning: {printable(told)}", file=sys.stderr, flush=True)
     warnings.simplefilter("ignore", ChangedFamilyWarning)  # the command line puts filters back
+
+
+def require_source(
+    there: bool, what: str, mapping: Sequence[str], names: Sequence[str], statistics: Path | None
+) -> None:
+    """Check what is said of a source, before anything slow starts.
+
+    Args:
+        there: Whether there is one that it could be said of.
+        what: What there is instead, for the message.
+        mapping: As for `metarl.sources.carry`.
+        names: As for `metarl.sources.read_source`.
+        statistics: Likewise.
+    Raises:
+        ConfigError: If it cannot be read, or has no effect.
+    """
+    from metarl.sources.mapping import parse_mapping
+    from metarl.sources.names import parse_names
+
+    parse_mapping(mapping)
+    parse_names(names)
+    said = {"--map": mapping, "--names": names, "--statistics": statistics}
+    for flag, value in said.items():
+        if value and not there:
+            raise ConfigError(f"{flag} has no effect with {what}; leave it out")
+
+
+def fit(
+    found: Checkpoint, family: TaskFamily[Any], mapping: Sequence[str], name: str
+) -> tuple[Checkpoint, Surgery | None]:
+    """Carry a policy to a family's interface, unless it has that, and say what became of it.
+
+    Args:
+        found: Of the policy.
+        family: Where it will act.
+        mapping: What the user says of columns and actions.
+        name: Where it is from.
+    Returns:
+        The policy there; the surgery, None if there was none.
+    Raises:
+        ConfigError: If the mapping does not fit, or nothing goes along.
+    """
+    from metarl.sources.interface import carry, fits
+
+    if not mapping and fits(found, family):
+        return found, None
+    carried, surgery = carry(found, family, mapping, name=name)
+    say(printable(str(surgery)))
+    return carried, surgery
 
 
 def make_act(name: str, worlds: Worlds, seed: int, checkpoint: Checkpoint | None) -> Act:

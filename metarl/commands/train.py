@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from metarl.commands.output import say
-from metarl.commands.policies import tell_changes
+from metarl.commands.policies import require_source, tell_changes
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.machine import require_device
 from metarl.methods import strategy_names, training_config, training_names
@@ -27,6 +27,9 @@ def train(
     device: str | None,
     start: Path | None,
     strict: bool,
+    map: tuple[str, ...],
+    names: tuple[str, ...],
+    statistics: Path | None,
     set: tuple[str, ...],
 ) -> int:
     """Train a policy on a family's training tasks.
@@ -37,6 +40,7 @@ def train(
         MetaRLError: If a name is unknown, a value out of range, or training cannot go on.
     """
     settings = _settings_of(method, set, backend, family)
+    require_source(start is not None, "no --from", map, names, statistics)
     from metarl.learn.config import require_fits
     from metarl.runs.config import CONFIG_FILE, configure
 
@@ -54,7 +58,8 @@ def train(
         say(f"no run in {folder} to go on with; starting one")
     elif resume and start is not None:
         say(f"{folder} goes on from its own checkpoint; --from {start} plays no part any more")
-    _tell_changes(folder, resume, start, family, strict=strict)
+    source: dict[str, Any] = {"names": names, "statistics": statistics}
+    _tell_changes(folder, resume, start, family, source, strict=strict)
     written = train_policy(
         family,
         method,
@@ -66,6 +71,8 @@ def train(
         backend=backend,
         device=device,
         start=start,
+        mapping=map,
+        **source,
         **settings,
     )
     say(f"wrote {written}")
@@ -73,17 +80,23 @@ def train(
 
 
 def _tell_changes(
-    folder: Path, resume: bool, start: Path | None, family: str, *, strict: bool
+    folder: Path,
+    resume: bool,
+    start: Path | None,
+    family: str,
+    source: dict[str, Any],
+    *,
+    strict: bool,
 ) -> None:
     """Say if what a training begins with was trained on a family that has changed since."""
-    from metarl.runs.policies import read_checkpoint
     from metarl.runs.run import latest_checkpoint
+    from metarl.sources import read_source
 
     latest = latest_checkpoint(folder) if resume else None
     if latest is not None:
         tell_changes(latest[1], make_family(family), strict=strict)
     elif start is not None:
-        tell_changes(read_checkpoint(start), make_family(family), strict=strict)
+        tell_changes(read_source(start, **source), make_family(family), strict=strict)
 
 
 def _settings_of(

@@ -14,8 +14,10 @@ from metarl.commands.output import progress_bar, say
 from metarl.commands.policies import (
     NAMED,
     find_policy,
+    fit,
     learns_to_adapt,
     make_act,
+    require_source,
     tell_changes,
 )
 from metarl.errors import ConfigError, RenderError
@@ -24,7 +26,7 @@ from metarl.film.encoder import check_film
 from metarl.film.gl import display_answers, has_display, load_triton_first
 from metarl.registry import family_class, full_name, make_family, split_name
 from metarl.runs.files import free_name
-from metarl.runs.policies import read_checkpoint, sees_task
+from metarl.runs.policies import sees_task
 from metarl.runs.signals import leave_on_signals
 from metarl.types import Split
 
@@ -48,6 +50,9 @@ def watch(
     overwrite: bool,
     live: bool,
     strict: bool = False,
+    map: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
+    statistics: Path | None = None,
 ) -> int:
     """Run a policy on sampled tasks, film it, and show it where there is a display.
 
@@ -64,6 +69,9 @@ def watch(
         overwrite: Whether a film that is there may be replaced.
         live: Open a window where there is a display.
         strict: Refuse a checkpoint whose family has changed since it was trained.
+        map: Which columns and actions of the policy go where, as for `metarl.sources.carry`.
+        names: Which tensor of a file of others is which, as for `metarl.sources.read_source`.
+        statistics: Of the observations in such a file, likewise.
     Returns:
         The exit status.
     Raises:
@@ -74,13 +82,21 @@ def watch(
         family = full_name(base, {**options, "dish": dish})
     family_class(family)
     policy = find_policy(policy, family)
+    require_source(policy not in NAMED, f"policy {policy}", map, names, statistics)
     if episodes < 1:
         raise ConfigError(f"--episodes is {episodes}; expected at least 1")
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; expected an integer >= 0")
     out = check_film(free_name(FILM) if out is None else out, overwrite=overwrite)
-    checkpoint = None if policy in NAMED else read_checkpoint(Path(policy))
-    start = _starter(family, policy, checkpoint, split, seed, strict=strict)
+    checkpoint = None
+    if policy not in NAMED:
+        from metarl.sources import read_source
+
+        checkpoint = read_source(Path(policy), names=names, statistics=statistics)
+        tell_changes(checkpoint, make_family(family), strict=strict)
+        if map:  # else what does not fit is refused: half a policy is not worth a film
+            checkpoint, _ = fit(checkpoint, make_family(family), map, policy)
+    start = _starter(family, policy, checkpoint, split, seed)
     before = checkpoint is not None and learns_to_adapt(checkpoint)
     if before:
         say(
@@ -110,15 +126,11 @@ def _starter(
     checkpoint: Checkpoint | None,
     split: Split,
     seed: int,
-    *,
-    strict: bool,
 ) -> Callable[[], tuple[Worlds, Act]]:
     """Make a function that starts the same episodes anew: once live, once on film."""
     from metarl.sim.worlds import Worlds
 
     visible = checkpoint is not None and sees_task(checkpoint)
-    if checkpoint is not None:
-        tell_changes(checkpoint, make_family(family), strict=strict)
 
     def start() -> tuple[Worlds, Act]:
         worlds = Worlds(make_family(family), 1, seed=seed, split=split, task_visible=visible)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Literal
 
 from metarl.errors import require
 from metarl.machine import require_network_fits, require_worlds_fit
@@ -20,6 +20,10 @@ class TrainConfig(fields.Checked):
         max_seconds: Stop after this wall time [s]; None: never.
         seed: Of weights, worlds, tasks and noise.
         hidden: Widths of the networks' layers.
+        activation: Of the policy's layers.
+        squash: Whether the policy's mean passes through tanh.
+        normalised: Whether the policy observes through standing statistics, which only one that it
+            starts from can bring along.
         log_std: First log standard deviation of the actions; None: -0.7, or that of the policy
             that training starts from.
         max_grad_norm: Longest gradient; longer ones are shortened.
@@ -31,6 +35,9 @@ class TrainConfig(fields.Checked):
     max_seconds: float | None = fields.seconds(None, optional=True)
     seed: int = fields.seed()
     hidden: tuple[int, ...] = fields.widths((64, 64))
+    activation: Literal["tanh", "relu", "elu"] = "tanh"
+    squash: bool = False
+    normalised: bool = False
     log_std: float | None = fields.log_std(-1.3, optional=True)
     max_grad_norm: float = fields.positive(1.0)
     device: str = "cpu"

@@ -18,10 +18,9 @@ from metarl.learn.start import Start
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import describe_config
 from metarl.runs.fingerprint import FINGERPRINT, fingerprint, warn_if_changed
-from metarl.runs.run import Run
+from metarl.runs.run import START_FILE, Run
 from metarl.runs.signals import Interrupted, Signals, Stopped, on_signals
 
-START_FILE = "start.json"
 TELL_EVERY_S = 30.0  # a line of progress where no terminal shows a bar
 State = tuple[dict[str, Tensor], dict[str, Any]]  # what a trainer's checkpoint() gives
 

@@ -18,6 +18,7 @@ from metarl.learn.start import Start, start_from
 from metarl.machine import require_device
 from metarl.methods import Training, get_training
 from metarl.registry import make_family
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
 from metarl.runs.run import latest_checkpoint
 
@@ -36,7 +37,10 @@ def train(
     resume: bool = False,
     backend: str | None = None,
     device: str | None = None,
-    start: Path | None = None,
+    start: Path | Checkpoint | None = None,
+    mapping: Sequence[str] = (),
+    names: Sequence[str] = (),
+    statistics: Path | None = None,
     num_threads: int = 0,
     **options: Any,
 ) -> Path:
@@ -54,8 +58,12 @@ def train(
         backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop; None:
             ``torch``.
         device: Where the networks live; None: the CPU.
-        start: Checkpoint of a policy to start from, of this or another family; the networks
-            take its widths, and what it learned of blocks that this family observes too.
+        start: A policy to start from, of this or another family or of others, as
+            `metarl.sources.read_source` takes it; the networks take its widths, and what it learned
+            of blocks that this family observes too.
+        mapping: Which of its columns and actions go where, as for `metarl.sources.carry`.
+        names: Which tensor of a file of others is which, as for `metarl.sources.read_source`.
+        statistics: Of the observations in such a file, likewise.
         num_threads: Physics threads; 0 takes every core. It changes no result.
         options: Other fields of the method's config.
     Returns:
@@ -73,7 +81,9 @@ def train(
     if saved is not None:
         _require_same_run(out, method, made.id)
     elif start is not None:
-        began = start_from(start, made)
+        began = start_from(
+            start, made, mapping=mapping, names=names, statistics=statistics, seed=seed or 0
+        )
     config = configure(
         training.config,
         {
@@ -84,6 +94,8 @@ def train(
         },
     )
     require_fits(config, made.horizon)
+    if config.normalised and began is None and saved is None:
+        raise ConfigError("normalised is True; only a policy to start from brings statistics along")
     began = began and began.under(config)
     from rich.console import Console
 
@@ -135,8 +147,8 @@ def _defaults(training: Training, asked: Mapping[str, Any], began: Start | None)
     backend = asked.get("backend")
     require_effect(training.config, backend)
     found = {**training.backends.get(backend or "torch", {}), **training.settings}
-    if began is not None and began.hidden is not None:
-        found["hidden"] = list(began.hidden)  # other widths would leave next to nothing of it
+    if began is not None:
+        found |= began.network  # another one would leave next to nothing of it
     return found
 
 

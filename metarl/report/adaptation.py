@@ -12,6 +12,8 @@ from metarl.adapt.record import read_record
 from metarl.adapt.results import AdaptationResult, summarise
 from metarl.report.html import Report
 from metarl.report.plots import Curve, curves_png
+from metarl.report.start import add_start
+from metarl.runs.run import START_FILE
 
 
 def adaptation_report(folder: Path) -> Report:
@@ -37,6 +39,8 @@ def adaptation_report(folder: Path) -> Report:
     report.table("After each update", columns, rows, note=note)
     for film in sorted(folder.glob("*.mp4")):
         report.film("Before and after", film, caption="The first of the tasks, before and after.")
+    if (folder / START_FILE).is_file():
+        add_start(report, folder / START_FILE)
     facts = {
         "command": saved.get("made-with", {}).get("command", ""),
         "control steps": result.steps,

@@ -9,9 +9,10 @@ from typing import Any
 from metarl.errors import ConfigError
 from metarl.report.html import Report, read_bytes
 from metarl.report.plots import metrics_png
+from metarl.report.start import add_start
 from metarl.runs.config import read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
-from metarl.runs.run import ADAPTATION_FILE, MATRIX_FILE
+from metarl.runs.run import ADAPTATION_FILE, MATRIX_FILE, START_FILE
 
 MAX_PANELS = 12
 MOST = 1e300
@@ -22,7 +23,7 @@ def run_report(folder: Path) -> Report:
     """Build the report of a run, or of an adaptation: its result, films, training curves, pictures and configuration.
 
     Args:
-        folder: A run folder. It holds config.json, and may hold metrics.jsonl, result.json,
+        folder: A run folder. It holds config.json, and may hold metrics.jsonl, result.json, start.json,
             films/*.mp4 and pictures/*.png.
     Returns:
         The report, not yet written.
@@ -55,6 +56,8 @@ def run_report(folder: Path) -> Report:
     for film in sorted(folder.glob("films/*.mp4"), key=_before_first):
         report.film(_title(film), _own(folder, film), caption="")
     _add_metrics(report, folder)
+    if (folder / START_FILE).exists():
+        add_start(report, _own(folder, START_FILE))
     for picture in sorted(folder.glob("pictures/*.png")):
         _own(folder, picture)
         report.picture(_title(picture), read_bytes(picture), caption="", alt=_title(picture))

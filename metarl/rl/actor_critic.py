@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,8 @@ class ActorCritic(ActorCriticPolicy):
         action_space: A flat Box.
         lr_schedule: SB3's learning-rate schedule.
         context_dim: Width of the ``task`` block.
-        hidden: Widths of the networks' layers.
+        network: What the actor is made of, as `metarl.nn.policy.network_of` picks it; the critic
+            has its widths.
         first_log_std: First log standard deviation of the actions.
         seed: Draws the first weights.
     """
@@ -43,22 +44,22 @@ class ActorCritic(ActorCriticPolicy):
         lr_schedule: Any,
         *,
         context_dim: int,
-        hidden: Sequence[int],
+        network: Mapping[str, Any],
         first_log_std: float,
         seed: int,
         **kwargs: Any,
     ):
-        self._arch = (context_dim, tuple(hidden), first_log_std, seed)
+        self._arch = (context_dim, dict(network), first_log_std, seed)
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
     def _build(self, lr_schedule: Any) -> None:
-        context_dim, hidden, log_std, seed = self._arch
+        context_dim, network, log_std, seed = self._arch
         generator = torch.Generator().manual_seed(seed)
         obs_dim, action_dim = self.observation_space.shape[0], self.action_space.shape[0]  # type: ignore[index]
         self.actor = GaussianPolicy(
-            obs_dim, action_dim, context_dim, generator, hidden=hidden, log_std=log_std
+            obs_dim, action_dim, context_dim, generator, log_std=log_std, **network
         )
-        self.critic = Critic(obs_dim, generator, hidden=hidden)
+        self.critic = Critic(obs_dim, generator, hidden=network["hidden"])
         self._first_rate = lr_schedule(1)
         self._added: list[float] = []
         self.follow(Student(self.actor, get_strategy("fine-tune"), **self.how(generator)))

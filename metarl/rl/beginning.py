@@ -54,7 +54,7 @@ def begin(networks: ActorCritic, config: PpoConfig, initial: Mapping[str, Tensor
     if config.exploration == "source" and EXPLORATION not in loaded:
         raise ConfigError("exploration is 'source', but no log_std of that many actions was given")
     own = parameters_of(actor)
-    source = {name: own[name] for name in loaded if name != EXPLORATION}
+    source = {name: own[name] for name in loaded & set(own) if name != EXPLORATION}
     teacher = _teacher(own, given) if strategy.imitates and initial is not None else None
     generator = torch.Generator().manual_seed(config.seed)
     networks.follow(

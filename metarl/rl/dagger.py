@@ -14,7 +14,7 @@ from torch import Tensor
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.family import TaskFamily
 from metarl.methods import Method, Training
-from metarl.nn.policy import start_policy
+from metarl.nn.policy import network_of, start_policy
 from metarl.rl.config import DaggerConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, load_optimizer, unflatten
@@ -65,7 +65,7 @@ class DaggerTrainer:
         given = initial and {n: t for n, t in initial.items() if n not in NOT_LEARNED}
         self.policy = start_policy(
             self.worlds.spec, self.generator,
-            hidden=config.hidden, initial=given, log_std=config.log_std,
+            initial=given, log_std=config.log_std, **network_of(vars(config)),
         ).to(config.device)  # fmt: skip
         self.learned = [p for n, p in self.policy.named_parameters() if n not in NOT_LEARNED]
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0

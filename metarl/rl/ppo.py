@@ -21,7 +21,7 @@ from metarl.errors import CheckpointError, TrainingError
 from metarl.family import TaskFamily
 from metarl.interop.sb3 import FamilyVecEnv
 from metarl.methods import Method, Training
-from metarl.nn.policy import LOG_STD, GaussianPolicy
+from metarl.nn.policy import LOG_STD, GaussianPolicy, network_of
 from metarl.rl.actor_critic import ActorCritic
 from metarl.rl.beginning import begin, resume
 from metarl.rl.config import PpoConfig
@@ -119,7 +119,7 @@ class PpoTrainer:
             device=config.device,
             policy_kwargs={
                 "context_dim": spec.task_dim,
-                "hidden": config.hidden,
+                "network": network_of(vars(config)),
                 "first_log_std": LOG_STD if config.log_std is None else config.log_std,
                 "seed": config.seed,
             },

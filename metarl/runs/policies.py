@@ -45,7 +45,7 @@ def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
     """
     import torch
 
-    from metarl.nn.policy import GaussianPolicy
+    from metarl.nn.policy import GaussianPolicy, network_of
     from metarl.runs.networks import load_network
 
     meta = checkpoint.meta
@@ -56,7 +56,7 @@ def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
             meta["action_dim"],
             meta["blocks"]["task"],
             torch.Generator().manual_seed(0),  # every weight is loaded
-            hidden=tuple(meta["config"]["hidden"]),
+            **network_of(meta["config"]),
         )
 
     return load_network(checkpoint, "policy", make).eval()

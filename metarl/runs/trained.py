@@ -69,6 +69,7 @@ def _is_table(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
 _Known = Mapping[str, tuple[Callable[[Any], bool], str]]
 _TEXT = (lambda value: isinstance(value, str), "a text")
 _COUNT = (is_count, "an integer >= 0")
+_YES_OR_NO = (lambda value: type(value) is bool, "true or false")
 _ANYTHING = (_is_table(lambda value: True), "a table")
 _DESCRIBED: _Known = {
     "method": _TEXT,
@@ -85,7 +86,10 @@ _DESCRIBED: _Known = {
 }
 _CONFIG: _Known = {
     "seed": (lambda value: type(value) is int and value >= 0, "an integer >= 0"),
-    "task_visible": (lambda value: type(value) is bool, "true or false"),
+    "task_visible": _YES_OR_NO,
+    "squash": _YES_OR_NO,
+    "normalised": _YES_OR_NO,
+    "activation": _TEXT,
 }
 
 

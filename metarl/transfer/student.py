@@ -282,8 +282,9 @@ def student_of(
         policy.log_std.fill_(log_std)
         if strategy.start == "scratch":
             policy.context.zero_()
-    new, teacher = drawn_anew(policy, strategy, source), parameters_of(source)
-    taken = {n: p for n, p in teacher.items() if n not in new and n != EXPLORATION}
+    new, own = drawn_anew(policy, strategy, source), parameters_of(source)
+    taken = {n: p for n, p in own.items() if n not in new and n != EXPLORATION}
+    teacher = {**own, **dict(source.named_buffers())}  # it observes as it did
     student = Student(
         policy, strategy, rate=rate, generator=generator, source=taken, new=new, teacher=teacher,
         num_tasks=meeting.num_tasks,

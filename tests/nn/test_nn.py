@@ -6,13 +6,15 @@ import copy
 
 import pytest
 import torch
+from problem import move_to_meta
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.nn import Mlp, Network, SmallCnn, initialise, load_partial
 from metarl.nn.policy import GaussianPolicy
-from metarl.nn.surgery import carry_blocks
+from metarl.nn.surgery import FIRST, carry_columns, carry_rows, carry_statistics
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -179,12 +181,76 @@ def test_bad_architectures_are_refused():
 
 
 def test_a_policy_keeps_what_it_learned_of_shared_blocks():
-    there, here = {"robot": 3, "object": 4, "task": 2}, {"robot": 3, "object": 5, "task": 2}
-    old = GaussianPolicy(9, 2, 2, seeded())
-    new = GaussianPolicy(10, 2, 2, seeded(1))
-    new.load_state_dict(carry_blocks(old.state_dict(), there, here, strange=("task",)))
+    old, new = GaussianPolicy(9, 2, 2, seeded()), GaussianPolicy(10, 2, 2, seeded(1))
+    state = old.state_dict()
+    new.load_state_dict({**state, FIRST: carry_columns(state[FIRST], [(0, 0, 3, 1.0)], 10)})
     x = torch.randn(6, 10, generator=seeded(2))
     known = torch.cat([x[:, :3], torch.zeros(6, 6)], dim=1)
     torch.testing.assert_close(new(x)[0], old(known)[0])
-    same = carry_blocks(old.state_dict(), there, there)
-    assert all(torch.equal(same[name], tensor) for name, tensor in old.state_dict().items())
+    assert torch.equal(carry_columns(state[FIRST], [(0, 0, 9, 1.0)], 9), state[FIRST])
+
+
+def test_columns_are_carried_in_the_target_units():
+    weight, x = torch.randn(4, 5, generator=seeded()), torch.randn(3, 6, generator=seeded(1))
+    pieces = [(0, 2, 2, 1.0), (4, 0, 1, 10.0)]
+    seen = torch.zeros(3, 5)
+    seen[:, 2:4], seen[:, 0] = x[:, 0:2], 10.0 * x[:, 4]
+    torch.testing.assert_close(x @ carry_columns(weight, pieces, 6).T, seen @ weight.T)
+    mean, std = torch.arange(5.0), torch.arange(1.0, 6.0)
+    new_mean, new_std = carry_statistics(mean, std, pieces, 6)
+    z = (x - new_mean) / new_std
+    torch.testing.assert_close(z[:, 4], (10.0 * x[:, 4] - mean[0]) / std[0])
+    torch.testing.assert_close(z[:, :2], (x[:, :2] - mean[2:4]) / std[2:4])
+    assert torch.equal(z[:, [2, 3, 5]], x[:, [2, 3, 5]])
+
+
+def test_rows_that_nobody_carries_stay_as_they_were_drawn():
+    fresh, rows = torch.randn(3, 4, generator=seeded()), torch.randn(5, 4, generator=seeded(1))
+    carried = carry_rows(fresh, rows, [(1, 3, 2, 1.0)])
+    assert torch.equal(carried[1:], rows[3:])
+    assert torch.equal(carried[0], fresh[0])
+
+
+def test_a_policy_is_what_its_config_says():
+    def policy(**network):
+        return GaussianPolicy(5, 2, 1, seeded(), **network)
+
+    x = 3.0 * torch.randn(7, 5, generator=seeded(1))
+    plain, squashed = policy(), policy(squash=True)
+    assert torch.equal(squashed(x)[0], plain(x)[0].tanh())
+    assert policy(activation="relu").forward_features(x).min() == 0.0
+    with pytest.raises(UnknownNameError, match="did you mean 'relu'"):
+        policy(activation="rely")
+    assert torch.equal(policy(normalised=True)(x)[0], plain(x)[0])  # before statistics are loaded
+
+
+def test_statistics_of_observations_stand_still_and_scratch_forgets_them():
+    policy = GaussianPolicy(5, 2, 1, seeded(), normalised=True)
+    drawn = state(policy)
+    with torch.no_grad():
+        policy.normaliser.mean.fill_(2.0)
+        policy.normaliser.std.fill_(0.5)
+        policy.normaliser.bound.fill_(1.0)
+        policy.context.fill_(0.25)
+    x = torch.randn(7, 5, generator=seeded(1))
+    shifted = x + torch.tensor([0.0, 0.0, 0.0, 0.0, 0.25])  # the context is in the task's units
+    expected = policy.trunk(((shifted - 2.0) / 0.5).clamp(-1.0, 1.0))
+    torch.testing.assert_close(policy.forward_features(x), expected)
+    before = state(policy.normaliser)
+    policy.train()
+    policy(x)[0].sum().backward()
+    assert state(policy.normaliser) == before
+    assert not list(policy.normaliser.parameters())
+    policy.context.data.zero_()
+    policy.reinitialise(seeded())
+    assert state(policy) == drawn
+
+
+def test_a_normalised_policy_has_no_stray_tensor():
+    """A stray CPU tensor raises under FakeTensorMode, in the backward pass too."""
+    policy = GaussianPolicy(5, 2, 1, seeded(), squash=True, normalised=True)
+    with FakeTensorMode():
+        move_to_meta(policy)
+        mean, log_std = policy(torch.empty(7, 5, device="meta"))
+        (mean.sum() + log_std.sum()).backward()
+        assert all(p.grad.device.type == "meta" for p in policy.parameters())

@@ -28,7 +28,7 @@ from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Adapting, Method, Training
 from metarl.nn.critics import MetaCritic
 from metarl.nn.functional import Params, parameters_of
-from metarl.nn.policy import GaussianPolicy, start_policy
+from metarl.nn.policy import GaussianPolicy, network_of, start_policy
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.networks import load_network
 from metarl.runs.policies import config_of, load_policy_for
@@ -84,7 +84,7 @@ class MetaCriticTrainer(MetaTrainer):
         config = self.config
         actor = start_policy(
             self.worlds.spec, self.generator,
-            hidden=config.hidden, initial=initial, log_std=config.log_std,
+            initial=initial, log_std=config.log_std, **network_of(vars(config)),
         )  # fmt: skip
         return actor.to(config.device)
 

@@ -25,7 +25,7 @@ from metarl.meta.maml.outer import Backend, outer_gradients
 from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Adapting, Method, Training
 from metarl.nn.functional import Params, expand, parameters_of
-from metarl.nn.policy import start_policy
+from metarl.nn.policy import network_of, start_policy
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import config_of, load_policy_for, load_rates
 from metarl.runs.state import load_optimizer
@@ -61,7 +61,7 @@ class MamlTrainer(MetaTrainer):
         super().__init__(family, config, num_threads=num_threads)
         self.policy = start_policy(
             self.worlds.spec, self.generator,
-            hidden=config.hidden, initial=initial, log_std=config.log_std,
+            initial=initial, log_std=config.log_std, **network_of(vars(config)),
         ).to(config.device)  # fmt: skip
         self.params = parameters_of(self.policy)
         self.rates = config.rates(self.params, self.worlds.spec.hidden)

@@ -20,7 +20,7 @@ from metarl.meta.pearl.context import Lesson, hidden_of, make_lesson
 from metarl.meta.pearl.learning import Pupil, all_or_nothing, teach_encoder, teach_policy
 from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Adapting, Method, Training
-from metarl.nn.policy import start_policy
+from metarl.nn.policy import network_of, start_policy
 from metarl.runs.trained import annealed
 
 
@@ -59,7 +59,7 @@ class PearlTrainer(MetaTrainer):
         given = None if initial is None else {n: t for n, t in initial.items() if n != "context"}
         self.policy = start_policy(
             self.worlds.spec, self.generator,
-            hidden=config.hidden, initial=given, log_std=start.log_std,
+            initial=given, log_std=start.log_std, **network_of(vars(config)),
         ).to(config.device)  # fmt: skip
         self.policy.context.requires_grad_(False)
         self.encoder = start_encoder(self.worlds, config, self.generator).to(config.device)

@@ -20,7 +20,7 @@ from metarl.meta.rl2.trial import Lesson, Trials, advantages, run_trials
 from metarl.meta.rl2.update import RATES, TrialCritic, descend, policy_loss, task_loss
 from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Adapting, Method, Training
-from metarl.nn.policy import start_policy
+from metarl.nn.policy import network_of, start_policy
 from metarl.nn.recurrent import RecurrentPolicy
 from metarl.runs.state import load_optimizer
 from metarl.runs.trained import annealed
@@ -63,8 +63,9 @@ class Rl2Trainer(MetaTrainer):
         if initial is not None:
             initial = {name: x for name, x in initial.items() if name != "context"}
         start = start_policy(
-            spec, self.generator, hidden=config.hidden, initial=initial, log_std=config.log_std
-        )
+            spec, self.generator,
+            initial=initial, log_std=config.log_std, **network_of(vars(config)),
+        )  # fmt: skip
         start.context.requires_grad_(False)
         memory = make_memory(spec, config, self.generator)
         self.policy = RecurrentPolicy(start, memory).to(config.device)

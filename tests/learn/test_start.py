@@ -1,0 +1,73 @@
+"""What a training starts from, under its config and its strategy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pupils import Chance, pupil
+from sliders import Slide
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from toy import Reach, knowing, saved
+
+from metarl.errors import ConfigError
+from metarl.learn.start import start_from
+from metarl.learn.train import train
+from metarl.rl.config import PpoConfig
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.policies import load_policy, read_checkpoint
+from metarl.sim.worlds import Worlds
+
+TINY = {"num_worlds": 4, "minibatch": 80, "iterations": 1, "learning_rate": 1e-12}
+MAP = ["robot=0:4"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Of others, with statistics of what it observed."""
+    return pupil(PPO, VecNormalize(DummyVecEnv([Chance]), clip_obs=1.5))
+
+
+def own() -> Checkpoint:
+    spec = Worlds(Reach(), 1).spec
+    policy = knowing(spec)
+    with torch.no_grad():
+        policy.log_std.fill_(-2.0)
+    found = saved(policy, spec)
+    return Checkpoint(found.tensors, {**found.meta, "family": "toy/reach"})
+
+
+def test_another_family_explores_afresh_unless_the_source_is_asked_for():
+    blind = {"hidden": (2,), "task_visible": False}
+    within, beyond = start_from(own(), Reach()), start_from(own(), Slide())
+    assert within.under(PpoConfig(**blind)).tensors["log_std"].tolist() == [-2.0, -2.0]
+    assert "log_std" not in within.under(PpoConfig(**blind, exploration="fresh")).tensors
+    assert "log_std" not in beyond.under(PpoConfig(**blind)).tensors
+    kept = beyond.under(PpoConfig(**blind, exploration="source", strategy="fine-tune"))
+    assert kept.tensors["log_std"].tolist() == [-2.0, -2.0]
+    said = beyond.under(PpoConfig(**blind)).to_json()
+    assert "another exploration" in said["fresh"]["log_std"]
+    became = {row["name"]: row["became"] for row in said["parameters"]}
+    assert became["log_std"] == "set"
+
+
+def test_the_networks_are_as_the_source_has_them():
+    start = start_from(own(), Reach())
+    assert start.network == {
+        "hidden": [2], "activation": "tanh", "squash": False, "normalised": False,
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"hidden is \[64, 64\], but a policy has \[2\]"):
+        start.under(PpoConfig())
+
+
+@pytest.mark.parametrize("strategy", ["fine-tune", "l2-sp", "low-rank", "wise-ft"])
+def test_statistics_are_the_sources_under_every_strategy_that_keeps_it(strategy, model, tmp_path):
+    how = {"mapping": MAP, "strategy": strategy, "exploration": "source"}
+    found = read_checkpoint(train("toy/reach", "ppo", out=tmp_path, start=model, **how, **TINY))
+    env = model.get_vec_normalize_env()
+    mean = found.tensors["policy.normaliser.mean"].numpy()
+    np.testing.assert_array_equal(mean, [*env.obs_rms.mean[:4], 0.0, 0.0])
+    assert found.meta["config"]["normalised"]
+    assert load_policy(found).normaliser.bound[:4].tolist() == [1.5] * 4
+    torch.testing.assert_close(found.tensors["policy.log_std"], model.policy.log_std.detach())
