@@ -39,14 +39,14 @@ def compare(
     require_families(trained)
     checkpoints = [find_checkpoint(s, family) for s in sources if not _is_family(s)]
     chosen = strategies_of(strategies)
-    from metarl.matrix.benchmark import Group, Matrix
+    from metarl.matrix.benchmark import Group, Matrix, every_pair
     from metarl.matrix.cells import Budget
     from metarl.matrix.given import take_sources
 
     folder = out or Path("comparisons") / slug(family)
     given = take_sources(checkpoints, folder)
     group = Group(
-        name="comparison", sources=(*trained, *(g.name for g in given)), targets=(family,),
+        name="comparison", pairs=every_pair([*trained, *(g.name for g in given)], [family]),
         strategies=chosen, explorations=tuple(explorations),
     )  # fmt: skip
     matrix = Matrix(

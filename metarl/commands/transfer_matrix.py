@@ -55,13 +55,13 @@ def transfer_matrix(
     checkpoints = [find_checkpoint(path, names[0]) for path in sources]
     chosen = strategies_of(strategies)
     from metarl.adapt.protocol import Protocol
-    from metarl.matrix.benchmark import Group, Matrix
+    from metarl.matrix.benchmark import Group, Matrix, every_pair
     from metarl.matrix.cells import Budget
     from metarl.matrix.given import take_sources
 
     given = take_sources(checkpoints, out)
     group = Group(
-        name="matrix", sources=(*names, *(g.name for g in given)), targets=tuple(names),
+        name="matrix", pairs=every_pair([*names, *(g.name for g in given)], names),
         strategies=chosen, explorations=tuple(explorations),
     )  # fmt: skip
     matrix = Matrix(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from metarl.adapt.protocol import Protocol
@@ -26,38 +26,33 @@ from metarl.runs.run import MATRIX_FILE, write_json
 FIRST_SOURCE_SEED = 500  # sources are trained in worlds that no target's training draws
 
 
+def every_pair(sources: Sequence[str], targets: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Let every source meet every target."""
+    return tuple(itertools.product(sources, targets))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Group(fields.Checked):
     """Sources that meet targets, each by every strategy.
 
     Args:
         name: Of the picture.
-        sources: Families, or names of given policies.
-        targets: Families.
+        pairs: Source and target of those that meet: a family, or the name of a given policy, and a
+            family.
         strategies: How a source starts, and what of it learns.
         explorations: Whether its spread of actions goes along.
-        pairs: Source and target of those that meet; None: every source meets every target.
     """
 
     name: str
-    sources: tuple[str, ...]
-    targets: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
     strategies: tuple[str, ...] = ("fine-tune",)
     explorations: tuple[Exploration, ...] = ("fresh", "source")
-    pairs: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("sources", "targets", "strategies", "explorations"):
+        for name in ("pairs", "strategies", "explorations"):
             value = getattr(self, name)
             require(len(set(value)) == len(value) > 0, name, value, "one or more, each once")
-
-    def meetings(self) -> Iterator[tuple[str, str]]:
-        """Who meets whom: source and target."""
-        if self.pairs is not None:
-            yield from self.pairs
-        else:
-            yield from itertools.product(self.sources, self.targets)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,7 +80,7 @@ class Matrix(fields.Checked):
     @property
     def targets(self) -> tuple[str, ...]:
         """Every target, once."""
-        return tuple(dict.fromkeys(t for group in self.groups for _, t in group.meetings()))
+        return tuple(dict.fromkeys(t for group in self.groups for _, t in group.pairs))
 
     def scratch(self, target: str, seed: int, noise: int = 0) -> Learning:
         """The training from nothing that a target's others are held against."""
@@ -107,7 +102,7 @@ class Matrix(fields.Checked):
         """Every meeting of a seed: its group, its source's name, its cell."""
         for group in self.groups:
             for strategy, exploration in itertools.product(group.strategies, group.explorations):
-                for source, target in group.meetings():
+                for source, target in group.pairs:
                     yield group, source, Learning(
                         family=target, seed=seed, budget=self.budget_of(target),
                         start=self.source(source, seed), strategy=strategy,
@@ -119,7 +114,7 @@ class Matrix(fields.Checked):
         if self.adapting is None:
             return
         for group in self.groups:
-            for source, target in group.meetings():
+            for source, target in group.pairs:
                 start = self.source(source, seed)
                 for strategy in group.strategies:
                     yield (
@@ -143,7 +138,7 @@ class Matrix(fields.Checked):
         return one, other
 
     def _is_source(self, name: str) -> bool:
-        return any(name == source for group in self.groups for source, _ in group.meetings())
+        return any(name == source for group in self.groups for source, _ in group.pairs)
 
     def cells(self) -> list[Cell]:
         """Every cell, in the order in which to run them: the whole of a seed before the next."""

@@ -58,7 +58,7 @@ def require_same_families(matrix: Matrix, folder: Path) -> None:
     """
     path = folder / FAMILIES_FILE
     known = read_json(path) if path.exists() else {}
-    sources = {s for group in matrix.groups for s, _ in group.meetings()}
+    sources = {s for group in matrix.groups for s, _ in group.pairs}
     trained = {s for s in sources if isinstance(matrix.source(s, 0), Learning)}
     for name in dict.fromkeys([*matrix.targets, *sorted(trained)]):
         family = make_family(name)

@@ -88,7 +88,7 @@ def _picture(
         for row in summary.of(regime)
         if (row.strategy, row.exploration) == (strategy, exploration)
     }
-    meetings = list(group.meetings())
+    meetings = group.pairs
     if not any(pair in found for pair in meetings) or len(meetings) < 2:
         return
     sources, targets = (list(dict.fromkeys(names)) for names in zip(*meetings))

@@ -12,7 +12,7 @@ from metarl.adapt.protocol import Protocol
 from metarl.errors import CheckpointError, ConfigError
 from metarl.grid.cell import with_needs
 from metarl.grid.store import Record
-from metarl.matrix.benchmark import Group, Matrix, read_matrix, write_matrix
+from metarl.matrix.benchmark import Group, Matrix, every_pair, read_matrix, write_matrix
 from metarl.matrix.cells import LEFT_OUT, Adapting, Budget, Given, Learning
 from metarl.matrix.names import short_names
 from metarl.matrix.output import COLUMNS, markdown, table, write_tables
@@ -24,7 +24,7 @@ A, B = "kitchen/season", "kitchen/heat"
 
 
 def matrix(**more):
-    group = Group(name="two", sources=(A, B), targets=(A, B))
+    group = Group(name="two", pairs=every_pair((A, B), (A, B)))
     return Matrix(groups=(group,), **{"num_seeds": 3, **more})
 
 
@@ -179,14 +179,14 @@ def test_the_whole_of_a_seed_comes_before_the_next():
 
 
 def test_own_budgets_and_pairs():
-    group = Group(name="one", sources=(A, B), targets=(A, B), pairs=((A, B),))
+    group = Group(name="one", pairs=((A, B),))
     made = Matrix(groups=(group,), own={B: (Budget(iterations=3), Budget(iterations=4))})
     assert made.targets == (B,)
     assert made.scratch(B, 0).budget.iterations == 3
     assert made.source(B, 0).budget.iterations == 4
     assert made.source(A, 0).budget.iterations == 60
     with pytest.raises(ConfigError, match="one or more, each once"):
-        Group(name="one", sources=(A, A), targets=(B,))
+        Group(name="one", pairs=((A, B), (A, B)))
 
 
 def test_a_changed_source_changes_what_starts_from_it():
