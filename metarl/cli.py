@@ -168,10 +168,13 @@ class Train:
     file that says so"""
     statistics: Path | None = None
     """of a policy of others: an .npz with mean, var, epsilon and clip of what it observed"""
+    strategy: str | None = None
+    """with --from, by ppo: what of it is taken, and how it learns: fine-tune, frozen-trunk, small-rate,
+    lp-ft, layerwise-rate, l2-sp, low-rank, wise-ft, kickstart, scratch; None: fine-tune"""
     strict: bool = False
     """with --from or --resume: refuse a checkpoint whose family has changed since, instead of a warning"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
-    """other fields of the method's config, for example outer_rate=1e-3 num_tasks=40"""
+    """other fields of the method's config, for example outer_rate=1e-3 num_tasks=40, and of the strategy"""
 
     def run(self) -> int:
         """Run the command."""
@@ -201,8 +204,9 @@ class Adapt:
     seed: int = fields.seed()
     """of tasks, worlds and noise"""
     strategy: str | None = None
-    """None: the way it was trained for, or fine-tune. scratch, fine-tune, frozen-trunk or
-    small-rate: by reward, or taught by the family's expert with -dagger behind it; or
+    """None: the way it was trained for, or fine-tune. scratch, fine-tune, frozen-trunk, small-rate,
+    lp-ft, layerwise-rate, l2-sp, low-rank, wise-ft or kickstart: by reward, or taught by the family's
+    expert with -dagger behind it; or
     untrained-inner-loop (MAML's inner step on any policy), or strategy-optimization (which task that
     the policy knows is this one most like?), or residual-search (and what must be added to the
     motions that it knows?)"""

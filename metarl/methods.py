@@ -160,6 +160,46 @@ def strategy_names() -> list[str]:
     return [name for name in method_names() if name in _STRATEGIES or _may(name, "strategy")]
 
 
+def rule_names() -> list[str]:
+    """List the strategies that are rules over a network's tensors and no more, in alphabetical order:
+    PPO and pictures learn by them too."""
+    outside = {name for name in strategy_names() if name not in _STRATEGIES}
+    return sorted({*_RULES, *(name for name in outside if _rules_of(name) is not None)})
+
+
+def rules_config(name: str) -> type[Any]:
+    """Look up what can be set of such a strategy alone, without loading more than it.
+
+    Raises:
+        UnknownNameError: If there is no such strategy; the message lists the valid ones.
+    """
+    if name in _RULES:
+        module = importlib.import_module("metarl.transfer.config")
+        return getattr(module, _RULES[name][1] or "Settings")
+    return rules_of(name).config
+
+
+def rules_of(name: str) -> Any:
+    """Look up such a strategy: a child of `metarl.transfer.strategy.Strategy`.
+
+    Raises:
+        UnknownNameError: If there is none; the message lists the valid ones.
+    """
+    found = _rules_of(name) if name in strategy_names() else None
+    if found is None:
+        raise UnknownNameError("strategy", name, rule_names())
+    return found
+
+
+def _rules_of(name: str) -> Any:
+    try:
+        adapting = get_method(name).adapting
+    except ConfigError:  # one from outside that is broken
+        return None
+    found = None if adapting is None else adapting.strategy
+    return found if found is not None and found.name == name else None
+
+
 def get_method(name: str) -> Method:
     """Import a method.
 

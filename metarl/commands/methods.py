@@ -8,7 +8,7 @@ from typing import Any
 
 from metarl.commands.output import cell, make_console, make_table, one_line
 from metarl.errors import MetaRLError
-from metarl.methods import Method, get_method, method_names
+from metarl.methods import Method, get_method, method_names, rule_names, rules_config
 
 # Fields that `metarl train` has options of their own for.
 OPTIONS = ("iterations", "max_seconds", "seed", "device", "backend")
@@ -60,6 +60,8 @@ def show_method(name: str) -> int:
             )
         else:
             parts.append((command, method.adapting.config, {}))
+    if name in rule_names() and dataclasses.fields(own := rules_config(name)):
+        parts.append((f"metarl train FAMILY --method ppo --from SOURCE --strategy {name}", own, {}))
     for command, config, settings in parts:
         table = make_table("--set", "default", "valid", "what it is")
         for row in rows_of(config, settings):

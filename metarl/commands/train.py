@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from metarl.commands.output import say
 from metarl.commands.policies import require_source, tell_changes
-from metarl.errors import ConfigError, UnknownNameError
+from metarl.errors import ConfigError, UnknownNameError, unknown
 from metarl.machine import require_device
-from metarl.methods import strategy_names, training_config, training_names
+from metarl.methods import rules_config, strategy_names, training_config, training_names
 from metarl.registry import family_class, make_family, slug
 from metarl.runs.shipped import find_checkpoint
 
@@ -26,6 +27,7 @@ def train(
     backend: str | None,
     device: str | None,
     start: Path | None,
+    strategy: str | None,
     strict: bool,
     map: tuple[str, ...],
     names: tuple[str, ...],
@@ -39,21 +41,25 @@ def train(
     Raises:
         MetaRLError: If a name is unknown, a value out of range, or training cannot go on.
     """
-    settings = _settings_of(method, set, backend, family)
+    settings = _settings_of(method, set, backend, family, strategy)
     require_source(start is not None, "no --from", map, names, statistics)
     from metarl.learn.config import require_fits
+    from metarl.learn.following import require_start
     from metarl.runs.config import CONFIG_FILE, configure
 
     horizon = family_class(family).horizon
     if device is not None:
         require_device(device)
     if not resume:
-        require_fits(configure(training_config(method), settings), horizon)
+        asked = {**settings, "strategy": strategy} if strategy is not None else settings
+        if start is None:
+            require_start(asked)
+        require_fits(configure(training_config(method), asked), horizon)
     if start is not None:
         start = find_checkpoint(start, family)
     from metarl.learn.train import train as train_policy
 
-    folder = out or default_folder(family, method, seed or 0)
+    folder = out or default_folder(family, method, seed or 0, strategy)
     if resume and not (folder / CONFIG_FILE).exists():
         say(f"no run in {folder} to go on with; starting one")
     elif resume and start is not None:
@@ -73,6 +79,7 @@ def train(
         start=start,
         mapping=map,
         **source,
+        strategy=strategy,
         **settings,
     )
     say(f"wrote {written}")
@@ -100,7 +107,7 @@ def _tell_changes(
 
 
 def _settings_of(
-    method: str, pairs: tuple[str, ...], backend: str | None, family: str
+    method: str, pairs: tuple[str, ...], backend: str | None, family: str, strategy: str | None
 ) -> dict[str, Any]:
     """Check a method's name and what is set of it, before its family or torch are loaded."""
     if method not in (names := training_names()):
@@ -110,15 +117,26 @@ def _settings_of(
                 f" {family} --strategy {method}; to train, choose one of {', '.join(names)}"
             )
         raise UnknownNameError("method", method, names)
+    from metarl.learn.following import by_strategy, require_strategy
     from metarl.learn.train import parse_settings, require_effect
     from metarl.runs.config import require_settings
 
     settings, config = parse_settings(pairs), training_config(method)
+    if strategy is not None:
+        require_strategy(config, method, strategy)
+        own = rules_config(strategy)
+        valid = {f.name for f in (*dataclasses.fields(config), *dataclasses.fields(own))}
+        for name in settings:
+            if name not in valid:
+                raise ConfigError(f"--set: {unknown('setting', name, valid)}")
+        settings = by_strategy(config, settings, strategy)
+        require_settings(own, settings.get("strategy_settings", {}))
     require_settings(config, settings)
     require_effect(config, backend)
     return settings
 
 
-def default_folder(family: str, method: str, seed: int) -> Path:
+def default_folder(family: str, method: str, seed: int, strategy: str | None = None) -> Path:
     """Name a run's folder, for example ``runs/kitchen-season-maml-s0``."""
-    return Path("runs") / f"{slug(family)}-{method}-s{seed}"
+    how = method if strategy is None else f"{method}-{strategy}"
+    return Path("runs") / f"{slug(family)}-{how}-s{seed}"

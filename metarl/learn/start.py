@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import ConfigError
+from metarl.methods import rules_of
 from metarl.registry import split_name
 
 if TYPE_CHECKING:
@@ -51,15 +52,22 @@ class Start:
                     " or start from nothing"
                 )
         fresh, exploration = dict[str, str](), getattr(config, "exploration", None)
-        if exploration == "fresh":
-            fresh["log_std"] = "set afresh, as asked for"
-        elif exploration is None and not self.same_family:
+        if not self.same_family and exploration != "source":
             fresh["log_std"] = "set afresh, for another family asks for another exploration"
+        elif exploration == "fresh":
+            fresh["log_std"] = "set afresh"
         if config.log_std is not None:
             fresh["log_std"] = f"set to {config.log_std:g}"
         if config.task_visible:
             fresh["context"] = "zero, for the task is in view"
-        return self.renew(fresh)
+        found = self.renew(fresh)
+        if getattr(config, "strategy", None) is None:
+            return found
+        kind = rules_of(config.strategy)
+        surgery = found.surgery.renewed(drawn_anew(kind, found.surgery.carried))
+        # What is imitated is needed whole, though nothing starts with it.
+        tensors = self.tensors if kind.imitates else found.tensors
+        return dataclasses.replace(found, surgery=surgery, tensors=tensors)
 
     def renew(self, fresh: dict[str, str]) -> Start:
         """Leave out more parts of the source.
@@ -80,6 +88,22 @@ class Start:
     def __str__(self) -> str:
         """One line for the screen."""
         return str(self.surgery)
+
+
+def drawn_anew(strategy: Any, carried: Collection[str]) -> dict[str, str]:
+    """Which parts of a source a strategy draws anew, and why.
+
+    Args:
+        strategy: A child of `metarl.transfer.strategy.Strategy`.
+        carried: The parts that would go along.
+    """
+    why = f"drawn anew by {strategy.name}"
+    if strategy.imitates:
+        why += ", which imitates the source instead"
+    if strategy.start == "scratch":
+        parts = {*carried, "trunk", "head"} - {"log_std", "context"}
+        return dict.fromkeys(sorted(parts), why)
+    return {"head": why} if strategy.new_head else {}
 
 
 def start_from(

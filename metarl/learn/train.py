@@ -14,6 +14,12 @@ from typing import Any
 from metarl.ambient import steady
 from metarl.errors import ConfigError, printable, shown
 from metarl.learn.config import require_fits
+from metarl.learn.following import (
+    by_strategy,
+    require_start,
+    require_strategy,
+    usual_exploration,
+)
 from metarl.learn.start import Start, start_from
 from metarl.machine import require_device
 from metarl.methods import Training, get_training
@@ -41,6 +47,7 @@ def train(
     mapping: Sequence[str] = (),
     names: Sequence[str] = (),
     statistics: Path | None = None,
+    strategy: str | None = None,
     num_threads: int = 0,
     **options: Any,
 ) -> Path:
@@ -64,26 +71,33 @@ def train(
         mapping: Which of its columns and actions go where, as for `metarl.sources.carry`.
         names: Which tensor of a file of others is which, as for `metarl.sources.read_source`.
         statistics: Of the observations in such a file, likewise.
+        strategy: What of the policy is taken, and how it learns, one of `metarl.methods.rule_names`;
+            None: everything goes on learning.
         num_threads: Physics threads; 0 takes every core. It changes no result.
-        options: Other fields of the method's config.
+        options: Other fields of the method's config, and of the strategy's.
     Returns:
         The newest checkpoint.
     Raises:
-        UnknownNameError: If there is no such method.
+        UnknownNameError: If there is no such method or strategy.
         ConfigError: If an option is unknown, of another type, out of range, or without effect.
     """
     training = get_training(method)
-    asked = {**options, **_given(seed=seed, device=device, backend=backend)}
+    if strategy is not None:
+        require_strategy(training.config, method, strategy)
     if device is not None:
         require_device(device)
     made, began = make_family(family), None
     saved = _saved(out) if resume else None
+    given = _given(seed=seed, device=device, backend=backend, strategy=strategy)
+    asked = {**by_strategy(training.config, options, strategy, saved), **given}
     if saved is not None:
         _require_same_run(out, method, made.id)
     elif start is not None:
         began = start_from(
             start, made, mapping=mapping, names=names, statistics=statistics, seed=seed or 0
         )
+    else:
+        require_start(asked)
     config = configure(
         training.config,
         {
@@ -149,6 +163,8 @@ def _defaults(training: Training, asked: Mapping[str, Any], began: Start | None)
     found = {**training.backends.get(backend or "torch", {}), **training.settings}
     if began is not None:
         found |= began.network  # another one would leave next to nothing of it
+    if began is not None and "exploration" in {f.name for f in dataclasses.fields(training.config)}:
+        found["exploration"] = usual_exploration(began, asked)
     return found
 
 

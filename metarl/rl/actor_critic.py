@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
@@ -61,7 +60,7 @@ class ActorCritic(ActorCriticPolicy):
         )
         self.critic = Critic(obs_dim, generator, hidden=network["hidden"])
         self._first_rate = lr_schedule(1)
-        self._added: list[float] = []
+        self._added: list[Tensor] = []
         self.follow(Student(self.actor, get_strategy("fine-tune"), **self.how(generator)))
 
     def how(self, generator: torch.Generator) -> dict[str, Any]:
@@ -108,7 +107,7 @@ class ActorCritic(ActorCriticPolicy):
 
     def added_losses(self) -> dict[str, float]:
         """The mean of what the strategy added to the loss in this iteration, if it did."""
-        return {"loss/strategy": float(np.mean(self._added))} if self._added else {}
+        return {"loss/strategy": float(torch.stack(self._added).mean())} if self._added else {}
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Act: actions (N, A), values (N, 1), log densities (N,)."""
@@ -127,7 +126,7 @@ class ActorCritic(ActorCriticPolicy):
         entropy, values = gaussian_entropy(log_std).expand(len(mean)), self.predict_values(obs)
         added = self._add(obs, mean, log_std)
         if added is not None:
-            self._added.append(added.item())
+            self._added.append(added.detach())
             values = _AlongWith.apply(values, added)
         return values, gaussian_log_prob(mean, log_std, actions), entropy
 

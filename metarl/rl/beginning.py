@@ -11,6 +11,7 @@ from torch import Tensor
 from metarl.errors import CheckpointError, ConfigError
 from metarl.nn.functional import parameters_of
 from metarl.nn.network import load_partial
+from metarl.nn.policy import GaussianPolicy
 from metarl.rl.actor_critic import CONTEXT, ActorCritic
 from metarl.rl.config import PpoConfig
 from metarl.transfer.strategy import HEAD, Strategy, get_strategy
@@ -41,7 +42,7 @@ def begin(networks: ActorCritic, config: PpoConfig, initial: Mapping[str, Tensor
         ConfigError: If none of the parameters fits, or some are missing that are needed.
     """
     strategy, actor = strategy_of(config), networks.actor
-    if config.strategy is None and initial is None:
+    if initial is None and config.strategy is None and config.exploration != "source":
         return
     given = {name: t for name, t in (initial or {}).items() if name != CONTEXT}
     taken = {name: t for name, t in given.items() if _takes(strategy, config, name)}
@@ -51,11 +52,11 @@ def begin(networks: ActorCritic, config: PpoConfig, initial: Mapping[str, Tensor
         if not report.loaded:
             raise ConfigError(f"none of the initial parameters fits this policy:\n{report}")
         loaded = set(report.loaded)
-    if config.exploration == "source" and EXPLORATION not in loaded:
+    if initial is not None and config.exploration == "source" and EXPLORATION not in loaded:
         raise ConfigError("exploration is 'source', but no log_std of that many actions was given")
     own = parameters_of(actor)
     source = {name: own[name] for name in loaded & set(own) if name != EXPLORATION}
-    teacher = _teacher(own, given) if strategy.imitates and initial is not None else None
+    teacher = _teacher(actor, given) if strategy.imitates and initial is not None else None
     generator = torch.Generator().manual_seed(config.seed)
     networks.follow(
         Student(
@@ -75,21 +76,19 @@ def _takes(strategy: Strategy, config: PpoConfig, name: str) -> bool:
     return not (strategy.new_head and name.startswith(HEAD))
 
 
-def _teacher(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _teacher(actor: GaussianPolicy, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The whole policy that is imitated; without an exploration of its own it has the student's.
 
     Raises:
         ConfigError: If it is not whole.
     """
-    lacks = [
-        name for name, p in own.items()
-        if name not in (CONTEXT, EXPLORATION) and (name not in given or given[name].shape != p.shape)
-    ]  # fmt: skip
+    own = actor.state_dict()
+    fits = {name: t for name, t in given.items() if name in own and t.shape == own[name].shape}
+    lacks = [name for name in own if name not in fits and name not in (CONTEXT, EXPLORATION)]
     if lacks:
         raise ConfigError(
             f"there is nothing to imitate: the source has no {', '.join(lacks)} of the same shape"
         )
-    fits = {name: t for name, t in given.items() if name in own and t.shape == own[name].shape}
     return {**own, **fits}
 
 

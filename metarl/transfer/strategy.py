@@ -10,8 +10,7 @@ import copy
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from metarl.errors import UnknownNameError
-from metarl.methods import get_method, strategy_names
+from metarl.methods import rule_names, rules_of
 from metarl.runs.config import configure
 from metarl.transfer.config import Settings
 
@@ -124,24 +123,19 @@ def get_strategy(name: str, settings: Mapping[str, Any] | None = None) -> Strate
     """Make a strategy by name.
 
     Args:
-        name: One of `strategies_by_name`.
+        name: One of `metarl.methods.rule_names`.
         settings: Fields of its config, as JSON values; None: the defaults.
     Raises:
         UnknownNameError: If there is none; the message lists the valid names.
         ConfigError: If a setting is unknown, of another type, or out of range.
     """
-    found = strategies_by_name()
-    if name not in found:
-        raise UnknownNameError("strategy", name, found)
-    kind = type(found[name])
+    kind = rules_of(name)
     return kind(configure(kind.config, settings or {}))
 
 
 def strategies_by_name() -> dict[str, Strategy]:
     """Make every strategy that is a `Strategy` and no more, with its defaults, by name."""
-    methods = {name: get_method(name).adapting for name in strategy_names()}
-    found = {n: a.strategy for n, a in methods.items() if a is not None and a.strategy is not None}
-    return {name: kind() for name, kind in found.items() if kind.name == name}
+    return {name: rules_of(name)() for name in rule_names()}
 
 
 def depths_of(params: Mapping[str, Tensor]) -> dict[str, int]:

@@ -38,7 +38,7 @@ class Student:
         generator: Draws what the strategy adds; alike for every task.
         source: The source's parameters, those that were taken; as copies, each (...).
         new: Names of the parameters that were drawn afresh.
-        teacher: All of the source's parameters, each (...), where it is imitated.
+        teacher: All of the source's parameters and buffers, each (...), where it is imitated.
         num_tasks: K; None: the network itself learns.
         fixed: Names of parameters that never learn.
     Attributes:
@@ -282,11 +282,10 @@ def student_of(
         policy.log_std.fill_(log_std)
         if strategy.start == "scratch":
             policy.context.zero_()
-    new, own = drawn_anew(policy, strategy, source), parameters_of(source)
-    taken = {n: p for n, p in own.items() if n not in new and n != EXPLORATION}
-    teacher = {**own, **dict(source.named_buffers())}  # it observes as it did
+    new = drawn_anew(policy, strategy, source)
+    taken = {n: p for n, p in source.named_parameters() if n not in new and n != EXPLORATION}
     student = Student(
-        policy, strategy, rate=rate, generator=generator, source=taken, new=new, teacher=teacher,
-        num_tasks=meeting.num_tasks,
+        policy, strategy, rate=rate, generator=generator, source=taken, new=new,
+        teacher=source.state_dict(), num_tasks=meeting.num_tasks,
     )  # fmt: skip
     return worlds, student

@@ -10,7 +10,13 @@ from louder import announce
 
 from metarl import cli
 from metarl.commands.methods import field_docs
-from metarl.methods import get_training, method_names, training_names
+from metarl.methods import (
+    adapting_config,
+    get_training,
+    method_names,
+    rule_names,
+    training_names,
+)
 
 
 @pytest.fixture
@@ -26,13 +32,19 @@ def test_every_method_is_listed_and_shows_its_settings(capsys):
     shown = capsys.readouterr().out
     assert "inner_rate      0.1 " in shown  # ANIL's own default, not MAML's
     assert "--iterations" in shown
+    assert cli.main(["methods", "lp-ft"]) == 0
+    by_reward, by_ppo = capsys.readouterr().out.split("--method ppo --from SOURCE --strategy lp-ft")
+    assert "head_share   0.5" in by_reward
+    assert "epochs " in by_reward
+    assert "head_share   0.5" in by_ppo
+    assert "epochs " not in by_ppo
     assert cli.main(["methods", "anill"]) == 2
     assert "did you mean 'anil'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", training_names())
+@pytest.mark.parametrize("name", [*training_names(), *rule_names()])
 def test_every_field_says_what_it_is(name):
-    config = get_training(name).config
+    config = adapting_config(name) if name in rule_names() else get_training(name).config
     docs = field_docs(config)
     assert [f.name for f in dataclasses.fields(config) if not docs.get(f.name)] == []
 

@@ -12,13 +12,16 @@ from console import TOY, metarl
 from metarl import cli, machine
 from metarl.commands.train import default_folder
 from metarl.errors import CheckpointError
-from metarl.methods import training_names
+from metarl.methods import rule_names, training_names
 from metarl.runs.metrics import read_metrics
 
 
 def test_help_names_every_method():
     shown = metarl("train", "--help").stdout
     assert [name for name in training_names() if name not in shown] == []
+    assert [name for name in rule_names() if name not in shown] == []
+    shown = metarl("adapt", "--help").stdout
+    assert [name for name in rule_names() if name not in shown] == []
 
 
 @pytest.mark.parametrize(("device", "says"), [("gpu", "expected cpu"), ("cuda:99", "GPUs here")])
@@ -119,6 +122,9 @@ def test_a_flag_without_effect_is_refused(tmp_path, capsys):
 def test_default_folder_has_no_slashes():
     assert default_folder("my_module:kitchen/season", "maml", 2) == Path(
         "runs/kitchen-season-maml-s2"
+    )
+    assert default_folder("kitchen/heat", "ppo", 1, "lp-ft") == Path(
+        "runs/kitchen-heat-ppo-lp-ft-s1"
     )
     assert default_folder("kitchen/add@robot=my arms/a.xml,control=joint", "ppo", 0) == Path(
         "runs/kitchen-add-robot-my-arms-a.xml-control-joint-ppo-s0"
