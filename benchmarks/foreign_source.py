@@ -1,0 +1,152 @@
+"""Does a policy that others trained help, and one of another robot? Against scratch, and other noise.
+
+    python benchmarks/foreign_source.py
+
+Two sources, each carried by a mapping: a policy of Stable-Baselines3's own PPO on Gymnasium's
+HalfCheetah-v5 starts `classic/cheetah-velocity`; a policy of `kitchen/season` on a Panda starts a UR5e,
+both in joint space. PPO goes on with the task in view. The score is the area between the curves of
+return, as a share of what lay between scratch's start and the best that anyone reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from shared.machine import write_result
+
+from metarl.learn.train import train
+from metarl.matrix.score import Score, area_score
+from metarl.registry import slug
+from metarl.runs.config import read_json
+from metarl.runs.metrics import read_metrics
+from metarl.runs.run import START_FILE
+
+CHEETAH = ("robot[0:8]=0:8", "robot[8:17]=8:17*10")  # velocities are observed divided by 10
+ARM = ("robot[0:8]=robot[0:8]", "action[6]=action[7]")  # the hand, and the gripper
+SCRATCH, CONTROL = "scratch", "other noise"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The budget."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of trainings on the targets."""
+    iterations: int = 10
+    """Of each."""
+    num_worlds: int = 128
+    """Episodes in an iteration."""
+    gymnasium_steps: int = 150_000
+    """Control steps of Stable-Baselines3's own training."""
+    season_iterations: int = 40
+    """Of the training on the Panda."""
+    runs: Path = Path("runs/foreign-source")
+    """Where trainings and sources are kept; what is finished there is not run again."""
+    name: str = "foreign-source"
+    """Of the result."""
+    minibatch: int = 2560
+    """Samples in a gradient step."""
+
+    @property
+    def ppo(self) -> dict[str, Any]:
+        """Fields of PPO's config, on every target."""
+        return {"num_worlds": self.num_worlds, "minibatch": self.minibatch}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target.
+
+    Args:
+        what: The source, in words.
+        source: Where it is.
+        target: A family.
+        mapping: As `--map` takes it.
+    """
+
+    what: str
+    source: Path
+    target: str
+    mapping: tuple[str, ...]
+
+
+def half_cheetah(config: Config) -> Pair:
+    """Train Stable-Baselines3's PPO, all at its defaults but for four environments."""
+    path = config.runs / f"half-cheetah-{config.gymnasium_steps}.zip"
+    if not path.exists():
+        from stable_baselines3 import PPO
+        from stable_baselines3.common.env_util import make_vec_env
+
+        env = make_vec_env("HalfCheetah-v5", n_envs=4, seed=0)
+        model = PPO("MlpPolicy", env, seed=0, device="cpu", n_steps=512, batch_size=256)
+        model.learn(config.gymnasium_steps).save(path)
+    what = "Stable-Baselines3's PPO on HalfCheetah-v5"
+    return Pair(what, path, "classic/cheetah-velocity", CHEETAH)
+
+
+def other_robot(config: Config) -> Pair:
+    """Train on the Panda in joint space."""
+    family = "kitchen/season@robot=panda,control=joint"
+    run = train(
+        family, "ppo", seed=100, iterations=config.season_iterations, resume=True,
+        out=config.runs / f"{slug(family)}-{config.season_iterations}",
+        **config.ppo,
+    )  # fmt: skip
+    return Pair(f"metarl's PPO on {family}", run, family.replace("panda", "ur5e"), ARM)
+
+
+def curve(config: Config, pair: Pair, arm: str, seed: int) -> tuple[list[float], dict[str, Any]]:
+    """Train on the target; the return of each iteration, and what was said of the start."""
+    out = config.runs / f"{slug(pair.target)}-{slug(arm)}-s{seed}"
+    how: dict[str, Any] = {"noise": 1} if arm == CONTROL else {}
+    if arm not in (SCRATCH, CONTROL):
+        how = {"start": pair.source, "mapping": pair.mapping}
+    train(
+        pair.target, "ppo", seed=seed, iterations=config.iterations, out=out, resume=True,
+        **config.ppo, **how,
+    )  # fmt: skip
+    began = read_json(out / START_FILE) if (out / START_FILE).exists() else {}
+    return [row["return"] for row in read_metrics(out)], began
+
+
+def measure(config: Config, pair: Pair) -> dict[str, Any]:
+    """All arms and seeds of one pair."""
+    found = {
+        arm: [curve(config, pair, arm, seed) for seed in config.seeds]
+        for arm in (SCRATCH, CONTROL, "from the source")
+    }
+    curves = {arm: np.array([row for row, _ in each]) for arm, each in found.items()}
+    best = max(float(rows.max()) for rows in curves.values())
+    scratch = curves[SCRATCH]
+    scores = {
+        arm: [area_score(a, b, best, float(b[0])) for a, b in zip(curves[arm], scratch)]
+        for arm in (CONTROL, "from the source")
+    }
+    noise = max(map(abs, scores[CONTROL]))
+    score = Score(tuple(scores["from the source"]), noise)
+    print(f"{pair.what} -> {pair.target}: {score}, {score.verdict} (other noise: {noise:.2f})")
+    for arm, rows in curves.items():
+        print(f"  {arm}: return {rows[:, 0].mean():.1f} -> {rows[:, -1].mean():.1f}", flush=True)
+    return {
+        "source": pair.what, "target": pair.target, "mapping": pair.mapping,
+        "start": found["from the source"][0][1],
+        "returns": {arm: rows.round(3).tolist() for arm, rows in curves.items()},
+        "best": best, "scores": scores, "score": str(score), "verdict": score.verdict,
+    }  # fmt: skip
+
+
+def main(config: Config) -> None:
+    """Measure both pairs, print them, and write all."""
+    config.runs.mkdir(parents=True, exist_ok=True)
+    rows = [measure(config, make(config)) for make in (half_cheetah, other_robot)]
+    for row in rows:
+        row["start"].pop("from", None)  # a path of this machine
+    print(f"wrote {write_result(config.name, {'rows': rows})}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
