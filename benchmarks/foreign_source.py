@@ -3,7 +3,7 @@
     python benchmarks/foreign_source.py
 
 Two sources, each carried by a mapping: a policy of Stable-Baselines3's own PPO on Gymnasium's
-HalfCheetah-v5 starts `classic/cheetah-velocity`; a policy of `kitchen/season` on a Panda starts a UR5e,
+HalfCheetah-v5, with the statistics of its observations, starts `classic/cheetah-velocity`; a policy of `kitchen/season` on a Panda starts a UR5e,
 both in joint space. PPO goes on with the task in view. The score is the area between the curves of
 return, as a share of what lay between scratch's start and the best that anyone reached.
 """
@@ -20,7 +20,7 @@ from shared.machine import write_result
 
 from metarl.learn.train import train
 from metarl.matrix.score import Score, area_score
-from metarl.registry import slug
+from metarl.registry import make_family, slug
 from metarl.runs.config import read_json
 from metarl.runs.metrics import read_metrics
 from metarl.runs.run import START_FILE
@@ -38,9 +38,9 @@ class Config:
     """Of trainings on the targets."""
     iterations: int = 10
     """Of each."""
-    num_worlds: int = 128
-    """Episodes in an iteration."""
-    gymnasium_steps: int = 150_000
+    steps: int = 25_600
+    """Control steps in an iteration."""
+    gymnasium_steps: int = 300_000
     """Control steps of Stable-Baselines3's own training."""
     season_iterations: int = 40
     """Of the training on the Panda."""
@@ -51,10 +51,10 @@ class Config:
     minibatch: int = 2560
     """Samples in a gradient step."""
 
-    @property
-    def ppo(self) -> dict[str, Any]:
-        """Fields of PPO's config, on every target."""
-        return {"num_worlds": self.num_worlds, "minibatch": self.minibatch}
+    def ppo(self, family: str) -> dict[str, Any]:
+        """Fields of PPO's config."""
+        num_worlds = max(1, self.steps // make_family(family).horizon)
+        return {"num_worlds": num_worlds, "minibatch": self.minibatch}
 
 
 @dataclass(frozen=True)
@@ -66,26 +66,35 @@ class Pair:
         source: Where it is.
         target: A family.
         mapping: As `--map` takes it.
+        statistics: As `--statistics` takes it.
     """
 
     what: str
     source: Path
     target: str
     mapping: tuple[str, ...]
+    statistics: Path | None = None
 
 
 def half_cheetah(config: Config) -> Pair:
-    """Train Stable-Baselines3's PPO, all at its defaults but for four environments."""
+    """Train Stable-Baselines3's PPO as it comes, but in four environments, under `VecNormalize`."""
     path = config.runs / f"half-cheetah-{config.gymnasium_steps}.zip"
     if not path.exists():
         from stable_baselines3 import PPO
         from stable_baselines3.common.env_util import make_vec_env
+        from stable_baselines3.common.vec_env import VecNormalize
 
-        env = make_vec_env("HalfCheetah-v5", n_envs=4, seed=0)
+        env = VecNormalize(make_vec_env("HalfCheetah-v5", n_envs=4, seed=0))
         model = PPO("MlpPolicy", env, seed=0, device="cpu", n_steps=512, batch_size=256)
-        model.learn(config.gymnasium_steps).save(path)
+        model.learn(config.gymnasium_steps)
+        seen: Any = env.obs_rms
+        np.savez(
+            path.with_suffix(".npz"),
+            mean=seen.mean, var=seen.var, epsilon=env.epsilon, clip=env.clip_obs,
+        )  # fmt: skip
+        model.save(path)
     what = "Stable-Baselines3's PPO on HalfCheetah-v5"
-    return Pair(what, path, "classic/cheetah-velocity", CHEETAH)
+    return Pair(what, path, "classic/cheetah-velocity", CHEETAH, path.with_suffix(".npz"))
 
 
 def other_robot(config: Config) -> Pair:
@@ -94,7 +103,7 @@ def other_robot(config: Config) -> Pair:
     run = train(
         family, "ppo", seed=100, iterations=config.season_iterations, resume=True,
         out=config.runs / f"{slug(family)}-{config.season_iterations}",
-        **config.ppo,
+        **config.ppo(family),
     )  # fmt: skip
     return Pair(f"metarl's PPO on {family}", run, family.replace("panda", "ur5e"), ARM)
 
@@ -104,10 +113,10 @@ def curve(config: Config, pair: Pair, arm: str, seed: int) -> tuple[list[float],
     out = config.runs / f"{slug(pair.target)}-{slug(arm)}-s{seed}"
     how: dict[str, Any] = {"noise": 1} if arm == CONTROL else {}
     if arm not in (SCRATCH, CONTROL):
-        how = {"start": pair.source, "mapping": pair.mapping}
+        how = {"start": pair.source, "mapping": pair.mapping, "statistics": pair.statistics}
     train(
         pair.target, "ppo", seed=seed, iterations=config.iterations, out=out, resume=True,
-        **config.ppo, **how,
+        **config.ppo(pair.target), **how,
     )  # fmt: skip
     began = read_json(out / START_FILE) if (out / START_FILE).exists() else {}
     return [row["return"] for row in read_metrics(out)], began

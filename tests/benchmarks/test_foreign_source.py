@@ -10,7 +10,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_both_sources_start_a_training(tmp_path):
-    tiny = ["--seeds", "0", "--iterations", "1", "--num-worlds", "2", "--season-iterations", "1"]
+    tiny = ["--seeds", "0", "--iterations", "1", "--steps", "400", "--season-iterations", "1"]
     tiny += ["--gymnasium-steps", "2048", "--runs", str(tmp_path / "runs")]
     command = [sys.executable, str(BENCHMARKS / "foreign_source.py"), *tiny]
     command += ["--name", str(tmp_path / "few")]
