@@ -13,73 +13,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
+from metarl.built_in import CONFIGS, RULES, SETTINGS, STRATEGIES, TRAINED
 from metarl.errors import ConfigError, UnknownNameError, describe, is_interrupt
 
 GROUP = "metarl.methods"
 
-# Name -> where the method is, as in an entry point. What is trained:
-_TRAINED = {
-    "ppo": "metarl.rl.ppo:METHOD",
-    "dagger": "metarl.rl.dagger:METHOD",
-    "maml": "metarl.meta.maml.maml:METHOD",
-    "maml-trpo": "metarl.meta.maml.trust_region:METHOD",
-    "promp": "metarl.meta.maml.promp:METHOD",
-    "reptile": "metarl.meta.maml.reptile:METHOD",
-    "meta-sgd": "metarl.meta.maml.meta_sgd:METHOD",
-    "anil": "metarl.meta.maml.anil:METHOD",
-    "rl2": "metarl.meta.rl2.trainer:METHOD",
-    "pearl": "metarl.meta.pearl.trainer:METHOD",
-    "meta-critic": "metarl.meta.critic.trainer:METHOD",
-}
-# The configs of what is trained, where they load without torch: a mistake is told at once.
-_CONFIGS = {
-    "ppo": "metarl.rl.config:PpoConfig",
-    "dagger": "metarl.rl.config:DaggerConfig",
-    "maml": "metarl.meta.maml.config:MamlConfig",
-    "maml-trpo": "metarl.meta.maml.config:TrustRegionConfig",
-    "promp": "metarl.meta.maml.config:PrompConfig",
-    "reptile": "metarl.meta.maml.config:ReptileConfig",
-    "meta-sgd": "metarl.meta.maml.config:MamlConfig",
-    "anil": "metarl.meta.maml.config:MamlConfig",
-    "rl2": "metarl.meta.rl2.config:Rl2Config",
-    "pearl": "metarl.meta.pearl.config:PearlConfig",
-    "meta-critic": "metarl.meta.critic.config:MetaCriticConfig",
-}
-# How a policy that was not trained for it meets new tasks: a strategy. These are rules over a network's
-# tensors, by reward or taught by an expert; where each is, and what can be set of it beside that.
-_RULES = {
-    "scratch": ("scratch", ""),
-    "fine-tune": ("fine_tune", ""),
-    "frozen-trunk": ("frozen_trunk", ""),
-    "small-rate": ("small_rate", ""),
-    "lp-ft": ("lp_ft", "HeadFirst"),
-    "layerwise-rate": ("layerwise_rate", "LayerDecay"),
-    "l2-sp": ("l2_sp", "Pull"),
-    "low-rank": ("low_rank", "Adapters"),
-    "wise-ft": ("wise_ft", "Average"),
-    "kickstart": ("kickstart", "Teaching"),
-}
-_STRATEGIES = {
-    **{name: f"metarl.transfer.{module}:METHOD" for name, (module, _) in _RULES.items()},
-    **{
-        f"{name}-dagger": f"metarl.transfer.{module}:TAUGHT" for name, (module, _) in _RULES.items()
-    },
-    "untrained-inner-loop": "metarl.meta.maml.untrained:METHOD",
-    "strategy-optimization": "metarl.transfer.strategy_optimization:METHOD",
-    "residual-search": "metarl.transfer.residual_search:METHOD",
-}
-# And where their settings are, which are checked before torch is loaded.
-_SETTINGS = {
-    **{name: f"metarl.transfer.config:{own}FineTuning" for name, (_, own) in _RULES.items()},
-    **{
-        f"{name}-dagger": f"metarl.transfer.config:{own}Imitation"
-        for name, (_, own) in _RULES.items()
-    },
-    "untrained-inner-loop": "metarl.meta.maml.config:InnerLoop",
-    "strategy-optimization": "metarl.transfer.config:StrategyOptimization",
-    "residual-search": "metarl.transfer.config:ResidualSearch",
-}
-_BUILT_IN = {**_TRAINED, **_STRATEGIES}
+_BUILT_IN = {**TRAINED, **STRATEGIES}
 USUAL_STRATEGY = "fine-tune"  # of what was not trained to adapt
 
 
@@ -152,19 +91,19 @@ def method_names() -> list[str]:
 
 def training_names() -> list[str]:
     """List what can be trained, in alphabetical order; one from outside that is broken counts."""
-    return [name for name in method_names() if name in _TRAINED or _may(name, "training")]
+    return [name for name in method_names() if name in TRAINED or _may(name, "training")]
 
 
 def strategy_names() -> list[str]:
     """List what adapts any policy, in alphabetical order; one from outside that is broken counts."""
-    return [name for name in method_names() if name in _STRATEGIES or _may(name, "strategy")]
+    return [name for name in method_names() if name in STRATEGIES or _may(name, "strategy")]
 
 
 def rule_names() -> list[str]:
     """List the strategies that are rules over a network's tensors and no more, in alphabetical order:
     PPO and pictures learn by them too."""
-    outside = {name for name in strategy_names() if name not in _STRATEGIES}
-    return sorted({*_RULES, *(name for name in outside if _rules_of(name) is not None)})
+    outside = {name for name in strategy_names() if name not in STRATEGIES}
+    return sorted({*RULES, *(name for name in outside if _rules_of(name) is not None)})
 
 
 def rules_config(name: str) -> type[Any]:
@@ -173,9 +112,9 @@ def rules_config(name: str) -> type[Any]:
     Raises:
         UnknownNameError: If there is no such strategy; the message lists the valid ones.
     """
-    if name in _RULES:
+    if name in RULES:
         module = importlib.import_module("metarl.transfer.config")
-        return getattr(module, _RULES[name][1] or "Settings")
+        return getattr(module, RULES[name][1] or "Settings")
     return rules_of(name).config
 
 
@@ -255,9 +194,9 @@ def training_config(name: str) -> type[Any]:
         UnknownNameError: If there is no such method.
         ConfigError: If it trains nothing; the message lists what does.
     """
-    if name not in _CONFIGS:
+    if name not in CONFIGS:
         return get_training(name).config
-    module, _, attribute = _CONFIGS[name].partition(":")
+    module, _, attribute = CONFIGS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
@@ -283,9 +222,9 @@ def adapting_config(name: str) -> type[Any] | None:
         UnknownNameError: If there is no such method.
         ConfigError: If it has no way of its own.
     """
-    if name not in _SETTINGS:
+    if name not in SETTINGS:
         return get_adapting(name).config
-    module, _, attribute = _SETTINGS[name].partition(":")
+    module, _, attribute = SETTINGS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 

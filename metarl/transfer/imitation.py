@@ -18,8 +18,9 @@ from metarl.nn.functional import apply
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.transfer.config import Imitation, joined
+from metarl.transfer.start import student_of
 from metarl.transfer.strategy import Strategy
-from metarl.transfer.student import Student, student_of
+from metarl.transfer.student import Student
 
 EXPERT = "an expert"
 

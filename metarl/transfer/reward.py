@@ -19,8 +19,9 @@ from metarl.nn.functional import apply
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.transfer.config import FineTuning, joined
+from metarl.transfer.start import student_of
 from metarl.transfer.strategy import Strategy
-from metarl.transfer.student import Student, student_of
+from metarl.transfer.student import Student
 
 
 def by_reward(strategy: type[Strategy]) -> Adapting:

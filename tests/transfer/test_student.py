@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from alike import beyond, same
@@ -19,6 +18,7 @@ from metarl.methods import strategy_names
 from metarl.nn.functional import apply, parameters_of
 from metarl.nn.policy import GaussianPolicy
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.policies import load_policy
 from metarl.sim.worlds import Worlds
 from metarl.transfer.config import FineTuning, Imitation
 from metarl.transfer.imitation import Lessons, learn
@@ -206,9 +206,41 @@ def test_every_tensor_of_a_student_lives_on_the_networks_device(name):
             learn(student, there._replace(answer=torch.ones(2, 20, 2)), Imitation(), seeded(4))
 
 
-def test_what_acts_is_in_evaluation(source):
-    for name in NAMES:
-        how = settings_of(name, {})
-        adaptation = start_adaptation(Short(), name, source, FEW, settings=how, num_threads=1)
-        assert not any(module.training for module in adaptation.policy.modules())
-        assert np.isfinite(adaptation.judge(adaptation.worlds).returns).all()
+@pytest.fixture(scope="module")
+def observing(source) -> Checkpoint:
+    """The source, behind statistics of what it observed."""
+    statistics = {"mean": torch.arange(6.0), "std": torch.full((6,), 3.0), "bound": torch.ones(6)}
+    extra = {f"policy.normaliser.{n}": t.double() for n, t in statistics.items()}
+    meta = {**source.meta, "config": {**source.meta["config"], "normalised": True}}
+    return Checkpoint({**source.tensors, **extra}, meta)
+
+
+def bytes_of(policy: torch.nn.Module) -> dict[str, bytes]:
+    return {n: b.numpy().tobytes() for n, b in policy.named_buffers()}
+
+
+@pytest.mark.parametrize("name", [*NAMES, *(f"{name}-dagger" for name in NAMES)])
+def test_statistics_stand_still_in_every_task(observing, name):
+    how = settings_of(name, TAUGHT if name.endswith("-dagger") else QUICK)
+    adaptation = start_adaptation(Short(), name, observing, FEW, settings=how, num_threads=1)
+    policy, before = adaptation.policy, bytes_of(adaptation.policy)
+    scratch = get_strategy(name.removesuffix("-dagger")).start == "scratch"
+    assert torch.equal(policy.normaliser.mean, torch.zeros(6) if scratch else torch.arange(6.0))
+    assert not any(module.training for module in policy.modules())
+    policy.train()  # whoever asks for it
+    for _ in range(FEW.updates):
+        adaptation.update()
+    assert bytes_of(policy) == before
+
+
+def test_a_teacher_observes_as_it_did(observing):
+    """Its statistics are its own: the student, which starts from nothing, has none."""
+    teacher, policy = load_policy(observing), load_policy(observing)
+    policy.reinitialise(seeded())
+    student = Student(
+        policy, get_strategy("kickstart"), rate=1e-2, generator=seeded(), num_tasks=2,
+        teacher=teacher.state_dict(),
+    )  # fmt: skip
+    obs = torch.randn(2, 9, 6, generator=seeded(1))
+    torch.testing.assert_close(student.teach(obs)[0], teacher(obs)[0])
+    assert not torch.equal(policy(obs)[0], teacher(obs)[0])
