@@ -166,6 +166,7 @@ MISTAKES = [
     ("compare heat-ppo", "metarl compare lacks --family"),
     ("compare --family kitchen/heat", "lacks SOURCE ..."),
     ("compare nowhere --family kitchen/heat", "no checkpoint nowhere"),
+    ("compare kitchen/heat --family kitchen/heat --map robot=0:4", "--map has no effect"),
     ("compare heat-ppo --family kitchn/heat", "did you mean 'kitchen/heat'"),
     ("compare heat-ppo --family kitchen/heat --seeds 99999999", "--seeds is 99999999"),
     ("methods maml ppo", "'ppo' is too much"),
