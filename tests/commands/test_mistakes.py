@@ -157,7 +157,7 @@ MISTAKES = [
     ("transfer-matrix toy/reach --robots pandda", "did you mean 'panda'"),
     ("transfer-matrix kitchen/add@robot=panda --robots ur5e", "names its robot already"),
     ("transfer-matrix toy/reach --set num_wrlds=3", "did you mean 'num_worlds'"),
-    ("transfer-matrix toy/reach --set log_std=-1", "--explorations' part"),
+    ("transfer-matrix toy/reach --set log_std=-1", "is what arms differ in"),
     ("transfer-matrix toy/reach --set iterations=3", "option of its own"),
     ("transfer-matrix toy/reach --sources nowhere", "no checkpoint nowhere"),
     ("transfer-matrix toy/reach --only-report", "--only-report takes no FAMILY"),
