@@ -242,12 +242,18 @@ class Advise:
     """Say which trained policies to start from on a task, how, and whether it will hurt; trains nothing."""
 
     words: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE... TARGET")]
-    """checkpoint files, run folders or names of shipped checkpoints (heat-ppo), then the family that is
-    to be learned"""
-    episodes: int = fields.count(32, least=2, most=MOST)
-    """how many episodes of each policy"""
+    """checkpoint files, run folders, names of shipped checkpoints (heat-ppo) or policies of others, then
+    the family that is to be learned"""
+    episodes: int | None = fields.count(None, least=2, most=MOST, optional=True)
+    """how many episodes of each policy; None: 32, fewer where they are long"""
     seed: int = fields.seed()
     """of tasks, worlds, noise and new weights"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """of one source: which of its observations and actions go where, as metarl train takes it"""
+    names: Annotated[tuple[str, ...], arg(metavar="HERE=THERE ...")] = ()
+    """of one file of bare tensors: which is which, as metarl train takes it"""
+    statistics: Path | None = None
+    """of one policy of others: an .npz of what it observed, as metarl train takes it"""
     json: bool = False
     """print everything that is known as JSON, in place of the table"""
     out: Path | None = None
@@ -311,8 +317,7 @@ class Compare:
     """Learn one family from several sources by several strategies, and say which is best."""
 
     sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE ...")]
-    """checkpoint files, run folders, names of shipped checkpoints, policies of Stable-Baselines3 or
-    CleanRL, or families to be trained first"""
+    """checkpoint files, run folders, names of shipped checkpoints, or families to be trained first"""
     family: Annotated[str, arg(metavar="FAMILY")]
     """what is learned"""
     strategies: tuple[str, ...] = ("fine-tune",)
@@ -325,9 +330,6 @@ class Compare:
     """of every training"""
     source_iterations: int = fields.count(60)
     """of a source that is trained first"""
-    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
-    """which columns of the given policies' observations, and rows of their actions, go where, as for
-    metarl train"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """other fields of ppo's config, for example num_worlds=256"""
     jobs: int | None = fields.count(None, optional=True)

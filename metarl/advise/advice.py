@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from metarl.advise.prediction import Prediction
+from metarl.advise.prediction import SURE, Prediction
 from metarl.advise.signals import SIGNALS, Evidence
 
 REUSE, TRUNK, SCRATCH = "reuse it", "reuse the trunk", "start from scratch"
 COLUMNS = ("rank", "source", "strategy", "exploration", "predicted gain", "because")
 _SHOWN = 3  # signals in a line
-_SURE = 0.9
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,13 @@ class Option:
         if helps is None:
             return "not known how sure"
         right = helps if self.prediction.gain > 0.0 else 1.0 - helps
-        return f"{'sure' if right >= _SURE else 'not sure'}, {100 * right:.0f}%"
+        return f"{'sure' if right >= SURE else 'not sure'}, {100 * right:.0f}%"
+
+    def command(self, target: str) -> str:
+        """How to train so."""
+        words = ["metarl", "train", target, "--method", "ppo", "--from", self.source]
+        words += ["--strategy", self.strategy, "--set", f"exploration={self.exploration}"]
+        return shlex.join(words)
 
     def cells(self) -> tuple[str, ...]:
         """Strategy, exploration, gain and reasons, as texts."""
@@ -102,8 +108,7 @@ class Advice:
         best = self.options[0]
         if best.verdict == SCRATCH:
             return f"Start {self.target} from scratch: every source is predicted to harm."
-        how = f"strategy {best.strategy}, exploration {best.exploration}"
-        return f"Best: {_said(best.verdict, best.source)} ({how})."
+        return f"Best: {_said(best.verdict, best.source)}. {best.command(self.target)}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and texts."""

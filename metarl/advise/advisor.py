@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from metarl.advise.advice import Advice, Option
-from metarl.advise.evidence import EPISODES, Target, gather
+from metarl.advise.carried import PLAIN, Reading
+from metarl.advise.evidence import Target, gather
 from metarl.advise.model import load_model
-from metarl.advise.named import find_sources
+from metarl.advise.named import find_sources, require_one
 from metarl.advise.prediction import Predictor
 from metarl.advise.rule import Rule
 from metarl.advise.signals import Evidence
@@ -22,18 +23,21 @@ def advise(
     sources: Sequence[Path | str],
     target: TaskFamily[Any] | str,
     *,
-    episodes: int = EPISODES,
+    episodes: int | None = None,
     seed: int = 0,
+    reading: Reading = PLAIN,
     predictor: Predictor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Advice:
     """Rank ways of starting from sources on a target, without training.
 
     Args:
-        sources: Checkpoints, run folders, or names of checkpoints that the target's package ships.
+        sources: Checkpoints, run folders, policies of others, or names of checkpoints that the
+            target's package ships.
         target: A family, or its name.
-        episodes: How many of each policy are run.
+        episodes: How many of each policy are run; None: 32, fewer where they are long.
         seed: Of tasks, starts, noise and new weights.
+        reading: What a source does not say itself: a mapping, names, statistics; of one source.
         predictor: Predicts gains from signals; None: the shipped model, or a plain rule where none
             is shipped.
         progress: Called with (sources done, sources in all).
@@ -45,10 +49,11 @@ def advise(
     """
     made = make_family(target) if isinstance(target, str) else target
     paths = find_sources(sources, made.id)
+    require_one(paths, reading.mapping, reading.names, reading.statistics)
     there = Target(made, episodes=episodes, seed=seed)
     found = []
     for name, path in paths.items():
-        found.append(gather(path, there, name=name))
+        found.append(gather(path, there, name=name, reading=reading))
         if progress is not None:
             progress(len(found), len(paths))
     return rank(found, made.id, predictor or load_model() or Rule())

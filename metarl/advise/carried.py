@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,35 @@ from metarl.errors import ConfigError
 from metarl.learn.start import start_from
 from metarl.nn.network import load_partial
 from metarl.nn.policy import LOG_STD, GaussianPolicy, start_policy
+from metarl.registry import split_name
 from metarl.runs.policies import load_policy, sees_task
 from metarl.sources import read_source
-from metarl.sources.plan import TASK
+from metarl.sources.mapping import ACTION, Piece, parse_mapping, split_pairs
+from metarl.sources.plan import columns_of, rows_of
 
 if TYPE_CHECKING:
     from metarl.family import TaskFamily
     from metarl.types import Spec
 
 CONTEXT = "context"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a source is to be read, where it does not say so itself; see `metarl.learn.start.start_from`.
+
+    Args:
+        mapping: Which columns of its observations, and rows of its actions, go where.
+        names: Which of its tensors is which.
+        statistics: Those of its observations, an ``.npz``.
+    """
+
+    mapping: Sequence[str] = ()
+    names: Sequence[str] = ()
+    statistics: Path | None = None
+
+
+PLAIN = Reading()  # of a source that says everything itself
 
 
 @dataclass(frozen=True)
@@ -34,13 +54,13 @@ class Carried:
         family: What it was trained on.
         sees_task: Whether it saw its task there.
         policy: As it starts on the target: task in view, exploring afresh.
-        untrained: A policy of the same widths, drawn afresh, exploring likewise.
-        own: As it was trained, but exploring likewise; None: its own interface is not known.
+        network: What a fresh policy of its kind is made of.
+        own: As it was trained, but exploring likewise.
         blocks: Width of each block of its own observations.
         common: What the policy's own parameters and those on the target share.
-        observed: Share of what the target observes, the task apart, that it knows by name.
+        observed: Share of what the target observes, the task apart, that it knows.
         acted: Share of the target's actions that it knows.
-        log_std: Mean log standard deviation with which it was left; None: of other actions.
+        log_std: Mean log standard deviation with which it was left; None: no action is shared.
         said: What went along, what is zero and what is drawn anew, in one line.
     """
 
@@ -48,8 +68,8 @@ class Carried:
     family: str
     sees_task: bool
     policy: GaussianPolicy
-    untrained: GaussianPolicy
-    own: GaussianPolicy | None
+    network: Mapping[str, Any]
+    own: GaussianPolicy
     blocks: Mapping[str, int]
     common: Common
     observed: float
@@ -58,67 +78,80 @@ class Carried:
     said: str
 
 
-def carry_source(path: Path, family: TaskFamily[Any], spec: Spec, seed: int) -> Carried:
+def carry_source(
+    path: Path, family: TaskFamily[Any], spec: Spec, seed: int, reading: Reading = PLAIN
+) -> Carried:
     """Read a source and carry it to a target's interface, as a training on it would begin.
 
     Args:
-        path: A checkpoint, or a run folder.
+        path: Whatever `metarl.sources.read_source` takes.
         family: The target.
         spec: Of the target's worlds.
         seed: Draws what is new.
+        reading: What the source does not say itself.
     Raises:
         CheckpointError: If it cannot be read, or holds no whole policy.
         ConfigError: If nothing of it fits.
     """
-    start = start_from(path, family)
-    checkpoint = read_source(path)
-    own = load_policy(checkpoint)
-    left = own.log_std.detach()
-    tensors = {n: t for n, t in start.tensors.items() if n not in (CONTEXT, "log_std")}
-    policy, untrained = (
-        start_policy(
-            spec, torch.Generator().manual_seed(seed), log_std=LOG_STD, **start.network
-        )
-        for _ in range(2)
+    checkpoint = read_source(path, names=reading.names, statistics=reading.statistics)
+    start = start_from(
+        path, family, mapping=reading.mapping, names=reading.names,
+        statistics=reading.statistics, seed=seed,
     )  # fmt: skip
+    own = load_policy(checkpoint)
+    left = own.log_std.detach().clone()
+    tensors = {n: t for n, t in start.tensors.items() if n not in (CONTEXT, "log_std")}
+    policy = draw_policy(spec, start.network, seed)
     if wrong := load_partial(policy, tensors).mismatched:
         raise ConfigError(f"{path} does not fit: {wrong[0][0]} is {wrong[0][1]}, not {wrong[0][2]}")
     with torch.no_grad():
         own.log_std.fill_(LOG_STD)
-    there = dict(checkpoint.meta.get("blocks", {}))
-    surgery = start.surgery
-    head = "head" not in surgery.fresh
-    common = _common(surgery.carried, spec.blocks, there, head=head)
-    known = [name for name in surgery.carried if name in spec.blocks and name != TASK]
-    width = spec.obs_dim - spec.task_dim
+    there, was = dict(checkpoint.meta["blocks"]), start.surgery.family
+    common = _common(reading, there, len(left), was, spec, family.id, own)
+    seen = common.here[common.here < spec.obs_dim - spec.task_dim]
     return Carried(
         source=str(path),
-        family=surgery.family,
+        family=was,
         sees_task=sees_task(checkpoint),
-        policy=policy.eval(),
-        untrained=untrained.eval(),
+        policy=policy,
+        network={**start.network, "normalised": False},
         own=own,
         blocks=there,
         common=common,
-        observed=sum(spec.blocks[name] for name in known) / max(width, 1),
-        acted=1.0 if head else 0.0,
-        log_std=float(left.mean()) if len(left) == spec.action_dim else None,
+        observed=len(seen) / max(spec.obs_dim - spec.task_dim, 1),
+        acted=len(common.rows_here) / spec.action_dim,
+        log_std=float(left[common.rows_there].mean()) if len(common.rows_there) else None,
         said=str(start),
     )
 
 
+def draw_policy(spec: Spec, network: Mapping[str, Any], seed: int) -> GaussianPolicy:
+    """Draw a fresh policy, which explores as a training from nothing begins."""
+    generator = torch.Generator().manual_seed(seed)
+    return start_policy(spec, generator, log_std=LOG_STD, **network).eval()
+
+
 def _common(
-    carried: tuple[str, ...], here: Mapping[str, int], there: Mapping[str, int], *, head: bool
-) -> Common:
-    """The columns of blocks that went along, on both sides."""
-    names = [name for name in here if name in carried]
-    return Common(_columns(names, here), _columns(names, there), head)
+    reading: Reading, there: Mapping[str, int], actions: int, was: str, spec: Spec, family: str,
+    own: GaussianPolicy,
+) -> Common:  # fmt: skip
+    """The columns and rows that went along, on both sides."""
+    observed, acted = split_pairs(parse_mapping(reading.mapping))
+    same = split_name(was)[0] == split_name(family)[0]
+    columns, _ = columns_of(observed, there, spec.blocks, same=same)
+    rows, _ = rows_of(acted, {ACTION: actions}, {ACTION: spec.action_dim}, was=was, family=family)
+    factors = [torch.full((piece.width,), piece.factor) for piece in columns]
+    return Common(
+        here=_places(columns, here=True),
+        there=_places(columns, here=False),
+        factor=torch.cat([torch.zeros(0), *factors]),
+        rows_here=_places(rows, here=True),
+        rows_there=_places(rows, here=False),
+        in_weights=own.normaliser is None,
+    )
 
 
-def _columns(names: list[str], blocks: Mapping[str, int]) -> torch.Tensor:
-    starts, start = {}, 0
-    for name, width in blocks.items():
-        starts[name] = start
-        start += width
-    found = [torch.arange(starts[name], starts[name] + blocks[name]) for name in names]
+def _places(pieces: Sequence[Piece], *, here: bool) -> torch.Tensor:
+    starts = [(piece.here if here else piece.there, piece.width) for piece in pieces]
+    found = [torch.arange(start, start + width) for start, width in starts]
     return torch.cat([torch.zeros(0, dtype=torch.int64), *found])

@@ -24,7 +24,7 @@ class Episodes:
 
     Args:
         trajectories: As they went.
-        expert: The expert's actions, shape (T, N, A); None where the family has no expert.
+        expert: The expert's actions, shape (T, N, A); None where it was not asked, or is none.
     """
 
     trajectories: Trajectories
@@ -75,8 +75,9 @@ class Stage:
         self._start = self.worlds.state_dict()
 
     def run(self, policy: GaussianPolicy, *, greedy: bool = False) -> Episodes:
-        """Let a policy act, with its noise, or greedily by its mean actions."""
-        return self._play(_Policy(policy, self.worlds), greedy=greedy)
+        """Let a policy act, with its noise, or greedily by its mean actions: then the expert is not
+        asked."""
+        return self._play(_Policy(policy, self.worlds, asks=not greedy), greedy=greedy)
 
     def run_expert(self) -> Episodes:
         """Let the family's expert act.
@@ -95,16 +96,17 @@ class Stage:
 
 
 class _Policy:
-    """Acts by a policy, and asks the expert what it would have done."""
+    """Acts by a policy, and may ask the expert what it would have done."""
 
     device = torch.device("cpu")
 
-    def __init__(self, policy: GaussianPolicy | None, worlds: Worlds):
+    def __init__(self, policy: GaussianPolicy | None, worlds: Worlds, *, asks: bool):
         self.policy, self.worlds = policy, worlds
+        self.asks = asks and worlds.family.has_expert()
         self.expert: list[Tensor] = []
 
     def act(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        if self.worlds.family.has_expert():
+        if self.asks:
             self.expert.append(torch.from_numpy(self.worlds.expert().astype(np.float32)))
         assert self.policy is not None
         mean, log_std = self.policy(obs)
@@ -116,7 +118,7 @@ class _Policy:
 
 class _Expert(_Policy):
     def __init__(self, worlds: Worlds):
-        super().__init__(None, worlds)
+        super().__init__(None, worlds, asks=True)
 
     def act(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         action = torch.from_numpy(self.worlds.expert().astype(np.float32))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from metarl.advise.carried import Carried, carry_source
+from metarl.advise.carried import PLAIN, Carried, Reading, carry_source, draw_policy
 from metarl.advise.distance import mmd
 from metarl.advise.episodes import Episodes, Stage
 from metarl.advise.features import leep_gain, mean_actions, score_gain
@@ -26,9 +26,29 @@ from metarl.nn.policy import LOG_STD, GaussianPolicy
 from metarl.registry import make_family
 from metarl.rl.config import PpoConfig
 
-EPISODES = 32
+EPISODES, LEAST_EPISODES, STEPS = 32, 8, 6400  # of each policy; steps are where episodes are long
 _LEARNER = PpoConfig()  # whose discounts are asked for
 _TINY = 1e-12
+
+
+def default_episodes(horizon: int) -> int:
+    """How many episodes of each policy are run, where nothing else is said: 32, fewer of long ones."""
+    return min(EPISODES, max(LEAST_EPISODES, STEPS // horizon))
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """A fresh policy on a target, which sources are held against.
+
+    Args:
+        policy: The policy.
+        episodes: As it explores.
+        greedy: By its mean actions.
+    """
+
+    policy: GaussianPolicy
+    episodes: Episodes
+    greedy: Episodes
 
 
 class Target:
@@ -36,13 +56,24 @@ class Target:
 
     Args:
         family: The family.
-        episodes: How many of each policy.
+        episodes: How many of each policy; None: `default_episodes`.
         seed: Of tasks, starts, noise and new weights.
     """
 
-    def __init__(self, family: TaskFamily[Any], *, episodes: int = EPISODES, seed: int = 0):
-        self.family, self.episodes, self.seed = family, episodes, seed
-        self.stage = Stage(family, episodes, seed=seed, task_visible=True)
+    def __init__(self, family: TaskFamily[Any], *, episodes: int | None = None, seed: int = 0):
+        self.family, self.seed = family, seed
+        self.episodes = episodes or default_episodes(family.horizon)
+        self.stage = Stage(family, self.episodes, seed=seed, task_visible=True)
+        self._untrained: dict[str, Untrained] = {}
+
+    def untrained(self, network: Mapping[str, Any]) -> Untrained:
+        """A fresh policy of some widths and activation, and what it does."""
+        key = repr(sorted(network.items()))
+        if key not in self._untrained:
+            policy = draw_policy(self.stage.worlds.spec, network, self.seed)
+            runs = self.stage.run(policy), self.stage.run(policy, greedy=True)
+            self._untrained[key] = Untrained(policy, *runs)
+        return self._untrained[key]
 
     @cached_property
     def expert(self) -> Episodes | None:
@@ -51,16 +82,19 @@ class Target:
 
 
 @steady(num_threads=1)
-def gather(source: Path, target: Target, *, name: str | None = None) -> Evidence:
+def gather(
+    source: Path, target: Target, *, name: str | None = None, reading: Reading = PLAIN
+) -> Evidence:
     """Ask what a source's policy is worth on a target, without training it.
 
     The source's policy, an untrained one of its widths, and the expert where there is one meet the
     same tasks, starts and noise, the task in view as PPO shows it.
 
     Args:
-        source: A checkpoint, or a run folder.
+        source: Whatever `metarl.sources.read_source` takes as a path.
         target: Where to.
         name: How it is called; None: by its path.
+        reading: What the source does not say itself.
     Returns:
         Every signal of `SIGNALS`, or why it could not be had.
     Raises:
@@ -69,7 +103,7 @@ def gather(source: Path, target: Target, *, name: str | None = None) -> Evidence
         FamilyError: If the target breaks its contract.
     """
     begun, before = time.perf_counter(), target.stage.num_steps
-    carried = carry_source(source, target.family, target.stage.worlds.spec, target.seed)
+    carried = carry_source(source, target.family, target.stage.worlds.spec, target.seed, reading)
     found = _Gathering(carried, target)
     found.run()
     return Evidence(
@@ -92,8 +126,9 @@ class _Gathering:
         self.signals, self.absent = dict[str, float](), dict[str, str]()
         self.steps_there = 0
         stage = target.stage
-        self.own, self.untrained = stage.run(carried.policy), stage.run(carried.untrained)
-        self.expert = target.expert
+        fresh = target.untrained(carried.network)
+        self.fresh, self.untrained, self.fresh_greedy = fresh.policy, fresh.episodes, fresh.greedy
+        self.own, self.expert = stage.run(carried.policy), target.expert
 
     def run(self) -> None:
         """Compute all that can be computed."""
@@ -121,10 +156,9 @@ class _Gathering:
             self.signals[name] = float(value)
 
     def _returns(self) -> None:
-        stage, carried = self.target.stage, self.carried
-        greedy = [stage.run(p, greedy=True) for p in (carried.policy, carried.untrained)]
+        greedy = self.target.stage.run(self.carried.policy, greedy=True)
         self._note("zero_update", lambda: self._gain(self.own, self.untrained))
-        self._note("greedy", lambda: self._gain(*greedy))
+        self._note("greedy", lambda: self._gain(greedy, self.fresh_greedy))
 
     def _gain(self, own: Episodes, untrained: Episodes) -> float:
         """A difference of returns, as a share of what lies between nothing and the expert."""
@@ -140,7 +174,7 @@ class _Gathering:
         if self.expert is None:
             self.absent |= dict.fromkeys(names, "the family has no expert")
             return
-        one, other = self.carried.policy, self.carried.untrained
+        one, other = self.carried.policy, self.fresh
         states, actions = self._expert_said
         self._note(names[0], lambda: _nearer(one, other, states, actions))
         goal = self.expert.states()
@@ -166,10 +200,17 @@ class _Gathering:
 
     def _score_gain(self, score: str, of: str) -> float:
         """Of the expert's actions over all states; of returns and values over those of each actor."""
-        one, other = self.carried.policy, self.carried.untrained
+        one, other = self.carried.policy, self.fresh
         if of == "actions":
             return score_gain(score, one, other, *self._expert_said)
-        found = [score_gain(score, one, other, e.states(), _target(e, of)) for e in self._met]
+        found, why = list[float](), ""
+        for met in self._met:
+            try:
+                found.append(score_gain(score, one, other, met.states(), _target(met, of)))
+            except ScoreError as error:  # reward that an actor never gets says nothing of it
+                why = str(error)
+        if not found:
+            raise ScoreError(why)
         return float(np.mean(found))
 
     @property
@@ -182,28 +223,28 @@ class _Gathering:
         names = ("gradient_cosine", "gradient_cosine_untrained", "state_distance")
         with self._noting(names):
             carried, seed = self.carried, self.target.seed
-            if carried.own is None:
-                raise ScoreError("its own observations are not known")
-            family = make_family(carried.family)
+            family = _family_of(carried)
             stage = Stage(  # other episodes, even of the same family: no cosine is 1 by itself
                 family, self.target.episodes, seed=seed + 1, task_visible=carried.sees_task
             )
             if dict(stage.worlds.spec.blocks) != dict(carried.blocks):
                 raise ScoreError(f"{carried.family} observes other blocks now")
             there = stage.run(carried.own)
-            fresh = carry_fresh(carried)
+            fresh = carry_fresh(carried, self.fresh)
             self._note(names[0], lambda: self._cosine(carried.policy, self.own, carried.own, there))
             self._note(
                 names[1],
-                lambda: self._cosine(carried.untrained, self.untrained, fresh, stage.run(fresh)),
+                lambda: self._cosine(self.fresh, self.untrained, fresh, stage.run(fresh)),
             )
-            asked = self.expert or self.own
-            common = carried.common
-            self._note(
-                names[2],
-                lambda: mmd(asked.states()[:, common.here], there.states()[:, common.there]),
-            )
+            self._note(names[2], lambda: self._state_distance(there))
             self.steps_there = stage.num_steps
+
+    def _state_distance(self, there: Episodes) -> float:
+        common, asked = self.carried.common, self.expert or self.own
+        if not len(common.here):
+            raise ScoreError("they share no block of observations")
+        seen = asked.states()[:, common.here] * common.factor.numpy()
+        return mmd(seen, there.states()[:, common.there])
 
     @contextmanager
     def _noting(self, names: tuple[str, ...]) -> Iterator[None]:
@@ -214,9 +255,8 @@ class _Gathering:
             self.absent |= {name: str(error) for name in names if name not in self.signals}
 
     def _cosine(
-        self, here: GaussianPolicy, episodes: Episodes, there: GaussianPolicy | None, met: Episodes
+        self, here: GaussianPolicy, episodes: Episodes, there: GaussianPolicy, met: Episodes
     ) -> float | None:
-        assert there is not None
         one, other = (
             policy_gradient(p, e.trajectories, gamma=_LEARNER.gamma, lam=_LEARNER.lam)
             for p, e in ((here, episodes), (there, met))
@@ -224,15 +264,22 @@ class _Gathering:
         return cosine(one, other, self.carried.common)
 
 
-def carry_fresh(carried: Carried) -> GaussianPolicy:
+def _family_of(carried: Carried) -> TaskFamily[Any]:
+    try:
+        return make_family(carried.family)
+    except MetaRLError as error:
+        first = str(error).partition(";")[0]  # and not every name that there is
+        raise ScoreError(f"what it was trained on cannot be run here: {first}") from error
+
+
+def carry_fresh(carried: Carried, untrained: GaussianPolicy) -> GaussianPolicy:
     """Make an untrained policy in the source's interface, equal to the target's where both share."""
     own = carried.own
-    assert own is not None
-    fresh = copy.deepcopy(own)
-    fresh.reinitialise(torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        fresh.context.zero_()
-    give_common(fresh, carried.untrained, carried.common)
+    fresh = GaussianPolicy(
+        own.obs_dim, len(own.log_std), own.context.numel(),
+        torch.Generator().manual_seed(0), log_std=LOG_STD, **carried.network,
+    )  # fmt: skip
+    give_common(fresh, untrained, carried.common)
     return fresh
 
 

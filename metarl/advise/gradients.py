@@ -21,16 +21,23 @@ class Common:
     Args:
         here: Columns of the first layer of the one, shape (C,), int64.
         there: The same columns in the first layer of the other.
-        head: Whether actions are common, too.
+        factor: What the other observes there is so many times what the one does, shape (C,).
+        rows_here: Actions of the one, shape (R,), int64.
+        rows_there: The same actions of the other.
+        in_weights: Whether factors are in the first layer's weights, not in statistics before it.
     """
 
     here: Tensor
     there: Tensor
-    head: bool
+    factor: Tensor
+    rows_here: Tensor
+    rows_there: Tensor
+    in_weights: bool = True
 
-    def columns(self, *, here: bool) -> Tensor:
-        """The common columns on one side."""
-        return self.here if here else self.there
+    @property
+    def weight_factor(self) -> Tensor:
+        """What the one's weights of these columns are times the other's, shape (C,)."""
+        return self.factor if self.in_weights else torch.ones_like(self.factor)
 
 
 def policy_gradient(
@@ -88,12 +95,15 @@ def cosine(here: dict[str, Tensor], there: dict[str, Tensor], common: Common) ->
 
 
 def _flat(gradient: dict[str, Tensor], common: Common, *, here: bool) -> Tensor:
+    """A gradient over what is common, in the other's coordinates."""
     parts = []
     for name, value in gradient.items():
         if name == FIRST:
-            value = value[:, common.columns(here=here)]
-        elif name.startswith("head.") and not common.head:
-            continue
+            columns = common.here if here else common.there
+            scale = common.weight_factor if here else 1.0  # a step there is so many steps here
+            value = value[:, columns] * scale
+        elif name.startswith("head."):
+            value = value[common.rows_here if here else common.rows_there]
         parts.append(value.double().flatten())
     return torch.cat(parts)
 
@@ -110,6 +120,8 @@ def give_common(to: GaussianPolicy, of: GaussianPolicy, common: Common) -> None:
     given = dict(of.named_parameters())
     for name, p in to.named_parameters():
         if name == FIRST:
-            p[:, common.there] = given[name][:, common.here]
-        elif name.startswith("trunk.") or (name.startswith("head.") and common.head):
+            p[:, common.there] = given[name][:, common.here] / common.weight_factor
+        elif name.startswith("trunk."):
             p.copy_(given[name])
+        elif name.startswith("head."):
+            p[common.rows_there] = given[name][common.rows_here]

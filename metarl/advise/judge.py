@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import weightedtau
 
 from metarl.adapt.statistics import Interval
+from metarl.advise.prediction import SURE
 from metarl.errors import ConfigError
 
 
@@ -24,6 +26,7 @@ class Judged:
         exploration: How widely it explored at first.
         predicted: The gain that was predicted, made without any transfer to this target.
         measured: The gain that was measured.
+        helps: Probability that it is above 0, as it was predicted; None: none was.
     """
 
     source: str
@@ -32,6 +35,7 @@ class Judged:
     exploration: str
     predicted: float
     measured: float
+    helps: float | None = None
 
 
 def weighted_tau(measured: Sequence[float], predicted: Sequence[float]) -> float:
@@ -49,6 +53,11 @@ def weighted_tau(measured: Sequence[float], predicted: Sequence[float]) -> float
     """
     if len(measured) < 2:
         raise ConfigError(f"{len(measured)} transfers have no order; expected at least 2")
+    return _tau(tuple(measured), tuple(predicted))
+
+
+@lru_cache(maxsize=4096)  # the bootstrap asks for the same targets again and again
+def _tau(measured: tuple[float, ...], predicted: tuple[float, ...]) -> float:
     tau = float(weightedtau(measured, predicted).statistic)
     return 0.0 if math.isnan(tau) else tau
 
@@ -69,6 +78,11 @@ def real_harm(rows: Sequence[Judged]) -> float:
     return float(np.mean(warned)) if warned else math.nan
 
 
+def real_sure_harm(rows: Sequence[Judged]) -> float:
+    """Compute the same of harm that was predicted for sure: with a probability of `SURE`."""
+    return real_harm([r for r in rows if r.helps is not None and 1.0 - r.helps >= SURE])
+
+
 def cost(rows: Sequence[Judged]) -> float:
     """Compute what following the advice costs, a mean over targets.
 
@@ -81,6 +95,11 @@ def cost(rows: Sequence[Judged]) -> float:
         got = chosen.measured if chosen.predicted > 0 else 0.0
         lost.append(max(0.0, *(row.measured for row in group)) - got)
     return float(np.mean(lost))
+
+
+def gained(rows: Sequence[Judged]) -> float:
+    """Compute what the best choices gain, a mean over targets; scratch (gain 0) is one of them."""
+    return float(np.mean([max(0.0, *(row.measured for row in g)) for g in by_target(rows)]))
 
 
 def by_target(rows: Sequence[Judged]) -> list[list[Judged]]:
@@ -114,8 +133,4 @@ def over_targets(
 
 def _renamed(groups: Sequence[Sequence[Judged]]) -> list[Judged]:
     """A target that is drawn twice counts as two."""
-    return [
-        Judged(r.source, f"{i}", r.strategy, r.exploration, r.predicted, r.measured)
-        for i, group in enumerate(groups)
-        for r in group
-    ]
+    return [replace(r, target=f"{i}") for i, group in enumerate(groups) for r in group]

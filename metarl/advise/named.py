@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
 
 from metarl.errors import ConfigError
@@ -13,7 +13,7 @@ def find_sources(names: Sequence[Path | str], target: str) -> dict[str, Path]:
     """Find what sources' names stand for, before anything slow starts.
 
     Args:
-        names: Checkpoint files, run folders, or names of checkpoints that the target's package ships.
+        names: Files, run folders, or names of checkpoints that the target's package ships.
         target: The target's name.
     Returns:
         Paths by the names that were given, in their order.
@@ -32,3 +32,16 @@ def find_sources(names: Sequence[Path | str], target: str) -> dict[str, Path]:
             raise ConfigError(f"source {name} stands there twice{also}; expected it once")
         found[name] = path
     return found
+
+
+def require_one(sources: Sized, *readings: object) -> None:
+    """Refuse to read several sources in a way that is said of one.
+
+    Raises:
+        ConfigError: If a mapping, names or statistics are given, and several sources.
+    """
+    if len(sources) > 1 and any(readings):
+        raise ConfigError(
+            f"a mapping, names and statistics are of one source; {len(sources)} are given: ask for"
+            " them one by one"
+        )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-SCRATCH = "scratch"
+SURE = 0.9  # of a prediction that something helps, or harms
 
 
 class Arm(NamedTuple):

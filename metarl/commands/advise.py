@@ -9,7 +9,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from metarl.advise.named import find_sources
+from metarl.advise.named import find_sources, require_one
 from metarl.commands.output import cell, make_console, make_table, progress_bar, say
 from metarl.errors import ConfigError
 from metarl.machine import require_worlds_fit
@@ -20,8 +20,11 @@ from metarl.runs.files import check_output
 def advise(
     words: Sequence[str],
     *,
-    episodes: int,
+    episodes: int | None,
     seed: int,
+    map: tuple[str, ...],
+    names: tuple[str, ...],
+    statistics: Path | None,
     json: bool,
     out: Path | None,
     overwrite: bool,
@@ -33,20 +36,25 @@ def advise(
     Raises:
         MetaRLError: If a name is unknown, or a source cannot be read or does not fit.
     """
-    *names, target = words
-    if not names:
+    *sources, target = words
+    if not sources:
         raise ConfigError(f"metarl advise got one word, {target}; expected SOURCE... TARGET")
     horizon = family_class(target).horizon
-    require_worlds_fit(episodes, horizon, f"--episodes {episodes}")
-    find_sources(names, target)
+    if episodes is not None:
+        require_worlds_fit(episodes, horizon, f"--episodes {episodes}")
+    require_one(find_sources(sources, target), map, names, statistics)
     if out is not None:
         check_output(out, (".json",), overwrite=overwrite)
     from metarl.advise.advisor import advise as ask
+    from metarl.advise.carried import Reading
     from metarl.runs.config import made_with
     from metarl.runs.run import write_json
 
     with progress_bar("asking sources") as progress:
-        advice = ask(names, target, episodes=episodes, seed=seed, progress=progress)
+        advice = ask(
+            sources, target, episodes=episodes, seed=seed, progress=progress,
+            reading=Reading(map, names, statistics),
+        )  # fmt: skip
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     saved = {**advice.to_json(), **made_with(command)}
     if json:

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 from directions import Left, Right, taught
+from pupils import pupil
 from sliders import Slide
+from stable_baselines3 import PPO
 from toy import Reach
 
 import metarl.advise
+from metarl.advise.carried import Reading
 from metarl.advise.evidence import Target, gather
 from metarl.advise.signals import SIGNALS, Evidence
 from metarl.errors import CheckpointError, ConfigError
@@ -106,7 +109,7 @@ def test_what_cannot_be_known_is_said(sources, tmp_path):
     one = gather(path, Target(Unguided(), episodes=EPISODES))
     assert set(one.signals) | set(one.absent) == set(SIGNALS)
     assert "no expert" in one.absent["action_agreement"]
-    assert "not/here" in one.absent["gradient_cosine"]
+    assert "cannot be run here: unknown family 'not/here'" in one.absent["gradient_cosine"]
     advice = metarl.advise.advise([path], Unguided(), episodes=EPISODES)
     said = "\n".join(advice.lines())
     assert "Not known of" in said
@@ -117,6 +120,21 @@ def test_a_source_of_other_blocks_and_actions_is_held_against_what_it_shares(sou
     one = gather(sources["right"], Target(Slide(), episodes=EPISODES))
     assert one.signals["shared_observations"] == pytest.approx(4 / 5)  # `robot`, not `object`
     assert one.signals["shared_actions"] == 1.0
+
+
+def test_a_policy_of_stable_baselines_is_a_source_by_a_mapping(tmp_path):
+    pupil(PPO).save(tmp_path / "model.zip")
+    path, mapping = tmp_path / "model.zip", ("robot=observation[0:4]",)
+    with pytest.raises(ConfigError, match="--map robot=0:4"):
+        metarl.advise.advise([path], Right(), episodes=EPISODES)
+    reading = Reading(mapping=mapping)
+    advice = metarl.advise.advise([path], Right(), episodes=EPISODES, reading=reading)
+    one = advice.evidence[0]
+    assert one.signals["shared_observations"] == 1.0
+    assert one.signals["shared_actions"] == 1.0
+    assert "cannot be run here" in one.absent["gradient_cosine"]
+    with pytest.raises(ConfigError, match="of one source; 2 are given"):
+        metarl.advise.advise([path, tmp_path], Right(), reading=reading)
 
 
 def test_sources_are_asked_once_each_and_some_there_must_be(sources):

@@ -65,28 +65,43 @@ def test_a_step_uphill_raises_the_return():
     assert after.returns.mean() > before.returns.mean() + 2.0
 
 
+def common(here, there, rows_here=(0,), rows_there=(0,), factor=None, **more):
+    factor = torch.ones(len(here)) if factor is None else torch.tensor(factor)
+    places = (torch.tensor(list(x), dtype=torch.int64) for x in (rows_here, rows_there))
+    return Common(torch.tensor(here), torch.tensor(there), factor, *places, **more)
+
+
 def test_the_cosine_counts_what_is_common():
-    places = Common(torch.tensor([0, 1]), torch.tensor([2, 0]), head=True)
+    places = common([0, 1], [2, 0])
     one = {FIRST: torch.tensor([[1.0, 2.0, 9.0]]), "head.weight": torch.tensor([[3.0]])}
     other = {FIRST: torch.tensor([[2.0, 7.0, 1.0]]), "head.weight": torch.tensor([[3.0]])}
     assert cosine(one, other, places) == pytest.approx(1.0)
     turned = {**other, "head.weight": torch.tensor([[-3.0]])}
     assert cosine(one, turned, places) == pytest.approx((1 + 4 - 9) / 14)
-    without = Common(places.here, places.there, head=False)
+    without = common([0, 1], [2, 0], (), ())
     assert cosine(one, turned, without) == pytest.approx(1.0)
     assert cosine(one, {n: 0 * g for n, g in other.items()}, places) is None
+
+
+def test_observations_that_are_a_multiple_elsewhere_are_counted_as_such():
+    """A weight there is a tenth of the same one here, so a gradient there is ten times as long."""
+    one, other = {FIRST: torch.tensor([[1.0, 2.0]])}, {FIRST: torch.tensor([[10.0, 2.0]])}
+    assert cosine(one, other, common([0, 1], [0, 1], factor=[10.0, 1.0])) == pytest.approx(1.0)
+    in_statistics = common([0, 1], [0, 1], factor=[10.0, 1.0], in_weights=False)
+    assert cosine(one, one, in_statistics) == pytest.approx(1.0)
 
 
 def test_what_is_common_is_given():
     here, there = policy(6), policy(5, actions=3, seed=1)
     before = there.trunk.layers[0].weight.detach().clone()
     head = there.head.weight.detach().clone()
-    common = Common(torch.tensor([0, 3]), torch.tensor([4, 1]), head=False)
-    give_common(there, here, common)
-    now = there.trunk.layers[0].weight.detach()
-    torch.testing.assert_close(now[:, [4, 1]], here.trunk.layers[0].weight.detach()[:, [0, 3]])
+    give_common(there, here, common([0, 3], [4, 1], (1,), (2,), factor=[2.0, 1.0]))
+    now, given = there.trunk.layers[0].weight.detach(), here.trunk.layers[0].weight.detach()
+    torch.testing.assert_close(now[:, 4], given[:, 0] / 2.0)
+    torch.testing.assert_close(now[:, 1], given[:, 3])
     torch.testing.assert_close(now[:, [0, 2, 3]], before[:, [0, 2, 3]])
-    torch.testing.assert_close(there.head.weight.detach(), head)
+    torch.testing.assert_close(there.head.weight.detach()[2], here.head.weight.detach()[1])
+    torch.testing.assert_close(there.head.weight.detach()[:2], head[:2])
     torch.testing.assert_close(there.trunk.layers[0].bias, here.trunk.layers[0].bias)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -9,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metarl.advise.judge import Judged, cost, mean_tau, over_targets, real_harm, weighted_tau
+from metarl.advise.judge import (
+    Judged,
+    cost,
+    gained,
+    mean_tau,
+    over_targets,
+    real_harm,
+    real_sure_harm,
+    weighted_tau,
+)
 from metarl.errors import ConfigError
 
 PUBLISHED = json.loads((Path(__file__).parent / "model_ranking.json").read_text())["tables"]
@@ -56,7 +66,18 @@ def test_harm_and_cost_by_hand():
     )  # fmt: skip
     assert real_harm(given) == pytest.approx(3 / 4)
     assert cost(given) == pytest.approx((0.2 + 0.3 + 0.4) / 3)
+    assert gained(given) == pytest.approx((0.4 + 0.3 + 0.0) / 3)
     assert math.isnan(real_harm(rows(("a", 0.1, 0.1))))
+
+
+def test_sure_harm_is_told_from_guessed_harm():
+    given = [
+        dataclasses.replace(row, helps=helps)
+        for row, helps in zip(rows(("a", -0.1, 0.2), ("a", -0.4, -0.3)), (0.3, 0.05))
+    ]
+    assert real_harm(given) == 0.5
+    assert real_sure_harm(given) == 1.0
+    assert math.isnan(real_sure_harm(rows(("a", -0.4, -0.3))))
 
 
 def test_tau_is_a_mean_over_targets_and_its_interval_draws_targets():

@@ -32,7 +32,14 @@ def test_it_prints_a_table_and_what_to_do(sources, tmp_path, capsys):
     table = [line.split() for line in said.splitlines() if line[:2].strip().isdigit()]
     assert [row[0] for row in table] == ["1", "2", "3", "4", "5"]
     assert sum("scratch" in row for row in table) == 1
-    assert f"Best: reuse {right} (strategy fine-tune, exploration fresh)." in said
+    best = next(line for line in said.splitlines() if line.startswith("Best: "))
+    assert best.startswith(
+        f"Best: reuse {right}. metarl train toy/right --method ppo --from {right}"
+    )
+    words = [*best.split()[4:], "--iterations", "1", "--out", str(tmp_path / "run")]
+    words += ["--set", "num_worlds=8", "minibatch=160"]
+    assert cli.main(words) == 0  # what it says can be typed
+    capsys.readouterr()
     assert f"{right}: reuse it" in said
     assert "rule of thumb" in said
     assert f"wrote {out}" in err
