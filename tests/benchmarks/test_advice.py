@@ -1,0 +1,108 @@
+"""The judge of advice on a real, tiny matrix: four families, trained for a moment."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metarl.advise.model import load_model
+from metarl.advise.prediction import Arm
+from metarl.errors import CheckpointError
+from metarl.grid.cell import with_needs
+from metarl.grid.store import Store
+from metarl.matrix.benchmark import Group, Matrix, write_matrix
+from metarl.matrix.cells import Budget
+from metarl.matrix.output import write_tables
+from metarl.matrix.summary import summarise
+
+ROOT = Path(__file__).parents[2]
+FAMILIES = tuple(f"directions:toy/{name}" for name in ("right", "left", "up", "down"))
+FEW = {"num_worlds": 8, "minibatch": 160, "hidden": [16]}
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory):
+    """A folder as `metarl transfer-matrix` leaves it."""
+    folder = tmp_path_factory.mktemp("matrix")
+    pairs = tuple(itertools.product(FAMILIES, FAMILIES))
+    group = Group(name="all", pairs=pairs, explorations=("fresh",))
+    budget, longer = (Budget(iterations=n, settings=FEW) for n in (2, 6))
+    made = Matrix(groups=(group,), num_seeds=1, budget=budget, source_budget=longer)
+    store = Store(folder)
+    store.prepare()
+    for cell in with_needs(made.cells()):
+        store.put(cell, cell.run(folder), 0.0)
+    write_matrix(made, folder)
+    write_tables(made, summarise(made, store.read()), folder, "pytest")
+    return folder
+
+
+def judge(matrix, name):
+    command = [sys.executable, str(ROOT / "benchmarks" / "advice.py"), "--matrix", str(matrix)]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "envs"), str(ROOT / "tests")])
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    done = subprocess.run(
+        [*command, "--name", str(name), "--resamples", "20"],
+        capture_output=True,
+        text=True,
+        env=env,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(name.with_suffix(".json").read_text())
+
+
+def test_it_judges_what_was_predicted_with_the_target_left_out(matrix, tmp_path):
+    found = judge(matrix, tmp_path / "first")
+    assert set(found["predictors"]) == {
+        "all signals", "gradient_cosine", "gradient_cosine_untrained", "no signal", "rule of thumb",
+    }  # fmt: skip
+    own = found["predictors"]["all signals"]
+    assert (own["transfers"], own["targets"]) == (16, 4)
+    tau, low, high = own["weighted_tau"]
+    assert -1.0 <= low <= tau <= high <= 1.0
+    assert {"tau", "low", "high"} == set(found["ahead"]["gradient_cosine"])
+    assert found["signals"]["zero_update"]["pairs"] == 16
+    measured = {(row["source"], row["target"]): row["score"] for row in learned(matrix)}
+    assert len(found["rows"]) == 16
+    for row in found["rows"]:
+        assert row["measured"] == pytest.approx(measured[row["source"], row["target"]])
+    assert (tmp_path / "first.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_evidence_outlives_the_policies_and_is_not_gathered_again(matrix, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.syspath_prepend(str(ROOT / "tests"))
+    from shared.signals import Kept, gather_all, read_rows
+
+    rows = [row for row in read_rows(matrix) if row["target"] == FAMILIES[0]][:2]
+    kept = Kept(tmp_path / "signals.json")
+    before = gather_all(matrix, rows, kept, seed=3)
+    written = kept.path.read_bytes()
+    (matrix / "sources").rename(matrix / "gone")
+    try:
+        assert gather_all(matrix, rows, kept, seed=3) == before
+        with pytest.raises(CheckpointError, match="no checkpoint"):
+            gather_all(matrix, rows, kept, seed=4)
+    finally:
+        (matrix / "gone").rename(matrix / "sources")
+    assert kept.path.read_bytes() == written
+    del sys.modules["shared.signals"]
+
+
+def learned(matrix):
+    rows = json.loads((matrix / "matrix.json").read_text())["rows"]
+    return [row for row in rows if row["regime"] == "learning"]
+
+
+def test_a_shipped_model_predicts_and_says_how_it_was_made():
+    model = load_model()
+    if model is None:
+        pytest.skip("no model is shipped; the rule of thumb predicts")
+    assert "advice.py" in model.made["command"]
+    assert model.predict(Arm(*model.arms[0]), {}).low is not None
