@@ -317,7 +317,8 @@ class Compare:
     """Learn one family from several sources by several strategies, and say which is best."""
 
     sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE ...")]
-    """checkpoint files, run folders, names of shipped checkpoints, or families to be trained first"""
+    """checkpoint files, run folders, names of shipped checkpoints, policies of Stable-Baselines3 or
+    CleanRL, or families to be trained first"""
     family: Annotated[str, arg(metavar="FAMILY")]
     """what is learned"""
     strategies: tuple[str, ...] = ("fine-tune",)
@@ -330,6 +331,9 @@ class Compare:
     """of every training"""
     source_iterations: int = fields.count(60)
     """of a source that is trained first"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """which columns of the given policies' observations, and rows of their actions, go where, as for
+    metarl train"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """other fields of ppo's config, for example num_worlds=256"""
     jobs: int | None = fields.count(None, optional=True)

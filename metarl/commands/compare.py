@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metarl.commands.matrices import require_families, run_and_write, settings_of, strategies_of
+from metarl.commands.policies import require_source
 from metarl.errors import UnknownNameError
 from metarl.registry import family_class, slug
 from metarl.runs.shipped import find_checkpoint
@@ -21,6 +22,7 @@ def compare(
     seeds: int,
     iterations: int,
     source_iterations: int,
+    map: tuple[str, ...],
     set: tuple[str, ...],
     jobs: int | None,
     out: Path | None,
@@ -38,13 +40,14 @@ def compare(
     trained = [str(source) for source in sources if _is_family(source)]
     require_families(trained)
     checkpoints = [find_checkpoint(s, family) for s in sources if not _is_family(s)]
+    require_source(bool(checkpoints), "families alone", map, (), None)
     chosen = strategies_of(strategies)
     from metarl.matrix.benchmark import Group, Matrix, every_pair
     from metarl.matrix.cells import Budget
     from metarl.matrix.given import take_sources
 
     folder = out or Path("comparisons") / slug(family)
-    given = take_sources(checkpoints, folder)
+    given = take_sources(checkpoints, folder, map)
     group = Group(
         name="comparison", pairs=every_pair([*trained, *(g.name for g in given)], [family]),
         strategies=chosen, explorations=tuple(explorations),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import ConfigError, UnknownNameError
-from metarl.methods import training_config
+from metarl.methods import rule_names, training_config
 from metarl.registry import family_class
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 SCRATCH = "scratch"
+_OF_ARMS = ("log_std", "exploration", "noise", "strategy_settings")
 
 
 def require_families(names: Sequence[str]) -> None:
@@ -43,10 +44,8 @@ def settings_of(pairs: Sequence[str]) -> dict[str, Any]:
 
     given = parse_settings(pairs)
     require_settings(training_config("ppo"), given)
-    for name in ("iterations", "log_std"):
-        if name in given:
-            why = "has an option of its own" if name == "iterations" else "is --explorations' part"
-            raise ConfigError(f"setting {name!r} {why}; leave it out of --set")
+    if mine := [name for name in _OF_ARMS if name in given]:
+        raise ConfigError(f"setting {mine[0]!r} is what arms differ in; leave it out of --set")
     return given
 
 
@@ -57,9 +56,7 @@ def strategies_of(names: Sequence[str]) -> tuple[str, ...]:
         UnknownNameError: If one is unknown.
         ConfigError: If scratch is among them, or one stands there twice.
     """
-    from metarl.transfer.strategy import strategies_by_name
-
-    valid = [name for name in strategies_by_name() if name != SCRATCH]
+    valid = [name for name in rule_names() if name != SCRATCH]
     if ALL in names:
         return tuple(valid)
     for name in names:

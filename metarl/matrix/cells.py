@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metarl.adapt.protocol import Protocol
-from metarl.errors import CheckpointError, ConfigError
+from metarl.errors import ConfigError
 from metarl.grid.cell import Cell
 from metarl.grid.run import RUNNING
 from metarl.registry import slug
@@ -30,10 +30,12 @@ class Given(fields.Checked):
     Args:
         name: What it is called.
         digest: Of its tensors.
+        mapping: Which of its columns and actions go where, as `metarl.sources.carry` takes it.
     """
 
     name: str
     digest: str
+    mapping: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -101,10 +103,12 @@ class Learning(Cell):
         return f"{SOURCES}/{slug(self.family)}-s{self.seed}.safetensors"
 
     def run(self, folder: Path) -> Mapping[str, Any]:
-        """Train, and give return and success of each iteration."""
+        """Train, and give return and success of each iteration, and what went along of the source."""
         from metarl.learn.train import train
+        from metarl.runs.config import read_json
         from metarl.runs.metrics import read_metrics
         from metarl.runs.policies import read_checkpoint
+        from metarl.runs.run import START_FILE
 
         start = None if self.start is None else folder / self.start.file
         (folder / RUNNING).mkdir(exist_ok=True)
@@ -120,6 +124,7 @@ class Learning(Cell):
                     raise
                 return {LEFT_OUT: str(error)}
             rows, trained = read_metrics(out), read_checkpoint(made)
+            began = {} if start is None else read_json(out / START_FILE)
             if self.keeps:
                 keep_policy(trained.tensors, trained.meta, folder / self.file)
         return {
@@ -127,6 +132,7 @@ class Learning(Cell):
             "steps": trained.meta["steps"],
             "seconds": round(trained.meta["seconds"], 3),
             "diverged": sum(row.get("num_diverged") or 0 for row in rows),
+            **({"carried": began["carried"]} if began else {}),
         }
 
     @property
@@ -134,7 +140,12 @@ class Learning(Cell):
         """What `train` is asked for beyond the budget."""
         if self.start is None:
             return {"noise": self.noise}
-        return {"strategy": self.strategy, "exploration": self.exploration, "noise": self.noise}
+        return {
+            "strategy": self.strategy,
+            "exploration": self.exploration,
+            "noise": self.noise,
+            "mapping": _mapping(self.start),
+        }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,14 +181,17 @@ class Adapting(Cell):
         """Adapt, and give return, success and score of each task after each update."""
         from metarl.adapt.evaluate import evaluate_adaptation
         from metarl.registry import make_family
-        from metarl.runs.policies import read_checkpoint, require_interface
-        from metarl.sim.worlds import Worlds
+        from metarl.runs.policies import read_checkpoint
+        from metarl.sources import carry
+        from metarl.sources.interface import fits
 
         family, found = make_family(self.family), read_checkpoint(folder / self.start.file)
-        try:
-            require_interface(found, Worlds(family, 1, num_threads=1))
-        except CheckpointError as error:
-            return {LEFT_OUT: str(error)}
+        mapping = _mapping(self.start)
+        if mapping or not fits(found, family):
+            try:
+                found, _ = carry(found, family, mapping, name=source_name(self.start))
+            except ConfigError as error:  # nothing goes along
+                return {LEFT_OUT: str(error)}
         result = evaluate_adaptation(
             family, self.strategy, found, self.protocol, num_threads=1
         ).to_json()
@@ -194,6 +208,10 @@ class Adapting(Cell):
 def source_name(start: Learning | Given) -> str:
     """How a source is called in keys and file names."""
     return start.name if isinstance(start, Given) else slug(start.family)
+
+
+def _mapping(start: Learning | Given) -> tuple[str, ...]:
+    return start.mapping if isinstance(start, Given) else ()
 
 
 def keep_policy(tensors: Mapping[str, Any], meta: Mapping[str, Any], path: Path) -> None:

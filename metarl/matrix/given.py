@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,33 +16,35 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def take_sources(paths: Sequence[Path], folder: Path) -> list[Given]:
-    """Copy the policies of checkpoints into a benchmark's folder.
+def take_sources(paths: Sequence[Path], folder: Path, mapping: Sequence[str] = ()) -> list[Given]:
+    """Copy policies into a benchmark's folder.
 
     Args:
-        paths: Checkpoint files or run folders.
+        paths: Checkpoints, run folders, or policies of others that `metarl.sources.read_source` takes
+            without a word more.
         folder: The benchmark's.
+        mapping: Which columns and actions of each go where, as for `metarl.sources.carry`.
     Returns:
         What is called by the file's name each, with a piece of its digest where two are alike.
     Raises:
         CheckpointError: If one cannot be read, or the copy not be written.
         ConfigError: If one holds no policy, or two are the same.
     """
-    from metarl.runs.policies import read_checkpoint
     from metarl.runs.trained import part
+    from metarl.sources import read_source
 
     found: dict[str, Given] = {}
     for path in paths:
-        checkpoint = read_checkpoint(path)
+        checkpoint = read_source(path)
         policy = part("policy", checkpoint.tensors)
         if not policy:
             raise ConfigError(
                 f"{path} holds no policy to start from; expected a policy's checkpoint"
             )
         digest = _digest(policy)
-        given = Given(name=_name(path), digest=digest)
+        given = Given(name=_name(path), digest=digest, mapping=tuple(mapping))
         if given.name in found:
-            given = Given(name=f"{given.name}-{digest[:6]}", digest=digest)
+            given = replace(given, name=f"{given.name}-{digest[:6]}")
         if digest in {other.digest for other in found.values()}:
             raise ConfigError(f"{path} is a policy that is among the sources already")
         found[given.name] = given
@@ -51,7 +54,7 @@ def take_sources(paths: Sequence[Path], folder: Path) -> list[Given]:
 
 
 def _name(path: Path) -> str:
-    name = path.stem if path.suffix == ".safetensors" else path.name
+    name = path.name if path.is_dir() else path.stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "source"
 
 

@@ -16,7 +16,7 @@ SAME, OPPOSITE = "pair:pair/same", "pair:pair/opposite"
 TINY = ("--set", "num_worlds=8", "minibatch=160", "--jobs", "1")
 WORDS = (
     SAME, OPPOSITE, "--seeds", "2", "--iterations", "3", "--source-iterations", "4",
-    "--explorations", "fresh", "--adapt", "1", *TINY,
+    "--adapt", "1", *TINY,
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def test_every_source_meets_every_target(folder):
     learned = [row for row in saved["rows"] if row["regime"] == "learning"]
     arms = {(row["source"], row["target"], row["exploration"]) for row in learned}
     assert arms == {
-        (s, t, e) for s in (SAME, OPPOSITE) for t in (SAME, OPPOSITE) for e in ("fresh",)
+        (s, t, e) for s in (SAME, OPPOSITE) for t in (SAME, OPPOSITE) for e in ("fresh", "source")
     }
     assert {(r["source"], r["target"]) for r in saved["rows"] if r["regime"] == "adapting"} == {
         (s, t) for s in (SAME, OPPOSITE) for t in (SAME, OPPOSITE)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from pair import Same
+from pupils import pupil
+from stable_baselines3 import PPO
 
 from metarl.adapt.protocol import Protocol
 from metarl.learn.train import train
 from metarl.matrix.cells import LEFT_OUT, Adapting, Budget, Given, Learning
+from metarl.matrix.given import take_sources
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.metrics import read_metrics
 
@@ -86,3 +89,19 @@ def test_adaptation_keeps_every_task(folder):
     result = cell.run(folder)
     assert [len(row) for row in result["return"]] == [3, 3]
     assert without_time(cell.run(folder)) == without_time(result)
+
+
+def test_a_policy_of_others_goes_along_by_its_mapping(folder, tmp_path):
+    pupil(PPO).save(tmp_path / "theirs.zip")
+    (mapped,) = take_sources([tmp_path / "theirs.zip"], folder, ["robot=0:4"])
+    (unnamed,) = take_sources([tmp_path / "theirs.zip"], folder)
+    budget = Budget(iterations=1, settings={"num_worlds": 4, "minibatch": 80})
+    arm = {"family": SAME, "strategy": "fine-tune", "budget": budget}
+    result = Learning(start=mapped, **arm).run(folder)
+    assert any("robot" in name for name in result["carried"])
+    assert len(result["return"]) == 1
+    assert list(Learning(start=unnamed, **arm).run(folder)) == [LEFT_OUT]
+    protocol = Protocol(num_tasks=2, episodes=1, updates=1, eval_episodes=1)
+    met = {"family": SAME, "strategy": "fine-tune", "protocol": protocol}
+    assert len(Adapting(start=mapped, **met).run(folder)["return"]) == 2
+    assert list(Adapting(start=unnamed, **met).run(folder)) == [LEFT_OUT]
