@@ -64,7 +64,8 @@ class Start:
         if getattr(config, "strategy", None) is None:
             return found
         kind = rules_of(config.strategy)
-        surgery = found.surgery.renewed(drawn_anew(kind, found.surgery.carried))
+        parts = {*found.surgery.carried, *(("normaliser",) if self.network["normalised"] else ())}
+        surgery = found.surgery.renewed(drawn_anew(kind, parts))
         # What is imitated is needed whole, though nothing starts with it.
         tensors = self.tensors if kind.imitates else found.tensors
         return dataclasses.replace(found, surgery=surgery, tensors=tensors)

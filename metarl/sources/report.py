@@ -66,8 +66,8 @@ class Surgery:
         if not fresh:
             return self
         parameters = [
-            dataclasses.replace(p, became="set", parts=(), why=fresh[_part(p.name)])
-            if p.shape is not None and _part(p.name) in fresh
+            dataclasses.replace(p, became=_fate(why), parts=(), why=why)
+            if p.shape is not None and (why := fresh.get(_part(p.name)))
             else p
             for p in self.parameters
         ]
@@ -137,6 +137,10 @@ def _shape(shape: Any) -> str:
 def _as_json(parameter: Parameter) -> dict[str, Any]:
     row = {n: v for n, v in dataclasses.asdict(parameter).items() if v not in ((), "")}
     return {n: list(v) if isinstance(v, tuple) else v for n, v in row.items()}
+
+
+def _fate(why: str) -> Became:
+    return "drawn anew" if why.startswith("drawn anew") else "set"
 
 
 def _part(name: str) -> str:

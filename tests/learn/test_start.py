@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from toy import Reach, knowing, saved
 from metarl.errors import ConfigError
 from metarl.learn.start import start_from
 from metarl.learn.train import train
+from metarl.nn.policy import LOG_STD
 from metarl.rl.config import PpoConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy, read_checkpoint
@@ -71,3 +74,18 @@ def test_statistics_are_the_sources_under_every_strategy_that_keeps_it(strategy,
     assert found.meta["config"]["normalised"]
     assert load_policy(found).normaliser.bound[:4].tolist() == [1.5] * 4
     torch.testing.assert_close(found.tensors["policy.log_std"], model.policy.log_std.detach())
+    more = train("toy/reach", "ppo", out=tmp_path, resume=True, iterations=2)
+    assert np.array_equal(read_checkpoint(more).tensors["policy.normaliser.mean"].numpy(), mean)
+
+
+def test_a_student_from_nothing_forgets_statistics_and_its_teacher_keeps_them(model, tmp_path):
+    how = {"mapping": MAP, "strategy": "kickstart"}
+    found = read_checkpoint(train("toy/reach", "ppo", out=tmp_path, start=model, **how, **TINY))
+    assert not found.tensors["policy.normaliser.mean"].any()
+    torch.testing.assert_close(found.tensors["policy.log_std"], torch.full((2,), LOG_STD))
+    start = json.loads((tmp_path / "start.json").read_text())
+    became = {row["name"]: row["became"] for row in start["parameters"]}
+    assert became["normaliser.mean"] == became["trunk.layers.0.bias"] == "drawn anew"
+    held = [t for n, t in found.tensors.items() if "normaliser.mean" in n and "policy." not in n]
+    mean = model.get_vec_normalize_env().obs_rms.mean
+    assert [t[:4].tolist() for t in held] == [mean[:4].tolist()]
