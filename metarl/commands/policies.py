@@ -20,6 +20,7 @@ from metarl.errors import (
     unknown,
 )
 from metarl.methods import adapting_of
+from metarl.registry import split_name
 from metarl.runs.fingerprint import describe_changes, require_unchanged
 from metarl.runs.policies import load_policy_for
 from metarl.runs.shipped import REFERENCE, find_checkpoint
@@ -116,6 +117,12 @@ def fit(
     from metarl.sources.interface import carry, fits
 
     if not mapping and fits(found, family):
+        of = str(found.meta.get("family", family.id))
+        if split_name(of)[0] != split_name(family.id)[0]:
+            say(
+                f"{name} was trained on {of}; {family.id} has the same blocks and actions, so all of"
+                " it goes along"
+            )
         return found, None
     carried, surgery = carry(found, family, mapping, name=name)
     say(printable(str(surgery)))

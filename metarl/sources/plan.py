@@ -62,7 +62,7 @@ def _why_not(name: str, width: int, there: Mapping[str, int], *, same: bool) -> 
     """Why a block does not go along by its name; empty if it does."""
     if not width:
         return ""
-    if name not in there:
+    if not there.get(name):
         return "for the source never observed it"
     if name == TASK and not same:
         return "for it means something else here"

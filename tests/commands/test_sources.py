@@ -32,6 +32,11 @@ class Slider(Slide):
     """Registered, so that the command line finds it."""
 
 
+@register("toy/twin")
+class Twin(Reach):
+    """Another family with the same interface."""
+
+
 @pytest.fixture(scope="module")
 def zipped(tmp_path_factory):
     path = tmp_path_factory.mktemp("others") / "td3.zip"
@@ -56,7 +61,7 @@ def test_a_training_starts_from_what_others_trained(zipped, tmp_path, capsys):
     assert cli.main([*words, "--iterations", "1", "--map", *MAP, "--set", *sets]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "Stable-Baselines3 TD3 or DDPG): carried robot[0:2] from observation[0:2]" in said
-    assert "task: zero weights at first" in said
+    assert "task: zero weights at first, for the source never observed it" in said
     start = json.loads((run / "start.json").read_text())
     assert start["mapping"] == MAP
     became = {row["name"]: row["became"] for row in start["parameters"]}
@@ -119,8 +124,17 @@ def test_a_policy_of_another_family_is_adapted(own, tmp_path, capsys):
     saved = json.loads((out / "start.json").read_text())
     assert (saved["family"], saved["to"]) == ("toy/reach", "toy/slide")
     assert cli.main(["adapt", str(own), "toy/reach", *FEW, "--out", str(tmp_path / "own")]) == 0
-    assert "starts from" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "starts from" not in said
+    assert "goes along" not in said
     assert not (tmp_path / "own" / "start.json").exists()
+
+
+def test_a_policy_of_another_family_with_the_same_interface_is_told(own, tmp_path, capsys):
+    words = ["toy/twin", *FEW, "--out", str(tmp_path / "out")]
+    assert cli.main(["adapt", str(own), *words]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "was trained on toy/reach; toy/twin has the same blocks and actions" in said
 
 
 @pytest.mark.parametrize(
