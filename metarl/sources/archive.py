@@ -14,6 +14,7 @@ from metarl.runs.reading import open_file, read_rest
 MAX_BYTES = 256 * 2**20  # of a file, and of all that is in it: no policy of plain layers is larger
 MAX_MEMBERS = 10_000
 ZIP = b"PK\x03\x04"
+_ENTRY = b"PK\x01\x02"  # begins what a zip file lists of a member
 _ENCRYPTED = 0x1  # bit of a member's flags
 
 
@@ -34,6 +35,10 @@ class Archive:
         self, data: bytes, name: str, expects: Callable[[str], bool], *, packed: bool = True
     ):
         self.name = name
+        if data.count(_ENTRY) > MAX_MEMBERS:  # before an object is made of each
+            raise CheckpointError(
+                f"{name} lists more than {MAX_MEMBERS} members; it is refused whole"
+            )
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
@@ -45,30 +50,38 @@ class Archive:
             )
         methods = {zipfile.ZIP_STORED} | ({zipfile.ZIP_DEFLATED} if packed else set())
         seen = set[str]()
-        for member in members[:MAX_MEMBERS]:
+        for member in members:
             fault = _fault(member, seen, expects, methods)
             if fault:
                 shown = printable(member.filename)[:80]
                 raise CheckpointError(f"{name} holds {shown!r}, {fault}; it is refused whole")
             seen.add(member.filename)
         total = sum(member.file_size for member in members)
-        if len(members) > MAX_MEMBERS or total > MAX_BYTES:
+        if total > MAX_BYTES:
             raise CheckpointError(
-                f"{name} says it holds {len(members)} members of {total} bytes; at most"
-                f" {MAX_MEMBERS} of {MAX_BYTES} bytes are read"
+                f"{name} says it holds {total} bytes; at most {MAX_BYTES} bytes are read"
             )
         self.names = tuple(member.filename for member in members)
 
-    def read(self, member: str) -> bytes:
+    def read(self, member: str, most: int = MAX_BYTES) -> bytes:
         """Unpack one member.
 
+        Args:
+            member: Its name.
+            most: How many bytes it may have.
         Raises:
-            CheckpointError: If it is missing, or not what the archive says of it.
+            CheckpointError: If it is missing, larger, or not what the archive says of it.
         """
         try:
             declared = self._zip.getinfo(member).file_size
+            if declared > most:
+                raise CheckpointError(
+                    f"{self.name}: {member} has {declared} bytes, more than {most}"
+                )
             with self._zip.open(member) as file:
                 data = file.read(declared + 1)
+        except CheckpointError:
+            raise
         except KeyError as error:
             raise CheckpointError(f"{self.name} holds no {member!r}") from error
         except Exception as error:  # zipfile and zlib have no common base for what is damaged

@@ -31,7 +31,7 @@ _UNREAD = {  # that stands beside them, and is left alone
     "ent_coef_optimizer.pth", "pytorch_variables.pth", "_stable_baselines3_version",
     "system_info.txt",
 }  # fmt: skip
-_MAX_ACTIONS = 4096
+_MAX_ACTIONS, _MAX_DATA = 4096, 32 * 2**20
 _LAYER = r"(\d+)\.(weight|bias)"
 _RENAMED = {  # of each kind: its layers, its head
     "PPO or A2C": (rf"mlp_extractor\.policy_net\.{_LAYER}", r"action_net\.(weight|bias)"),
@@ -56,7 +56,7 @@ def read_zip(content: bytes, name: str, statistics: Statistics | None = None) ->
         CheckpointError: If anything in it is unexpected or damaged, or it is of another kind.
     """
     archive = Archive(content, name, (_UNREAD | {POLICY, DATA}).__contains__)
-    data = parse_json(archive.read(DATA), f"{name}: {DATA}")
+    data = parse_json(archive.read(DATA, _MAX_DATA), f"{name}: {DATA}")
     if not isinstance(data, dict):
         raise CheckpointError(f"{name}: {DATA} is a {type(data).__name__}; expected a table")
     state = read_state_dict(archive.read(POLICY), f"{name}: {POLICY}")

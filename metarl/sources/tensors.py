@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from metarl.errors import CheckpointError, printable
-from metarl.sources.archive import ZIP, Archive
+from metarl.sources.archive import MAX_BYTES, ZIP, Archive
 
 _MEMBER = re.compile(
     r"[^/\\]+/(data\.pkl|data/\d+|version|byteorder|\.data/serialization_id|\.format_version"
@@ -48,7 +48,7 @@ def read_state_dict(data: bytes, name: str) -> dict[str, Tensor]:
     pickles = [member for member in archive.names if member.endswith(_ROOT_MEMBER)]
     if len(pickles) != 1:
         raise CheckpointError(f"{name} holds {len(pickles)} pickles of tensors; expected one")
-    _require_tensors_alone(archive.read(pickles[0]), name)
+    _require_tensors_alone(archive.read(pickles[0], _MAX_PICKLE), name)
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its reader meets
@@ -71,13 +71,15 @@ def checked(found: Any, name: str) -> dict[str, Tensor]:
     if not isinstance(found, dict) or not found:
         what = type(found).__name__ if not isinstance(found, dict) else "empty table"
         raise CheckpointError(f"{name} holds a {what}; expected tensors by name, a state_dict")
-    tensors = {}
+    left = MAX_BYTES // 2  # numbers; tensors may share what they hold, and yet be copied one by one
     for key, value in found.items():
         fault = _fault(key, value)
         if fault:
             raise CheckpointError(f"{name} holds {printable(str(key))[:80]!r}, {fault}")
-        tensors[key] = value.detach().to("cpu", torch.float32)
-    return tensors
+        left -= value.numel()
+        if left < 0:
+            raise CheckpointError(f"{name} holds tensors of more than {MAX_BYTES // 2} numbers")
+    return {key: value.detach().to("cpu", torch.float32) for key, value in found.items()}
 
 
 def _fault(key: Any, value: Any) -> str:
@@ -98,8 +100,6 @@ def _require_tensors_alone(pickle: bytes, name: str) -> None:
     Raises:
         CheckpointError: If there is one; names it.
     """
-    if len(pickle) > _MAX_PICKLE:
-        raise CheckpointError(f"{name} has a table of {len(pickle)} bytes; expected {_MAX_PICKLE}")
     try:
         for code, argument, _ in pickletools.genops(pickle):
             if code.name == "GLOBAL" and not _NAMED.fullmatch(str(argument)):

@@ -140,7 +140,7 @@ def test_bombs_are_refused_by_what_they_declare_and_by_what_they_hold(
         read_source(path)
     many = {f"{i}.pth": bytes(2**18) for i in range(5)}
     path = write(tmp_path / "b.zip", members | many, zipfile.ZIP_DEFLATED)
-    with pytest.raises(CheckpointError, match="at most 10000 of 1048576 bytes"):
+    with pytest.raises(CheckpointError, match="at most 1048576 bytes are read"):
         read_source(path)
     inner = repacked(members["policy.pth"], {}, zipfile.ZIP_DEFLATED)
     path = write(tmp_path / "c.zip", members | {"policy.pth": inner})
@@ -156,6 +156,23 @@ def test_bombs_are_refused_by_what_they_declare_and_by_what_they_hold(
     os.truncate(large, 2**21)
     with pytest.raises(CheckpointError, match="has 2097152 bytes"):
         read_source(large)
+
+
+def test_what_a_zip_lists_is_counted_before_it_is_read(members, tmp_path):
+    path = tmp_path / "model.zip"
+    path.write_bytes(write(path, members).read_bytes() + b"PK\x01\x02" * 10_001)
+    with pytest.raises(CheckpointError, match="lists more than 10000 members"):
+        read_source(path)
+
+
+def test_tensors_that_share_what_they_hold_are_bounded_together(tmp_path):
+    row = torch.zeros(2**20)
+    shared = {f"actor_mean.{i}.weight": row.view(1024, 1024) for i in range(0, 260, 2)}
+    path = tmp_path / "agent.pt"
+    path.write_bytes(torch_file({**shared, "actor_logstd": torch.zeros(1, 2)}))
+    assert path.stat().st_size < 5 * 2**20
+    with pytest.raises(CheckpointError, match="more than 134217728 numbers"):
+        read_source(path)
 
 
 def test_every_cut_of_a_zip_is_refused(members, tmp_path):
