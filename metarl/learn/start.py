@@ -66,6 +66,9 @@ class Start:
         kind = rules_of(config.strategy)
         parts = {*found.surgery.carried, *(("normaliser",) if self.network["normalised"] else ())}
         surgery = found.surgery.renewed(drawn_anew(kind, parts))
+        if kind.start == "scratch":
+            zeroed = {n: f"to what is imitated {why}" for n, why in surgery.zeroed.items()}
+            surgery = dataclasses.replace(surgery, zeroed=zeroed if kind.imitates else {})
         # What is imitated is needed whole, though nothing starts with it.
         tensors = self.tensors if kind.imitates else found.tensors
         return dataclasses.replace(found, surgery=surgery, tensors=tensors)

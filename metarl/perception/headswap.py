@@ -247,15 +247,16 @@ def fit(
     num_train = len(inputs) - round(config.held_back * len(inputs))
     if not 0 < num_train < len(inputs):
         raise ConfigError(f"{len(inputs)} pictures are too few to hold {config.held_back} back")
-    module, spent = student.network, 0.0
+    module, turns, spent = student.network, student.strategy.turns, 0.0
     trained, error, best, since, kept = 0, float("inf"), 0, 0, {}
     while trained < config.max_epochs:
-        spent = max(spent, trained / config.max_epochs)
+        before, spent = spent, max(spent, trained / config.max_epochs)
         if trained - max(best, since) >= config.patience:
-            ahead = [turn for turn in student.strategy.turns if turn > spent]
-            if not ahead:
+            spent = next((turn for turn in turns if turn > spent), 1.0)
+            if spent == 1.0:
                 break
-            spent, since = ahead[0], trained
+        if any(before < turn <= spent for turn in turns):
+            since = trained  # something else begins to learn: patience begins anew
         student.at(spent)
         for batch in torch.randperm(num_train, generator=generator).split(config.batch_size):
             loss = nn.functional.mse_loss(student(inputs[batch]).squeeze(-1), target[batch])

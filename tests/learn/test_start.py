@@ -16,6 +16,7 @@ from toy import Reach, knowing, saved
 from metarl.errors import ConfigError
 from metarl.learn.start import start_from
 from metarl.learn.train import train
+from metarl.methods import rule_names, rules_of
 from metarl.nn.policy import LOG_STD
 from metarl.rl.config import PpoConfig
 from metarl.runs.checkpoint import Checkpoint
@@ -53,6 +54,24 @@ def test_another_family_explores_afresh_unless_the_source_is_asked_for():
     assert "another exploration" in said["fresh"]["log_std"]
     became = {row["name"]: row["became"] for row in said["parameters"]}
     assert became["log_std"] == "set"
+
+
+@pytest.mark.parametrize("name", rule_names())
+def test_what_a_strategy_draws_anew_is_said(name):
+    start, kind = start_from(own(), Slide()), rules_of(name)
+    under = start.under(PpoConfig(hidden=(2,), strategy=name))
+    said = under.to_json()
+    became = {row["name"]: row["became"] for row in said["parameters"]}
+    trunk, head = (became[f"{part}.weight"] for part in ("trunk.layers.0", "head"))
+    assert (trunk == "set") == (kind.start == "scratch")
+    assert (head == "set") == kind.new_head
+    assert ("layers" in said["carried"]) == (kind.start == "source")
+    assert ("head" in said["carried"]) == (not kind.new_head)
+    assert bool(said["zeroed"]) == (kind.start == "source" or kind.imitates)
+    if kind.imitates:  # it is needed whole
+        assert under.tensors.keys() == start.tensors.keys()
+        assert all(why.startswith("to what is imitated ") for why in said["zeroed"].values())
+    assert f"by {name}" in str(under) or not (kind.new_head or kind.start == "scratch")
 
 
 def test_the_networks_are_as_the_source_has_them():

@@ -322,6 +322,17 @@ def test_the_second_phase_comes_even_where_the_first_stops_improving():
     assert seen[3:] == [0.5, 0.5]
 
 
+def test_patience_begins_anew_with_the_second_phase():
+    """Also where it comes in its time: the head's best epoch does not count against it."""
+    module = torch.nn.Linear(1, 1)
+    student = Student(module, get_strategy("lp-ft"), rate=1e-9, generator=torch.Generator())
+    config = FitConfig(batch_size=8, max_epochs=10, patience=5, held_back=0.5)
+    epochs, best = fit(
+        student, torch.zeros(16, 1), torch.full((16,), 0.5), torch.Generator(), config
+    )
+    assert (epochs, best) == (10, 1)
+
+
 class Normed(torch.nn.Module):
     """Pictures through a batch norm, whose statistics move in training."""
 
