@@ -63,8 +63,8 @@ def test_what_a_strategy_draws_anew_is_said(name):
     said = under.to_json()
     became = {row["name"]: row["became"] for row in said["parameters"]}
     trunk, head = (became[f"{part}.weight"] for part in ("trunk.layers.0", "head"))
-    assert (trunk == "set") == (kind.start == "scratch")
-    assert (head == "set") == kind.new_head
+    assert (trunk == "drawn anew") == (kind.start == "scratch")
+    assert (head == "drawn anew") == kind.new_head
     assert ("layers" in said["carried"]) == (kind.start == "source")
     assert ("head" in said["carried"]) == (not kind.new_head)
     assert bool(said["zeroed"]) == (kind.start == "source" or kind.imitates)
