@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,7 @@ SCORE = (
     "Score: area between the return curves of an arm and of scratch with the same seed, over what"
     " lies between scratch's start and the best that anyone reached there; within [-1, 1], negative"
     " is harm. In brackets the 95% t interval over seeds. Marked are cells whose interval is wholly"
-    " on one side of zero and whose mean is beyond what other noise alone brought about (last row)."
+    " on one side of zero and whose mean is beyond what other noise alone brought about."
 )
 
 
@@ -72,12 +74,22 @@ def write_pictures(matrix: Matrix, summary: Summary, folder: Path) -> list[Path]
 
 
 def pictures(matrix: Matrix, summary: Summary) -> Iterator[tuple[str, bytes]]:
-    """Draw a heat map a group, strategy and exploration: its name, and the PNG."""
+    """Draw heat maps, each with its name: a group by sources and targets for every strategy and
+    exploration; or, where it has one target, by sources and arms."""
     for group in matrix.groups:
-        for strategy in group.strategies:
-            for exploration in group.explorations:
-                yield from _picture(group, summary, LEARNING, strategy, exploration)
-            yield from _picture(group, summary, ADAPTING, strategy, "")
+        for regime in (LEARNING, ADAPTING):
+            arms = _arms(group, regime)
+            if len({target for _, target in group.pairs}) == 1:
+                yield from _picture_of_arms(group, summary, regime, arms)
+            else:
+                for strategy, exploration in arms:
+                    yield from _picture(group, summary, regime, strategy, exploration)
+
+
+def _arms(group: Group, regime: str) -> list[tuple[str, str]]:
+    """Strategies and explorations that meet; adaptation has no exploration."""
+    explorations = group.explorations if regime == LEARNING else ("",)
+    return list(itertools.product(group.strategies, explorations))
 
 
 def _picture(
@@ -88,31 +100,66 @@ def _picture(
         for row in summary.of(regime)
         if (row.strategy, row.exploration) == (strategy, exploration)
     }
-    meetings = group.pairs
-    if not any(pair in found for pair in meetings) or len(meetings) < 2:
+    sources, targets = (list(dict.fromkeys(names)) for names in zip(*group.pairs))
+    if not any(pair in found for pair in group.pairs):
         return
-    sources, targets = (list(dict.fromkeys(names)) for names in zip(*meetings))
     noise = {x.target: Score(x.noise) for x in summary.levels if x.regime == regime and x.noise}
     scores = [[found.get((source, target)) for target in targets] for source in sources]
-    scores.append([noise.get(target) for target in targets])
     words = f"{exploration} exploration" if exploration else "hidden tasks, few updates"
-    png = heatmap_png(
-        _table(scores, lambda score: score.mean),
+    png = _heatmap(
+        [*scores, [noise.get(target) for target in targets]],
         [*short_names(sources), "scratch, other noise"],
         short_names(targets),
         title=f"{group.name}: {strategy}, {words}",
-        diverging=True,
-        intervals=_table(scores, lambda s: (s.interval.low, s.interval.high), (np.nan, np.nan)),
-        marks=_table([*scores[:-1], [None] * len(targets)], lambda s: _MARKS.get(s.verdict, 0), 0),
-        reach=1.0,
         apart=1,
-        row_name="source",
         col_name="target",
     )
     yield "-".join(filter(None, (group.name, regime, strategy, exploration))), png
 
 
-def _table(scores: Sequence[Sequence[Score | None]], number, empty=np.nan) -> np.ndarray:
+def _picture_of_arms(
+    group: Group, summary: Summary, regime: str, arms: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, bytes]]:
+    target = group.pairs[0][1]
+    found = {
+        (row.source, row.strategy, row.exploration): row.score for row in summary.of(regime, target)
+    }
+    sources = [source for source, _ in group.pairs]
+    if not any(source in sources for source, _, _ in found):
+        return
+    png = _heatmap(
+        [[found.get((source, *arm)) for arm in arms] for source in sources],
+        short_names(sources),
+        [" ".join(arm).strip() for arm in arms],
+        title=f"{group.name}: {target}",
+        apart=0,
+        col_name="strategy, exploration",
+    )
+    yield f"{group.name}-{regime}", png
+
+
+def _heatmap(
+    scores: Sequence[Sequence[Score | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    title: str,
+    apart: int,
+    col_name: str,
+) -> bytes:
+    """Draw scores; the last rows, which stand apart, are marked in no way."""
+    marks = _table(scores, lambda score: _MARKS.get(score.verdict, 0), 0)
+    marks[len(scores) - apart :] = 0
+    return heatmap_png(
+        _table(scores, lambda score: score.mean), rows, columns, title=title, diverging=True,
+        intervals=_table(scores, lambda s: (s.interval.low, s.interval.high), (np.nan, np.nan)),
+        marks=marks, reach=1.0, apart=apart, row_name="source", col_name=col_name,
+    )  # fmt: skip
+
+
+def _table(
+    scores: Sequence[Sequence[Score | None]], number: Callable[[Score], Any], empty: Any = np.nan
+) -> np.ndarray:
     return np.array([[empty if s is None else number(s) for s in row] for row in scores], float)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_it_is_what_its_page_says(script):
 def test_it_runs_resumes_and_leaves_one_small_file(script, tmp_path, capsys):
     tiny = Budget(iterations=2, settings={"num_worlds": 8, "minibatch": 160})
     group = Group(name="toys", pairs=every_pair(NAMES, NAMES), explorations=("fresh",))
-    matrix = Matrix(groups=(group,), budget=tiny, source_budget=tiny)
+    matrix = Matrix(groups=(group,), budget=tiny, source_budget=tiny, num_seeds=1)
     config = script.Config(seeds=1, jobs=1, runs=tmp_path / "runs", results=tmp_path / "results")
     assert script.main(config, matrix) == 0
     names = {path.name for path in (tmp_path / "results").iterdir()}
@@ -58,6 +59,8 @@ def test_it_runs_resumes_and_leaves_one_small_file(script, tmp_path, capsys):
     assert script.main(elsewhere, matrix) == 0
     assert not (tmp_path / "clone" / "cells").exists()
     assert (tmp_path / "results" / "matrix.md").read_text() == table
+    assert script.main(replace(elsewhere, finished=True, runs=tmp_path / "none"), matrix) == 0
+    assert not (tmp_path / "none").exists()
     assert read_matrix(tmp_path / "results").num_seeds == 1
     assert len(Store(tmp_path / "results").read()) == 10
     assert "Best on pair:pair/same: " in capsys.readouterr().out
