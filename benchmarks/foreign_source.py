@@ -108,8 +108,8 @@ def other_robot(config: Config) -> Pair:
     return Pair(f"metarl's PPO on {family}", run, family.replace("panda", "ur5e"), ARM)
 
 
-def curve(config: Config, pair: Pair, arm: str, seed: int) -> tuple[list[float], dict[str, Any]]:
-    """Train on the target; the return of each iteration, and what was said of the start."""
+def learn(config: Config, pair: Pair, arm: str, seed: int) -> dict[str, Any]:
+    """Train on the target: return and success of each iteration, and what was said of the start."""
     out = config.runs / f"{slug(pair.target)}-{slug(arm)}-s{seed}"
     how: dict[str, Any] = {"noise": 1} if arm == CONTROL else {}
     if arm not in (SCRATCH, CONTROL):
@@ -119,16 +119,20 @@ def curve(config: Config, pair: Pair, arm: str, seed: int) -> tuple[list[float],
         **config.ppo(pair.target), **how,
     )  # fmt: skip
     began = read_json(out / START_FILE) if (out / START_FILE).exists() else {}
-    return [row["return"] for row in read_metrics(out)], began
+    rows = read_metrics(out)
+    return {"start": began} | {name: [row[name] for row in rows] for name in ("return", "success")}
 
 
 def measure(config: Config, pair: Pair) -> dict[str, Any]:
     """All arms and seeds of one pair."""
     found = {
-        arm: [curve(config, pair, arm, seed) for seed in config.seeds]
+        arm: [learn(config, pair, arm, seed) for seed in config.seeds]
         for arm in (SCRATCH, CONTROL, "from the source")
     }
-    curves = {arm: np.array([row for row, _ in each]) for arm, each in found.items()}
+    curves, success = (
+        {arm: np.array([run[name] for run in each]) for arm, each in found.items()}
+        for name in ("return", "success")
+    )
     best = max(float(rows.max()) for rows in curves.values())
     scratch = curves[SCRATCH]
     scores = {
@@ -139,11 +143,16 @@ def measure(config: Config, pair: Pair) -> dict[str, Any]:
     score = Score(tuple(scores["from the source"]), noise)
     print(f"{pair.what} -> {pair.target}: {score}, {score.verdict} (other noise: {noise:.2f})")
     for arm, rows in curves.items():
-        print(f"  {arm}: return {rows[:, 0].mean():.1f} -> {rows[:, -1].mean():.1f}", flush=True)
+        ends, good = (x[:, [0, -1]].mean(axis=0) for x in (rows, success[arm]))
+        print(
+            f"  {arm}: return {ends[0]:.1f} -> {ends[1]:.1f}, success {good[0]:.0%} -> {good[1]:.0%}",
+            flush=True,
+        )
     return {
         "source": pair.what, "target": pair.target, "mapping": pair.mapping,
-        "start": found["from the source"][0][1],
+        "start": found["from the source"][0]["start"],
         "returns": {arm: rows.round(3).tolist() for arm, rows in curves.items()},
+        "success": {arm: rows.round(4).tolist() for arm, rows in success.items()},
         "best": best, "scores": scores, "score": str(score), "verdict": score.verdict,
     }  # fmt: skip
 
