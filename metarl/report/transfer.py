@@ -75,11 +75,13 @@ def write_pictures(matrix: Matrix, summary: Summary, folder: Path) -> list[Path]
 
 def pictures(matrix: Matrix, summary: Summary) -> Iterator[tuple[str, bytes]]:
     """Draw heat maps, each with its name: a group by sources and targets for every strategy and
-    exploration; or, where it has one target, by sources and arms."""
+    exploration; or, where it has one target or not every pair, by pairs and arms."""
     for group in matrix.groups:
+        sources, targets = (dict.fromkeys(names) for names in zip(*group.pairs))
+        whole = len(group.pairs) == len(sources) * len(targets)
         for regime in (LEARNING, ADAPTING):
             arms = _arms(group, regime)
-            if len({target for _, target in group.pairs}) == 1:
+            if len(targets) == 1 or not whole:
                 yield from _picture_of_arms(group, summary, regime, arms)
             else:
                 for strategy, exploration in arms:
@@ -90,6 +92,12 @@ def _arms(group: Group, regime: str) -> list[tuple[str, str]]:
     """Strategies and explorations that meet; adaptation has no exploration."""
     explorations = group.explorations if regime == LEARNING else ("",)
     return list(itertools.product(group.strategies, explorations))
+
+
+def _words(*explorations: str) -> str:
+    if "" in explorations:
+        return "hidden tasks, few updates"
+    return f"{' and '.join(explorations)} exploration"
 
 
 def _picture(
@@ -105,13 +113,13 @@ def _picture(
         return
     noise = {x.target: Score(x.noise) for x in summary.levels if x.regime == regime and x.noise}
     scores = [[found.get((source, target)) for target in targets] for source in sources]
-    words = f"{exploration} exploration" if exploration else "hidden tasks, few updates"
     png = _heatmap(
         [*scores, [noise.get(target) for target in targets]],
         [*short_names(sources), "scratch, other noise"],
         short_names(targets),
-        title=f"{group.name}: {strategy}, {words}",
+        title=f"{group.name}: {strategy}, {_words(exploration)}",
         apart=1,
+        row_name="source",
         col_name="target",
     )
     yield "-".join(filter(None, (group.name, regime, strategy, exploration))), png
@@ -120,20 +128,27 @@ def _picture(
 def _picture_of_arms(
     group: Group, summary: Summary, regime: str, arms: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
-    target = group.pairs[0][1]
     found = {
-        (row.source, row.strategy, row.exploration): row.score for row in summary.of(regime, target)
+        (row.source, row.target, row.strategy, row.exploration): row.score
+        for row in summary.of(regime)
     }
-    sources = [source for source, _ in group.pairs]
-    if not any(source in sources for source, _, _ in found):
+    scores = [[found.get((*pair, *arm)) for arm in arms] for pair in group.pairs]
+    if not any(score for row in scores for score in row):
         return
+    targets = list(dict.fromkeys(target for _, target in group.pairs))
+    explored = list(dict.fromkeys(exploration for _, exploration in arms))
+    names = short_names([source for source, _ in group.pairs])
+    if len(targets) > 1:
+        ends = dict(zip(targets, short_names(targets)))
+        names = [f"{name} → {ends[target]}" for name, (_, target) in zip(names, group.pairs)]
     png = _heatmap(
-        [[found.get((source, *arm)) for arm in arms] for source in sources],
-        short_names(sources),
-        [" ".join(arm).strip() for arm in arms],
-        title=f"{group.name}: {target}",
+        scores,
+        names,
+        [" ".join(arm).strip() for arm in arms] if len(explored) > 1 else [arm[0] for arm in arms],
+        title=f"{group.name}: {targets[0] if len(targets) == 1 else _words(*explored)}",
         apart=0,
-        col_name="strategy, exploration",
+        row_name="source" if len(targets) == 1 else "source → target",
+        col_name="strategy" if len(explored) == 1 else "strategy, exploration",
     )
     yield f"{group.name}-{regime}", png
 
@@ -145,6 +160,7 @@ def _heatmap(
     *,
     title: str,
     apart: int,
+    row_name: str,
     col_name: str,
 ) -> bytes:
     """Draw scores; the last rows, which stand apart, are marked in no way."""
@@ -153,7 +169,7 @@ def _heatmap(
     return heatmap_png(
         _table(scores, lambda score: score.mean), rows, columns, title=title, diverging=True,
         intervals=_table(scores, lambda s: (s.interval.low, s.interval.high), (np.nan, np.nan)),
-        marks=marks, reach=1.0, apart=apart, row_name="source", col_name=col_name,
+        marks=marks, reach=1.0, apart=apart, row_name=row_name, col_name=col_name,
     )  # fmt: skip
 
 

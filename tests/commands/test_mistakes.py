@@ -204,6 +204,8 @@ def test_a_mistake_is_one_line(words, says, tmp_path, monkeypatch, capsys):
         "watch kitchen/season --policy exprt",
         "adapt season-perl kitchen/season",
         "report nowhere",
+        "compare heat-ppo --family kitchen/heat --strategies lp-tf",
+        "transfer-matrix kitchen/heat --set num_wrlds=3",
     ],
 )
 def test_a_mistake_is_told_at_once(words, tmp_path):

@@ -200,7 +200,7 @@ def test_a_changed_source_changes_what_starts_from_it():
     ("names", "short"),
     [
         (["kitchen/add@robot=panda", "kitchen/heat@robot=panda"], ["add", "heat"]),
-        (["k/add@robot=a,control=joint", "k/add@robot=b,control=joint"], ["add a", "add b"]),
+        (["k/add@robot=a,control=joint", "k/add@robot=b,control=joint"], ["a", "b"]),
         (["kitchen/add", "classic/add"], ["kitchen/add", "classic/add"]),
         (["kitchen/add", "mine"], ["kitchen/add", "mine"]),
         (["kitchen/add@robot=panda"], ["add panda"]),
