@@ -35,6 +35,8 @@ RULES = {
     "fine-tune": ("fine_tune", ""),
     "frozen-trunk": ("frozen_trunk", ""),
     "small-rate": ("small_rate", ""),
+    "new-head": ("new_head", ""),
+    "lower-layers": ("lower_layers", "Lowest"),
     "lp-ft": ("lp_ft", "HeadFirst"),
     "layerwise-rate": ("layerwise_rate", "LayerDecay"),
     "l2-sp": ("l2_sp", "Pull"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import ConfigError
 from metarl.methods import rules_of
 from metarl.registry import split_name
+from metarl.runs.config import configure
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,9 +64,9 @@ class Start:
         found = self.renew(fresh)
         if getattr(config, "strategy", None) is None:
             return found
-        kind = rules_of(config.strategy)
+        kind = _strategy(config)
         parts = {*found.surgery.carried, *(("normaliser",) if self.network["normalised"] else ())}
-        surgery = found.surgery.renewed(drawn_anew(kind, parts))
+        surgery = found.surgery.renewed(drawn_anew(kind, parts, found.tensors))
         if kind.start == "scratch":
             zeroed = {n: f"to what is imitated {why}" for n, why in surgery.zeroed.items()}
             surgery = dataclasses.replace(surgery, zeroed=zeroed if kind.imitates else {})
@@ -94,12 +95,20 @@ class Start:
         return str(self.surgery)
 
 
-def drawn_anew(strategy: Any, carried: Collection[str]) -> dict[str, str]:
+def _strategy(config: Any) -> Any:
+    kind = rules_of(config.strategy)
+    return kind(configure(kind.config, config.strategy_settings or {}))
+
+
+def drawn_anew(
+    strategy: Any, carried: Collection[str], tensors: Mapping[str, Tensor]
+) -> dict[str, str]:
     """Which parts of a source a strategy draws anew, and why.
 
     Args:
-        strategy: A child of `metarl.transfer.strategy.Strategy`.
+        strategy: A `metarl.transfer.strategy.Strategy`.
         carried: The parts that would go along.
+        tensors: The source's, in the order of its network.
     """
     why = f"drawn anew by {strategy.name}"
     if strategy.imitates:
@@ -107,7 +116,8 @@ def drawn_anew(strategy: Any, carried: Collection[str]) -> dict[str, str]:
     if strategy.start == "scratch":
         parts = {*carried, "trunk", "head"} - {"log_std", "context"}
         return dict.fromkeys(sorted(parts), why)
-    return {"head": why} if strategy.new_head else {}
+    layers = dict.fromkeys(n.rpartition(".")[0] for n in strategy.left_behind(tensors))
+    return dict.fromkeys(sorted(layers), why)
 
 
 def start_from(

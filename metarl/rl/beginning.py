@@ -14,7 +14,7 @@ from metarl.nn.network import load_partial
 from metarl.nn.policy import GaussianPolicy
 from metarl.rl.actor_critic import CONTEXT, ActorCritic
 from metarl.rl.config import PpoConfig
-from metarl.transfer.strategy import HEAD, Strategy, get_strategy
+from metarl.transfer.strategy import Strategy, get_strategy
 from metarl.transfer.student import EXPLORATION, Student
 
 USUAL = "fine-tune"  # what goes on training everything
@@ -45,7 +45,8 @@ def begin(networks: ActorCritic, config: PpoConfig, initial: Mapping[str, Tensor
     if initial is None and config.strategy is None and config.exploration != "source":
         return
     given = {name: t for name, t in (initial or {}).items() if name != CONTEXT}
-    taken = {name: t for name, t in given.items() if _takes(strategy, config, name)}
+    left = strategy.left_behind(parameters_of(actor))
+    taken = {n: t for n, t in given.items() if n not in left and _takes(strategy, config, n)}
     loaded: set[str] = set()
     if initial is not None and (taken or strategy.start == "source"):
         report = load_partial(actor, taken)
@@ -71,9 +72,7 @@ def _takes(strategy: Strategy, config: PpoConfig, name: str) -> bool:
     if name == EXPLORATION:
         usual = strategy.start == "source" and config.log_std is None
         return config.exploration == "source" or (config.exploration is None and usual)
-    if strategy.start == "scratch":
-        return False
-    return not (strategy.new_head and name.startswith(HEAD))
+    return strategy.start == "source"
 
 
 def _teacher(actor: GaussianPolicy, given: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -61,13 +61,14 @@ class Surgery:
         """Say that more parts are set anew than the surgery itself asks for.
 
         Args:
-            fresh: Part -> why.
+            fresh: Part, or layer of the trunk (``trunk.layers.2``) -> why.
         """
         if not fresh:
             return self
         parameters = [
             dataclasses.replace(p, became=_fate(why), parts=(), why=why)
-            if p.shape is not None and (why := fresh.get(_part(p.name)))
+            if p.shape is not None
+            and (why := fresh.get(_part(p.name)) or fresh.get(_layer(p.name)))
             else p
             for p in self.parameters
         ]
@@ -141,6 +142,10 @@ def _as_json(parameter: Parameter) -> dict[str, Any]:
 
 def _fate(why: str) -> Became:
     return "drawn anew" if why.startswith("drawn anew") else "set"
+
+
+def _layer(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
 
 
 def _part(name: str) -> str:

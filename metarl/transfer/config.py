@@ -121,6 +121,17 @@ class HeadFirst(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lowest(Settings):
+    """How much of the trunk is taken.
+
+    Args:
+        layers: How many of its layers, from the input, >= 1.
+    """
+
+    layers: int = fields.count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerDecay(Settings):
     """How fast learning rates fall towards the input.
 
@@ -205,6 +216,7 @@ def joined(learning: type[Any], settings: type[Any]) -> type[Any]:
 
 
 HeadFirstFineTuning, HeadFirstImitation = (joined(x, HeadFirst) for x in (FineTuning, Imitation))
+LowestFineTuning, LowestImitation = joined(FineTuning, Lowest), joined(Imitation, Lowest)
 LayerDecayFineTuning = joined(FineTuning, LayerDecay)
 LayerDecayImitation = joined(Imitation, LayerDecay)
 PullFineTuning, PullImitation = joined(FineTuning, Pull), joined(Imitation, Pull)

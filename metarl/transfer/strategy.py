@@ -64,6 +64,25 @@ class Strategy:
         """Whether everything learns at the same rate, all along."""
         return type(self).rate is Strategy.rate
 
+    def takes(self, depth: int, last: int) -> bool:
+        """Whether it begins with the source's layers that lie so deep, where it begins with any.
+
+        Args:
+            depth: How far below the output they lie, as `depths_of` counts; the head's is 0.
+            last: That of the layer at the input.
+        """
+        return depth > 0 or not self.new_head
+
+    def left_behind(self, params: Mapping[str, Tensor]) -> set[str]:
+        """Name a network's layers that it does not take from a source.
+
+        Args:
+            params: The network's parameters in their order, each (...).
+        """
+        depths = {n: d for n, d in depths_of(params).items() if n.startswith((TRUNK, HEAD))}
+        last = max(depths.values(), default=0)
+        return {name for name, depth in depths.items() if not self.takes(depth, last)}
+
     def rate(self, depth: int, progress: float) -> float:
         """Choose the factor on the learning rate of a tensor, >= 0; with 0 it does not learn now.
 
@@ -183,6 +202,8 @@ def prepare(
         student.reset_head(width, generator)
     if strategy.start == "scratch":
         student.reinitialise(generator)
+    else:
+        _draw_layers(student, strategy, generator)
     student.requires_grad_(True)
     student.unfreeze_trunk()
     student.zero_grad(set_to_none=True)
@@ -195,5 +216,16 @@ def drawn_anew(network: Network, strategy: Strategy, source: Network) -> set[str
     if strategy.start == "scratch":
         return set(own)
     fits = {n for n in own if n in before and own[n].shape == before[n].shape}
-    new_head = strategy.new_head or not {n for n in own if n.startswith(HEAD)} <= fits
-    return {n for n in own if n not in fits or (new_head and n.startswith(HEAD))}
+    if not {n for n in own if n.startswith(HEAD)} <= fits:
+        fits = {n for n in fits if not n.startswith(HEAD)}
+    return {n for n in own if n not in fits} | strategy.left_behind(own)
+
+
+def _draw_layers(student: Network, strategy: Strategy, generator: torch.Generator) -> None:
+    """Draw the layers of the trunk anew that a strategy does not take."""
+    from metarl.nn.initialise import TRUNK_GAIN, initialise_layer
+
+    left = strategy.left_behind(dict(student.named_parameters()))
+    for name, layer in student.trunk.named_modules(prefix=TRUNK.rstrip(".")):
+        if any(f"{name}.{p}" in left for p, _ in layer.named_parameters(recurse=False)):
+            initialise_layer(layer, generator, TRUNK_GAIN)

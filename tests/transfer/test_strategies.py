@@ -77,8 +77,9 @@ def test_source_is_never_changed(source, strategy):
 
 def test_start_and_head_are_as_declared(source, strategy):
     student = prepare(source, strategy, generator=seeded(1))
-    kept = state(student.trunk) == state(source.trunk)
-    assert kept == (strategy.start == "source")
+    lower, upper = (state(student.trunk.layers[k]) == state(source.trunk.layers[k]) for k in (0, 2))
+    assert lower == (strategy.start == "source")
+    assert upper == (lower and strategy.name != "lower-layers")
     assert (state(student.head) != state(source.head)) == strategy.new_head
 
 
@@ -122,6 +123,25 @@ def test_a_frozen_source_thaws(source):
     before = state(student.network.trunk)
     step(student)
     assert state(student.network.trunk) != before
+
+
+@pytest.mark.parametrize(("layers", "taken"), [(1, 1), (2, 2), (3, 3), (9, 3)])
+def test_the_lowest_layers_are_taken(layers, taken):
+    source = Network(Mlp(4, (8, 8, 8), generator=seeded()), 3, seeded())
+    rules = get_strategy("lower-layers", {"layers": layers})
+    left = rules.left_behind(dict(source.named_parameters()))
+    kept = [k for k in range(3) if f"trunk.layers.{2 * k}.weight" not in left]
+    assert kept == list(range(taken))
+    assert {"head.weight", "head.bias"} <= left
+    student = prepare(source, rules, generator=seeded(1))
+    same = [
+        k
+        for k in range(3)
+        if torch.equal(student.trunk.layers[2 * k].weight, source.trunk.layers[2 * k].weight)
+    ]
+    assert same == kept
+    assert student.trunk.layers[0].weight is not source.trunk.layers[0].weight
+    assert drawn_anew(student, rules, source) == left
 
 
 def test_depths_count_from_the_head(source):
