@@ -47,7 +47,7 @@ def test_the_example_passes_every_check_and_trains(tmp_path: Path):
 
 def test_every_command_of_the_readme_exists():
     text = (ROOT / "README.md").read_text()
-    names = set(re.findall(r"^metarl (\w+)", text, re.MULTILINE))
+    names = set(re.findall(r"^metarl ([\w-]+)", text, re.MULTILINE))
     assert len(names) >= 5
     for name in names:
         done = subprocess.run(

@@ -11,6 +11,8 @@ METHODS = {
     "finetune": "#E07B00",  # orange
     "frozentrunk": "#15925F",  # green
     "smallrate": "#8B55B7",  # purple
+    "newhead": "#7A8B00",  # olive
+    "lowerlayers": "#C8965A",  # sand
     "lpft": "#0E7C86",  # teal
     "layerwiserate": "#B99AE0",  # lavender
     "l2sp": "#C2185B",  # raspberry
