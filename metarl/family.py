@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -93,6 +93,15 @@ class TaskFamily(Generic[Task]):
         raise _missing(self, "success")
 
     # Optional ---------------------------------------------------------------------------
+
+    def columns(self) -> Mapping[str, Sequence[str]]:
+        """Name the columns of observation blocks; a block may be left out.
+
+        A policy that is carried to another family takes along what it knew of columns with the same
+        name in a block of the same name, wherever they stand. Without names a block goes along if it
+        is as wide.
+        """
+        return {}
 
     def configure(self, worlds: Scene, ids: np.ndarray, task: Task) -> None:
         """Write per-world model fields (`worlds.model_field`) of the worlds `ids`."""

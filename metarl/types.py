@@ -115,6 +115,7 @@ class Spec:
         horizon: Control steps in an episode.
         control_dt_s: Control period [s].
         task_fields: Columns of the ``task`` block as (field name, width, hidden).
+        columns: Names of the columns of those blocks whose family names them.
     """
 
     blocks: Mapping[str, int]
@@ -122,6 +123,7 @@ class Spec:
     horizon: int
     control_dt_s: float
     task_fields: tuple[tuple[str, int, bool], ...]
+    columns: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def obs_dim(self) -> int:

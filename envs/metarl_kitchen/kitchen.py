@@ -56,6 +56,8 @@ class KitchenFamily(TaskFamily[Task]):
         self.robot = make_robot(robot, control, site, home)
         hand = control == "hand"
         self._still = tuple(name for name in self.still if hand or name == "grip")
+        still = {_IDLE[name][1] for name in self._still}
+        self._moving = tuple(k for k in range(len(self.robot.columns())) if k not in still)
         idle = {"tilt": 4, "grip": self.robot.num_actions - 1}
         self.idle_actions = tuple(idle[name] for name in self._still)
 
@@ -109,11 +111,12 @@ class KitchenFamily(TaskFamily[Task]):
     def observe_robot(self, worlds: Scene) -> np.ndarray:
         """The ``robot`` block without what is still."""
         whole = self.robot.observe(worlds)
-        if not self._still:
-            return whole
-        still = [_IDLE[name][1] for name in self._still]
-        kept = [column for column in range(whole.shape[1]) if column not in still]
-        return whole.take(kept, axis=1)
+        return whole.take(self._moving, axis=1) if self._still else whole
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Of the robot: what moves."""
+        names = self.robot.columns()
+        return {"robot": tuple(names[column] for column in self._moving)}
 
     def expert(self, worlds: Scene, task: Task) -> np.ndarray:
         """Do with any robot what `hand_expert` does with its hand, (N, A)."""

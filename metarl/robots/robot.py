@@ -279,6 +279,14 @@ class Robot(ABC):
             blocks += [(now - self.home) / (10.0 * self.step), ahead]
         return np.concatenate(blocks, axis=1)
 
+    def columns(self) -> tuple[str, ...]:
+        """The names of what `observe` gives."""
+        axes = ("x", "y", "z")
+        hand = [*axes, *(f"{axis} velocity" for axis in axes), "yaw", "tilt", "opening"]
+        if self.control == "joint":
+            hand += [*self.joints, *(f"{joint} ahead" for joint in self.joints)]
+        return tuple(hand)
+
     # For scripted experts ---------------------------------------------------------------
 
     def target_m(self, worlds: Scene) -> np.ndarray:

@@ -39,16 +39,36 @@ def make_spec(family: TaskFamily[Any], scene: Scene, task: Any) -> Spec:
             " action at least: add an <actuator> to the MJCF, or let action_dim() say how many"
             " numbers act() takes",
         )  # fmt: skip
-    columns = [
+    fields = [
         (name, _columns(task, name), v.hidden) for name, v in variations(family.task_type).items()
     ]
     return Spec(
-        blocks={**widths, "task": sum(width for _, width, _ in columns)},
+        blocks={**widths, "task": sum(width for _, width, _ in fields)},
         action_dim=int(action_dim),
         horizon=family.horizon,
         control_dt_s=family.control_dt_s,
-        task_fields=tuple(columns),
+        task_fields=tuple(fields),
+        columns=_names(family, widths),
     )
+
+
+def _names(family: TaskFamily[Any], widths: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """The names of blocks' columns, as the family gives them."""
+    given = family.columns()
+    if not isinstance(given, Mapping):
+        raise broken(family, "columns", f"gave {type(given).__name__}; expected a mapping")
+    found = dict[str, tuple[str, ...]]()
+    for block, names in given.items():
+        if block not in widths:
+            raise broken(family, "columns", f"names block {block!r}; observe() gives {[*widths]}")
+        texts = isinstance(names, (tuple, list)) and all(isinstance(x, str) for x in names)
+        if not texts or len({*names}) != len(names) or len(names) != widths[block]:
+            raise broken(
+                family, "columns",
+                f"gave {names!r} for block {block!r}; expected {widths[block]} different texts",
+            )  # fmt: skip
+        found[block] = tuple(names)
+    return found
 
 
 def _columns(task: Any, name: str) -> int:

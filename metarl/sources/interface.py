@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, MetaRLError
 from metarl.family import TaskFamily
 from metarl.nn.policy import GaussianPolicy, network_of
 from metarl.nn.surgery import FIRST
-from metarl.registry import split_name
+from metarl.registry import make_family, split_name
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy
 from metarl.runs.trained import join, part
@@ -36,11 +36,11 @@ def carry(
 ) -> tuple[Checkpoint, Surgery]:
     """Give a trained policy the interface of a family.
 
-    Columns of the first layer go along by blocks of observations with the same name and width, rows
-    of the head where there are as many actions under the same control. The task block goes along
+    Columns of the first layer go along by the names that both families give them, else by blocks of
+    observations with the same name and width, rows of the head where there are as many actions under the same control. The task block goes along
     within a family alone. What the mapping says of a place comes before all of this; nothing else is
     guessed. Other columns are zero, so that the policy at first does what it did; other rows are
-    drawn anew.
+    drawn anew. Where no column goes along, the first layer is drawn anew.
 
     Args:
         source: Of a policy: metarl's own, or one that `read_source` gave.
@@ -58,7 +58,9 @@ def carry(
     here, there = Worlds(family, 1).spec, _interface(source, name)
     observed, acted = split_pairs(parse_mapping(mapping))
     same = split_name(there.family)[0] == split_name(family.id)[0]
-    columns, zeroed = columns_of(observed, there.blocks, here.blocks, same=same)
+    columns, zeroed = columns_of(
+        observed, there.blocks, here.blocks, same=same, names=(there.columns, here.columns)
+    )
     rows, fresh = rows_of(
         acted, {ACTION: there.action_dim}, {ACTION: here.action_dim}, was=there.family,
         family=family.id,
@@ -97,6 +99,7 @@ class Interface:
     blocks: Mapping[str, int]
     action_dim: int
     tensors: Mapping[str, Tensor]
+    columns: Mapping[str, tuple[str, ...]]
 
 
 def _interface(source: Checkpoint, name: str) -> Interface:
@@ -106,10 +109,20 @@ def _interface(source: Checkpoint, name: str) -> Interface:
         lacks = "trunk" if tensors else "policy"
         raise ConfigError(f"{name} holds no {lacks} to start from; expected a policy's checkpoint")
     policy = load_policy(source)  # whole, finite, and as wide as it says
+    family = str(meta.get("family", "another family"))
     return Interface(
-        str(meta.get("family", "another family")), meta["blocks"], meta["action_dim"],
-        policy.state_dict(),
+        family, meta["blocks"], meta["action_dim"], policy.state_dict(),
+        _columns(family, meta["blocks"]),
     )  # fmt: skip
+
+
+def _columns(family: str, blocks: Mapping[str, int]) -> Mapping[str, tuple[str, ...]]:
+    """The names of a source's columns, where its family is installed and observes what it did."""
+    try:
+        spec = Worlds(make_family(family), 1).spec
+    except MetaRLError:
+        return {}
+    return spec.columns if dict(spec.blocks) == dict(blocks) else {}
 
 
 def _carried(
@@ -122,7 +135,7 @@ def _carried(
     for piece in columns:
         new, old = name_of(piece.here, piece.width, here), name_of(piece.there, piece.width, there)
         yield new if new == old and piece.factor == 1.0 else shown_piece(piece, there, here)
-    yield "layers"
+    yield "layers" if columns else "layers above the first"
     fates = {p.name: p for p in parameters}
     for name, tensor in (("head", "head.weight"), ("context", "context"), ("log_std", "log_std")):
         parameter = fates.get(tensor)

@@ -12,6 +12,8 @@ from metarl.nn.surgery import FIRST, carry_columns, carry_rows, carry_statistics
 from metarl.sources.mapping import ACTION, Piece, name_of
 from metarl.sources.report import Became, Parameter
 
+_FIRST_BIAS = FIRST.replace("weight", "bias")
+_BLIND = "no block goes along"
 _HEAD = ("head.weight", "head.bias", "log_std")
 Result = tuple[Tensor, Became, tuple[str, ...], str]  # tensor, what became of it, from where, why
 
@@ -56,6 +58,8 @@ class Operation:
         """The target's tensor, what became of the source's, from where, and why."""
         if name == FIRST:
             return self._first(old, new)
+        if name == _FIRST_BIAS and not self.columns:
+            return new, "drawn anew", (), _BLIND
         if name in _HEAD:
             return self._head(name, old, new)
         if name == "context":
@@ -69,12 +73,13 @@ class Operation:
     def _first(self, old: Tensor, new: Tensor) -> Result:
         if _whole(self.columns, new.shape[1], old.shape[1]):
             return old, "kept", (), ""
+        if not self.columns:
+            return new, "drawn anew", (), _BLIND
         normalised = "normaliser.std" in self.source  # then the factors are in its statistics
         pieces = [p._replace(factor=1.0) for p in self.columns] if normalised else self.columns
         carried = carry_columns(old, pieces, new.shape[1])
         parts = tuple(shown_piece(piece, self.there, self.here) for piece in self.columns)
-        why = "the other columns are zero" if len(parts) else "no block goes along"
-        return carried, "resized" if parts else "zeroed", parts, why
+        return carried, "resized", parts, "the other columns are zero"
 
     def _head(self, name: str, old: Tensor, new: Tensor) -> Result:
         if _whole(self.rows, len(new), len(old)):

@@ -13,8 +13,16 @@ from metarl.sources.mapping import ACTION, Pair, Piece, covered, pieces_of, requ
 TASK = "task"
 
 
+Names = Mapping[str, tuple[str, ...]]
+
+
 def columns_of(
-    pairs: Sequence[Pair], there: Mapping[str, int], here: Mapping[str, int], *, same: bool
+    pairs: Sequence[Pair],
+    there: Mapping[str, int],
+    here: Mapping[str, int],
+    *,
+    same: bool,
+    names: tuple[Names, Names] = ({}, {}),
 ) -> tuple[list[Piece], dict[str, str]]:
     """Find which columns of observations go where, and why the others do not.
 
@@ -23,6 +31,8 @@ def columns_of(
         there: The source's blocks.
         here: The target's.
         same: Whether both are of one family, whatever its options.
+        names: Names of columns by block, the source's and the target's; where both have some, these
+            decide, else a block goes along if it is as wide.
     Returns:
         The pieces, and by block of the target, or part of the source, why nothing of it is kept.
     Raises:
@@ -33,6 +43,10 @@ def columns_of(
     for name, width in here.items():
         if said & set(range(start, start + width)):
             zeroed |= _unmapped(name, start, width, pieces)
+        elif name in names[0] and name in names[1]:
+            found, unknown = _by_name(name, start, begin[name], names)
+            pieces += found
+            zeroed |= unknown
         elif why := _why_not(name, width, there, same=same):
             zeroed[name] = f"zero weights at first, {why}"
         elif width:
@@ -46,7 +60,33 @@ def columns_of(
             zeroed[name] = "dropped, for nobody observes it here"
         elif left and len(left) < width:
             zeroed[f"{name}{_places(left)} of the source"] = "dropped, for it has no place here"
+    if not pieces:  # of a first layer without weights nothing above it could tell anything apart
+        zeroed = {
+            n: why.replace("zero weights at first", "drawn anew") for n, why in zeroed.items()
+        }
     return sorted(pieces), zeroed
+
+
+def _by_name(
+    block: str, start: int, begin: int, names: tuple[Names, Names]
+) -> tuple[list[Piece], dict[str, str]]:
+    """Columns of a block with the same names, neighbours together, and why the others are left."""
+    there, here = (each[block] for each in names)
+    pieces = list[Piece]()
+    for k, name in enumerate(here):
+        if name not in there:
+            continue
+        at = begin + there.index(name)
+        last = pieces[-1] if pieces else None
+        if last and (last.here + last.width, last.there + last.width) == (start + k, at):
+            pieces[-1] = last._replace(width=last.width + 1)
+        else:
+            pieces.append(Piece(start + k, at, 1))
+    new = [name for name in here if name not in there]
+    if not new:
+        return pieces, {}
+    whose = block if len(new) == len(here) else f"{block} ({', '.join(new)})"
+    return pieces, {whose: "zero weights at first, for the source never observed it"}
 
 
 def _unmapped(name: str, start: int, width: int, pieces: Sequence[Piece]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from toy import Reach, knowing, saved
 
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, FamilyError
 from metarl.nn.surgery import FIRST
 from metarl.registry import register
 from metarl.runs.checkpoint import Checkpoint
@@ -85,6 +85,83 @@ def test_another_family_takes_what_both_observe():
     said = str(surgery)
     assert said.startswith("starts from runs/reach (toy/reach): carried robot, layers, head")
     assert "\n" not in said
+
+
+@register("toy/named")
+class Named(Reach):
+    """The toy, its columns named, in another order, one of them its own."""
+
+    id = "toy/named"
+    order = (2, 3, 0, 1)
+    names = ("vx", "vy", "x", "y")
+
+    def observe(self, worlds, task):
+        whole = super().observe(worlds, task)["robot"]
+        return {"robot": whole[:, list(self.order)]}
+
+    def columns(self):
+        return {"robot": self.names}
+
+
+@register("toy/named-other")
+class NamedOther(Named):
+    """Without the first velocity."""
+
+    id = "toy/named-other"
+    order, names = (0, 3, 1), ("x", "vy", "y")
+
+
+@register("toy/strange")
+class Strange(Named):
+    """Which shares a block's name and width, and no column."""
+
+    id = "toy/strange"
+    names = ("a", "b", "c", "d")
+
+
+def test_columns_with_the_same_name_go_along_wherever_they_stand():
+    source = own(family="toy/named")
+    first = source.tensors[f"policy.{FIRST}"]
+    found, surgery = carry(source, NamedOther())
+    now = found.tensors[f"policy.{FIRST}"]
+    assert torch.equal(now[:, :3], first[:, [2, 1, 3]])
+    assert not now[:, 3:].any()  # the task
+    back, told = carry(
+        Checkpoint(found.tensors, {**found.meta, "family": "toy/named-other"}), Named()
+    )
+    assert torch.equal(back.tensors[f"policy.{FIRST}"][:, 1:4], first[:, 1:4])
+    assert not back.tensors[f"policy.{FIRST}"][:, 0].any()
+    assert "robot (vx): zero weights at first, for the source never observed it" in str(told)
+    assert "robot[0:1] of the source: dropped" in str(surgery)
+
+
+def test_where_no_column_goes_along_the_first_layer_is_drawn_anew():
+    found, surgery = carry(own(family="toy/named"), Strange())
+    first = found.tensors[f"policy.{FIRST}"]
+    assert first.abs().sum(dim=0).min() > 0.0
+    assert not found.tensors["policy.trunk.layers.0.bias"].any()
+    again, _ = carry(own(family="toy/named"), Strange())
+    assert torch.equal(first, again.tensors[f"policy.{FIRST}"])
+    assert "carried layers above the first" in str(surgery)
+    assert "robot (a, b, c, d)" not in str(surgery)
+    assert "robot: drawn anew, for the source never observed it" in str(surgery)
+    assert {FIRST, "trunk.layers.0.bias"} <= set(surgery.by_fate()["drawn anew"])
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ({"robot": ("x", "y")}, "expected 4 different texts"),
+        ({"robot": ("x", "y", "x", "z")}, "expected 4 different texts"),
+        ({"robot": "abcd"}, "expected 4 different texts"),
+        ({"object": ("x",)}, "names block 'object'"),
+        (None, "gave NoneType"),
+    ],
+)
+def test_names_that_do_not_fit_are_the_familys_fault(names, says, monkeypatch):
+    monkeypatch.setattr(Named, "columns", lambda self: names)
+    with pytest.raises(FamilyError, match=says):
+        Worlds(Named(), 1)
 
 
 def test_what_others_trained_acts_through_a_mapping():
