@@ -77,6 +77,7 @@ GIVING = {
 MUTANTS = [(method, kind) for method in METHODS for kind in RAISING] + [
     (method, kind) for method in METHODS if method not in GIVE_NOTHING for kind in GIVING
 ]
+MUTANTS += [("columns", kind) for kind in (*RAISING, "none", "text", "object")]
 
 
 def mutant(method, kind):
