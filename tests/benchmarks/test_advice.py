@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
@@ -14,33 +13,8 @@ import pytest
 from metarl.advise.model import load_model
 from metarl.advise.prediction import Arm
 from metarl.errors import CheckpointError
-from metarl.grid.cell import with_needs
-from metarl.grid.store import Store
-from metarl.matrix.benchmark import Group, Matrix, write_matrix
-from metarl.matrix.cells import Budget
-from metarl.matrix.output import write_tables
-from metarl.matrix.summary import summarise
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = tuple(f"directions:toy/{name}" for name in ("right", "left", "up", "down"))
-FEW = {"num_worlds": 8, "minibatch": 160, "hidden": [16]}
-
-
-@pytest.fixture(scope="module")
-def matrix(tmp_path_factory):
-    """A folder as `metarl transfer-matrix` leaves it."""
-    folder = tmp_path_factory.mktemp("matrix")
-    pairs = tuple(itertools.product(FAMILIES, FAMILIES))
-    group = Group(name="all", pairs=pairs, explorations=("fresh",))
-    budget, longer = (Budget(iterations=n, settings=FEW) for n in (2, 6))
-    made = Matrix(groups=(group,), num_seeds=1, budget=budget, source_budget=longer)
-    store = Store(folder)
-    store.prepare()
-    for cell in with_needs(made.cells()):
-        store.put(cell, cell.run(folder), 0.0)
-    write_matrix(made, folder)
-    write_tables(made, summarise(made, store.read()), folder, "pytest")
-    return folder
 
 
 def judge(matrix, name):
@@ -80,7 +54,8 @@ def test_evidence_outlives_the_policies_and_is_not_gathered_again(matrix, tmp_pa
     monkeypatch.syspath_prepend(str(ROOT / "tests"))
     from shared.signals import Kept, gather_all, read_rows
 
-    rows = [row for row in read_rows(matrix) if row["target"] == FAMILIES[0]][:2]
+    target = "directions:toy/right"
+    rows = [row for row in read_rows(matrix) if row["target"] == target][:2]
     kept = Kept(tmp_path / "signals.json")
     before = gather_all(matrix, rows, kept, seed=3)
     written = kept.path.read_bytes()
