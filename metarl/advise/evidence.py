@@ -242,7 +242,7 @@ class _Gathering:
     def _state_distance(self, there: Episodes) -> float:
         common, asked = self.carried.common, self.expert or self.own
         if not len(common.here):
-            raise ScoreError("they share no block of observations")
+            raise ScoreError("they share no column of observations")
         seen = asked.states()[:, common.here] * common.factor.numpy()
         return mmd(seen, there.states()[:, common.there])
 

@@ -112,11 +112,11 @@ def _interface(source: Checkpoint, name: str) -> Interface:
     family = str(meta.get("family", "another family"))
     return Interface(
         family, meta["blocks"], meta["action_dim"], policy.state_dict(),
-        _columns(family, meta["blocks"]),
+        names_of_columns(family, meta["blocks"]),
     )  # fmt: skip
 
 
-def _columns(family: str, blocks: Mapping[str, int]) -> Mapping[str, tuple[str, ...]]:
+def names_of_columns(family: str, blocks: Mapping[str, int]) -> Mapping[str, tuple[str, ...]]:
     """The names of a source's columns, where its family is installed and observes what it did."""
     try:
         spec = Worlds(make_family(family), 1).spec

@@ -14,12 +14,15 @@ from stable_baselines3 import PPO
 from toy import Reach
 
 import metarl.advise
-from metarl.advise.carried import Reading
+from metarl.advise.carried import Reading, carry_source
 from metarl.advise.evidence import Target, gather
 from metarl.advise.signals import SIGNALS, Evidence
 from metarl.errors import CheckpointError, ConfigError
+from metarl.registry import make_family
 from metarl.runs.checkpoint import save_checkpoint
 from metarl.runs.policies import read_checkpoint
+from metarl.runs.shipped import shipped
+from metarl.sim.worlds import Worlds
 
 EPISODES = 16
 
@@ -69,6 +72,17 @@ def test_who_wants_the_opposite_is_predicted_to_harm(sources):
     assert f"reuse {sources['right']}" in advice.verdict()
     again = metarl.advise.advise([sources["left"]], Left(), episodes=EPISODES)
     assert again.options[0].verdict == "reuse it"  # it is the target that makes it harm
+
+
+def test_what_is_shared_is_what_goes_along():
+    family = make_family("kitchen/season")
+    spec = Worlds(family, 1).spec
+    found = carry_source(shipped("kitchen/heat", "heat-ppo"), family, spec, 0)
+    assert found.observed == 8 / 13  # the hand's, but for the opening of the gripper
+    first, own = found.policy.trunk.layers[0].weight, found.own.trunk.layers[0].weight
+    assert torch.equal(first[:, found.common.here], own[:, found.common.there])
+    others = [k for k in range(spec.obs_dim) if k not in found.common.here.tolist()]
+    assert not first[:, others].any()
 
 
 def test_one_seed_one_advice_whatever_the_process_has_set(sources, evidence):
