@@ -37,6 +37,10 @@ ROBOTS = tuple(
 CHEETAHS = ("classic/cheetah-velocity", "classic/cheetah-direction")
 # As many gradient steps as PPO's defaults take, from half as many worlds: seasoning is learned as fast.
 _KITCHEN = {"num_worlds": 256, "minibatch": 2560}
+_DEAR = {
+    "num_worlds": 128,
+    "minibatch": 1280,
+}  # skills with much to touch: 40 to 70 s a cell with 256
 _SMALL = {"num_worlds": 64, "minibatch": 1280, "gamma": 0.99}  # episodes of 200 steps
 
 # wise-ft is missing: while it trains it is fine-tuning, only what is saved differs.
@@ -61,9 +65,19 @@ MATRIX = Matrix(
     ),
     budget=Budget(iterations=30, settings=_KITCHEN),
     source_budget=Budget(iterations=60, settings=_KITCHEN),
-    own=dict.fromkeys(
-        CHEETAHS, (Budget(iterations=30, settings=_SMALL), Budget(iterations=60, settings=_SMALL))
-    ),
+    own={
+        **{
+            f"kitchen/{skill}@robot=panda": (
+                Budget(iterations=30, settings=_DEAR),
+                Budget(iterations=60, settings=_DEAR),
+            )
+            for skill in ("add", "cover", "serve", "flip")
+        },
+        **dict.fromkeys(
+            CHEETAHS,
+            (Budget(iterations=30, settings=_SMALL), Budget(iterations=60, settings=_SMALL)),
+        ),
+    },
 )
 
 
