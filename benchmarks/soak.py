@@ -2,7 +2,9 @@
 
     python benchmarks/soak.py
 
-Memory (resident) and open files are read once the first fifth is over, and at the end. Worlds
+Resident memory is the median over the second fifth, and over the last: with second derivatives it goes
+up and down by a twentieth from one iteration to the next. Open files are counted after the first fifth,
+and at the end. Worlds
 play random actions and get new tasks with every episode; methods train as `metarl train` does.
 """
 
@@ -19,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from shared.machine import write_result
+from shared.machine import among_saved, write_result
 
 from metarl.methods import get_training
 from metarl.registry import family_names, make_family
 from metarl.sim.worlds import Worlds
 
+READINGS = 1000  # of memory, over the whole
 PAGE = resource.getpagesize()
 
 
@@ -55,8 +58,8 @@ class Soak:
     Args:
         name: A family, or a method.
         steps: Control steps.
-        early_mib: Resident memory after a fifth of them.
-        late_mib: At the end.
+        early_mib: Resident memory, the median over the second fifth of them.
+        late_mib: Over the last fifth.
         early_files: Open files after a fifth.
         late_files: At the end.
     """
@@ -112,14 +115,19 @@ def soak(name: str, config: Config) -> Soak:
     """Run one until it has made its steps."""
     is_method = name in config.methods
     going = learn(name, config.trains_on) if is_method else play(name, config.num_worlds)
-    done, early = 0, (0.0, 0)
+    done, read, files = 0, 0, 0
+    early, late = list[float](), list[float]()
     for steps in going:
         done += steps
-        if not early[1] and done >= config.steps / 5:
-            early = memory_mib(), open_files()
-        if done >= config.steps:
+        part = done / config.steps
+        if done >= config.steps / READINGS * read:  # at least so often apart
+            read += 1
+            (early if 0.2 <= part < 0.4 else late if part >= 0.8 else []).append(memory_mib())
+        if not files and part >= 0.2:
+            files = open_files()
+        if part >= 1.0:
             break
-    return Soak(name, done, early[0], memory_mib(), early[1], open_files())
+    return Soak(name, done, float(np.median(early)), float(np.median(late)), files, open_files())
 
 
 def main(config: Config) -> None:
@@ -140,6 +148,7 @@ def main(config: Config) -> None:
             f"  {row.growth:+.1%}  files {row.early_files} -> {row.late_files}",
             flush=True,
         )
+    rows = among_saved(config.name, "rows", rows, "name")
     print(f"wrote {write_result(config.name, {'rows': rows})}")
 
 
