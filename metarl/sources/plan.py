@@ -22,7 +22,7 @@ def columns_of(
     here: Mapping[str, int],
     *,
     same: bool,
-    names: tuple[Names, Names],
+    names: tuple[Names, Names] = ({}, {}),
 ) -> tuple[list[Piece], dict[str, str]]:
     """Find which columns of observations go where, and why the others do not.
 
