@@ -107,8 +107,9 @@ def main(config: Config, matrix: Matrix = MATRIX) -> int:
             failed = bool(run_matrix(matrix, store, workers=LocalProcesses(config.jobs)).failed)
     finally:  # one that is stopped leaves what it has, too
         store.merge()
-    for folder in (config.runs, config.results):
-        write_matrix(matrix, folder)
+    write_matrix(matrix, config.results)
+    if config.runs.is_dir():
+        write_matrix(matrix, config.runs)
     summary = summarise(matrix, Store(config.results).read())
     if config.runs.exists():  # advice.py reads them beside the sources
         write_tables(matrix, summary, config.runs, COMMAND)
