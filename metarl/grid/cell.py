@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ REVISION = "revision"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cell(Checked):
+class Cell(Checked, abc.ABC):
     """One measurement. Its fields say everything that decides its result.
 
     Attributes:
@@ -27,9 +28,9 @@ class Cell(Checked):
     revision: ClassVar[int] = 1
 
     @property
+    @abc.abstractmethod
     def key(self) -> str:
         """Its name within the benchmark, and its file's: letters, digits, ``.``, ``_`` and ``-``."""
-        raise NotImplementedError
 
     def needs(self) -> tuple[Cell, ...]:
         """The cells whose files it reads; they are run before it."""
@@ -39,6 +40,7 @@ class Cell(Checked):
         """What it leaves in the benchmark's folder for other cells, by relative paths."""
         return ()
 
+    @abc.abstractmethod
     def run(self, folder: Path) -> Mapping[str, Any]:
         """Measure.
 
@@ -47,7 +49,6 @@ class Cell(Checked):
         Returns:
             JSON values.
         """
-        raise NotImplementedError
 
     def definition(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON values."""
