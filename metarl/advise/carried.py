@@ -14,12 +14,10 @@ from metarl.errors import ConfigError
 from metarl.learn.start import start_from
 from metarl.nn.network import load_partial
 from metarl.nn.policy import LOG_STD, GaussianPolicy, start_policy
-from metarl.registry import split_name
 from metarl.runs.policies import load_policy, sees_task
 from metarl.sources import read_source
-from metarl.sources.interface import names_of_columns
-from metarl.sources.mapping import ACTION, Piece, parse_mapping, split_pairs
-from metarl.sources.plan import columns_of, rows_of
+from metarl.sources.interface import match
+from metarl.sources.mapping import Piece
 
 if TYPE_CHECKING:
     from metarl.family import TaskFamily
@@ -137,11 +135,8 @@ def _common(
     own: GaussianPolicy,
 ) -> Common:  # fmt: skip
     """The columns and rows that went along, on both sides."""
-    observed, acted = split_pairs(parse_mapping(reading.mapping))
-    same = split_name(was)[0] == split_name(family)[0]
-    names = (names_of_columns(was, there), spec.columns)
-    columns, _ = columns_of(observed, there, spec.blocks, same=same, names=names)
-    rows, _ = rows_of(acted, {ACTION: actions}, {ACTION: spec.action_dim}, was=was, family=family)
+    found = match(was, there, actions, spec, family, reading.mapping)
+    columns, rows = found.columns, found.rows
     factors = [torch.full((piece.width,), piece.factor) for piece in columns]
     return Common(
         here=_places(columns, here=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from metarl.sources.mapping import ACTION, Piece, name_of, parse_mapping, split_
 from metarl.sources.operation import Operation, shown_piece
 from metarl.sources.plan import TASK, columns_of, options_of, rows_of
 from metarl.sources.report import Parameter, Surgery
+from metarl.types import Spec
 
 _ELSEWHERE = "of another network, or of what training kept; only the policy goes along"
 
@@ -56,15 +57,9 @@ def carry(
         ConfigError: If the mapping names what is not there, or nothing of the source fits.
     """
     here, there = Worlds(family, 1).spec, _interface(source, name)
-    observed, acted = split_pairs(parse_mapping(mapping))
-    same = split_name(there.family)[0] == split_name(family.id)[0]
-    columns, zeroed = columns_of(
-        observed, there.blocks, here.blocks, same=same, names=(there.columns, here.columns)
+    same, columns, zeroed, rows, fresh = match(
+        there.family, there.blocks, there.action_dim, here, family.id, mapping
     )
-    rows, fresh = rows_of(
-        acted, {ACTION: there.action_dim}, {ACTION: here.action_dim}, was=there.family,
-        family=family.id,
-    )  # fmt: skip
     if not columns and not same and not set(there.blocks) & set(here.blocks) - {TASK}:
         raise _nothing_named(name, there.blocks, here.blocks)
     target = GaussianPolicy(
@@ -99,7 +94,6 @@ class Interface:
     blocks: Mapping[str, int]
     action_dim: int
     tensors: Mapping[str, Tensor]
-    columns: Mapping[str, tuple[str, ...]]
 
 
 def _interface(source: Checkpoint, name: str) -> Interface:
@@ -110,13 +104,58 @@ def _interface(source: Checkpoint, name: str) -> Interface:
         raise ConfigError(f"{name} holds no {lacks} to start from; expected a policy's checkpoint")
     policy = load_policy(source)  # whole, finite, and as wide as it says
     family = str(meta.get("family", "another family"))
-    return Interface(
-        family, meta["blocks"], meta["action_dim"], policy.state_dict(),
-        names_of_columns(family, meta["blocks"]),
-    )  # fmt: skip
+    return Interface(family, meta["blocks"], meta["action_dim"], policy.state_dict())
 
 
-def names_of_columns(family: str, blocks: Mapping[str, int]) -> Mapping[str, tuple[str, ...]]:
+class Match(NamedTuple):
+    """What goes where, and why the rest does not.
+
+    Args:
+        same: Whether both are of one family, whatever its options.
+        columns: Of observations.
+        zeroed: Blocks of which nothing is kept, or parts, and why.
+        rows: Of actions.
+        fresh: Parts of the network that are new without them, and why.
+    """
+
+    same: bool
+    columns: list[Piece]
+    zeroed: dict[str, str]
+    rows: list[Piece]
+    fresh: dict[str, str]
+
+
+def match(
+    was: str,
+    blocks: Mapping[str, int],
+    action_dim: int,
+    spec: Spec,
+    family: str,
+    mapping: Sequence[str],
+) -> Match:
+    """Find which columns and rows of a source go where.
+
+    Args:
+        was: What the source was trained on.
+        blocks: Widths of what it observed.
+        action_dim: How many actions it has.
+        spec: The target's.
+        family: The target's name.
+        mapping: As for `carry`.
+    Raises:
+        ConfigError: If the mapping names what is not there.
+    """
+    observed, acted = split_pairs(parse_mapping(mapping))
+    same = split_name(was)[0] == split_name(family)[0]
+    names = (_names_of_columns(was, blocks), spec.columns)
+    columns, zeroed = columns_of(observed, blocks, spec.blocks, same=same, names=names)
+    rows, fresh = rows_of(
+        acted, {ACTION: action_dim}, {ACTION: spec.action_dim}, was=was, family=family
+    )
+    return Match(same, columns, zeroed, rows, fresh)
+
+
+def _names_of_columns(family: str, blocks: Mapping[str, int]) -> Mapping[str, tuple[str, ...]]:
     """The names of a source's columns, where its family is installed and observes what it did."""
     try:
         spec = Worlds(make_family(family), 1).spec
