@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.commands.matrices import require_families, run_and_write, settings_of, strategies_of
+from metarl.commands.matrices import require_families, run_group, settings_of
 from metarl.commands.policies import require_source
 from metarl.errors import UnknownNameError
 from metarl.registry import family_class, slug
@@ -41,25 +41,12 @@ def compare(
     require_families(trained)
     checkpoints = [find_checkpoint(s, family) for s in sources if not _is_family(s)]
     require_source(bool(checkpoints), "families alone", map, (), None)
-    chosen = strategies_of(strategies)
-    from metarl.matrix.benchmark import Group, Matrix, every_pair
-    from metarl.matrix.cells import Budget
-    from metarl.matrix.given import take_sources
-
-    folder = out or Path("comparisons") / slug(family)
-    given = take_sources(checkpoints, folder, map)
-    group = Group(
-        name="comparison", pairs=every_pair([*trained, *(g.name for g in given)], [family]),
-        strategies=chosen, explorations=tuple(explorations),
+    return run_group(
+        "comparison", trained, [family], out or Path("comparisons") / slug(family),
+        checkpoints=checkpoints, mapping=map, strategies=strategies, explorations=explorations,
+        seeds=seeds, iterations=iterations, source_iterations=source_iterations,
+        settings=settings, jobs=jobs, again=again,
     )  # fmt: skip
-    matrix = Matrix(
-        groups=(group,),
-        num_seeds=seeds,
-        budget=Budget(iterations=iterations, settings=settings),
-        source_budget=Budget(iterations=source_iterations, settings=settings),
-        given=tuple(given),
-    )
-    return run_and_write(matrix, folder, jobs=jobs, again=again)
 
 
 def _is_family(source: Path) -> bool:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metarl.commands.output import make_console, make_table, say
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, training_config
 from metarl.registry import family_class
-
-if TYPE_CHECKING:
-    from metarl.matrix.benchmark import Matrix
 
 ALL = "all"
 SCRATCH = "scratch"
@@ -69,16 +66,69 @@ def strategies_of(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def run_and_write(matrix: Matrix, folder: Path, *, jobs: int | None, again: bool) -> int:
-    """Run what is missing of a matrix, then write and tell what it says.
+def run_group(
+    name: str,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    folder: Path,
+    *,
+    checkpoints: Sequence[Path],
+    mapping: tuple[str, ...] = (),
+    strategies: Sequence[str],
+    explorations: Sequence[Any],
+    seeds: int,
+    iterations: int,
+    source_iterations: int,
+    settings: Mapping[str, Any],
+    adapt: int = 0,
+    jobs: int | None,
+    again: bool,
+) -> int:
+    """Let every source meet every target in one group of a matrix, then write and tell what it says.
 
+    Args:
+        name: Of the group.
+        sources: Families that are trained as sources.
+        targets: Families.
+        folder: Where cells are kept.
+        checkpoints: Sources that are there already.
+        mapping: Which of their columns and actions go where.
+        strategies: How a source starts, and what of it learns; ``all`` stands for every one.
+        explorations: Whether its spread of actions goes along.
+        seeds: Trainings of each.
+        iterations: Of a target.
+        source_iterations: Of a source.
+        settings: Of PPO.
+        adapt: Updates of adaptation to hidden tasks, which is measured too; 0: it is not.
+        jobs: How many cells at once; None: a process a core.
+        again: Run cells anew that have changed since they were finished.
     Returns:
         The exit status: 1 if cells failed.
+    Raises:
+        MetaRLError: If a strategy is unknown, a value out of range, or the folder cannot be used.
     """
+    chosen = strategies_of(strategies)
+    from metarl.adapt.protocol import Protocol
     from metarl.grid.processes import LOG, LocalProcesses
     from metarl.grid.store import Store
+    from metarl.matrix.benchmark import Group, Matrix, every_pair
+    from metarl.matrix.cells import Budget
+    from metarl.matrix.given import take_sources
     from metarl.matrix.run import run_matrix
 
+    given = take_sources(checkpoints, folder, mapping)
+    group = Group(
+        name=name, pairs=every_pair([*sources, *(g.name for g in given)], targets),
+        strategies=chosen, explorations=tuple(explorations),
+    )  # fmt: skip
+    matrix = Matrix(
+        groups=(group,),
+        num_seeds=seeds,
+        budget=Budget(iterations=iterations, settings=settings),
+        source_budget=Budget(iterations=source_iterations, settings=settings),
+        given=tuple(given),
+        adapting=Protocol(updates=adapt) if adapt else None,
+    )
     done = run_matrix(matrix, Store(folder), workers=LocalProcesses(jobs), again=again)
     write_and_tell(folder)
     if done.failed:

@@ -8,9 +8,8 @@ from typing import Any
 
 from metarl.commands.matrices import (
     require_families,
-    run_and_write,
+    run_group,
     settings_of,
-    strategies_of,
     write_and_tell,
 )
 from metarl.errors import ConfigError
@@ -53,26 +52,11 @@ def transfer_matrix(
     require_families(names)
     settings = settings_of(set)
     checkpoints = [find_checkpoint(path, names[0]) for path in sources]
-    chosen = strategies_of(strategies)
-    from metarl.adapt.protocol import Protocol
-    from metarl.matrix.benchmark import Group, Matrix, every_pair
-    from metarl.matrix.cells import Budget
-    from metarl.matrix.given import take_sources
-
-    given = take_sources(checkpoints, out)
-    group = Group(
-        name="matrix", pairs=every_pair([*names, *(g.name for g in given)], names),
-        strategies=chosen, explorations=tuple(explorations),
+    return run_group(
+        "matrix", names, names, out, checkpoints=checkpoints, strategies=strategies,
+        explorations=explorations, seeds=seeds, iterations=iterations,
+        source_iterations=source_iterations, settings=settings, adapt=adapt, jobs=jobs, again=again,
     )  # fmt: skip
-    matrix = Matrix(
-        groups=(group,),
-        num_seeds=seeds,
-        budget=Budget(iterations=iterations, settings=settings),
-        source_budget=Budget(iterations=source_iterations, settings=settings),
-        given=tuple(given),
-        adapting=Protocol(updates=adapt) if adapt else None,
-    )
-    return run_and_write(matrix, out, jobs=jobs, again=again)
 
 
 def with_robots(families: Sequence[str], robots: Sequence[str]) -> list[str]:
