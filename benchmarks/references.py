@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import tyro
-from shared.grid import command, cost, keep
 from shared.machine import among_saved, provenance, restart_for_same_bits, write_result
+from shared.policies import command, cost, keep
 from shared.recipes import REFERENCES
 
 from metarl.adapt.adaptation import act_with

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,68 +10,133 @@ import numpy as np
 from metarl_kitchen.skills import Skills
 
 from metarl.adapt.protocol import Protocol, held_out_tasks
+from metarl.adapt.results import AdaptationResult
 from metarl.adapt.statistics import estimate
+from metarl.grid.store import Record
 from metarl.report import Curve, curves_png
-from shared.grid import results_by_name
-from shared.recipes import FEW_EPISODES, ONCE, PUBLISHED, metric
+from shared.recipes import FEW_EPISODES, ONCE, PUBLISHED, REUSES, STRATEGIES, metric
 
 SHOWN = (0, 1, 2, 3, 5, 10)
 AFTER = 5  # updates, in the summary
+OTHER_NOISE = ", other noise"  # of a control arm's name
 SUMMARY = (
-    *("scratch", "fine-tune", "untrained-inner-loop", "maml", "rl2", "pearl"),
+    *(
+        "scratch",
+        "fine-tune",
+        f"fine-tune{OTHER_NOISE}",
+        "untrained-inner-loop",
+        "maml",
+        "rl2",
+        "pearl",
+    ),
     *("strategy-optimization", "residual-search"),
     *("scratch-dagger", "fine-tune-dagger"),
 )
 UNITS = {"success": "success [%]", "score": "score", "returns": "return"}
-INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in `adaptation/`. \
+INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in \
+`adaptation/cells.jsonl`. \
 Mean over training seeds and {} held-out tasks [95% bootstrap interval], after exactly so many \
 updates of 10 episodes, where no other number is given; IQM: mean of the middle half. `blind` and \
 `ceiling` are the pretrained policy without updates, the task hidden and in view. Rows that end in `-dagger` are taught by the \
-family's expert, all others by reward. Training is what came before the held-out tasks; compare its \
+family's expert, all others by reward. Rows that end in `other noise` are control arms: the row above \
+once more, from the same policies, on the same tasks, with other first states, actions and weights \
+drawn; a difference as large as between these two means nothing. Training is what came before the held-out tasks; compare its \
 steps, for its minutes are of crowded machines of different days."""
 
 
-def tables(family: str, cells: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+def tables(family: str, records: Sequence[Record]) -> dict[int, list[dict[str, Any]]]:
     """Make a table of the cells of each number of episodes an update."""
-    numbers = dict.fromkeys(c["protocol"]["episodes"] for c in cells)
+    numbers = dict.fromkeys(r.cell["protocol"]["episodes"] for r in records)
     return {
-        n: _table(family, n, [c for c in cells if c["protocol"]["episodes"] == n]) for n in numbers
+        n: _table(family, [r for r in records if r.cell["protocol"]["episodes"] == n])
+        for n in numbers
     }
 
 
-def _table(family: str, episodes: int, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and IQM over seeds and tasks, after each update."""
-    rng, what = np.random.default_rng(0), metric(family)
-    skills = _skills(cells[0]["protocol"]) if family == "kitchen/skills" else {}
-    rows: list[dict[str, Any]] = []
-    for name, results in results_by_name(cells).items():
-        count = min(len(r.success) for r in results)
-        scores = np.stack([getattr(r, what)[:count] for r in results])  # (S, U+1, K)
-        cost = [t for c in cells if name in c["results"] for t in c["training"].values()]
+def _table(family: str, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Mean and IQM over seeds and tasks, after each update; what belongs together stands together."""
+    rng, found = np.random.default_rng(0), _by_name(records)
+    added = [name for name in found if name in REUSES or name.endswith(OTHER_NOISE)]
+    rows = [_row(family, name, found[name], rng) for name in found if name not in added]
+    levels = _levels(family, records, rng)
+    # Drawn last, so that intervals of the rows above do not depend on whether these are there.
+    rows += [_row(family, name, found[name], rng) for name in added]
+    return sorted(rows, key=lambda row: _place(row["method"], list(found))) + levels
+
+
+def _row(
+    family: str, name: str, records: Sequence[Record], rng: np.random.Generator
+) -> dict[str, Any]:
+    """One row of a table."""
+    what, protocol = metric(family), records[0].cell["protocol"]
+    told = name.removesuffix(OTHER_NOISE)
+    results = [AdaptationResult.from_json(r.result["results"][told]) for r in records]
+    count = min(len(r.success) for r in results)
+    scores = np.stack([getattr(r, what)[:count] for r in results])  # (S, U+1, K)
+    cost = [t for r in records for t in r.result["training"].values()]
+    row = {
+        "family": family,
+        "episodes": protocol["episodes"],
+        "method": name,
+        "metric": what,
+        what: [asdict(estimate(scores[:, u], rng)) for u in range(count)],
+        "num_seeds": len(results),
+        "seeds": _seeds(records),
+        "steps": results[0].steps,
+        "seconds": float(np.mean([r.seconds for r in results])),
+        "training_steps": sum(c["steps"] for c in cost) / len(results),
+        "training_seconds": sum(c["seconds"] for c in cost) / len(results),
+    }
+    if family == "kitchen/skills":
+        skills = _skills(protocol)
+        row["by-skill"] = {s: scores[..., own].mean((0, 2)).tolist() for s, own in skills.items()}
+    return row
+
+
+def _levels(
+    family: str, records: Sequence[Record], rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """The pretrained policy without updates."""
+    what, known = metric(family), [r for r in records if "levels" in r.result]
+    rows = []
+    for level in ("blind", "ceiling") if known else ():
+        values = np.array([r.result["levels"][level][what] for r in known])
         rows.append(
             {
                 "family": family,
-                "episodes": episodes,
-                "method": name,
+                "episodes": known[0].cell["protocol"]["episodes"],
+                "method": level,
                 "metric": what,
-                what: [asdict(estimate(scores[:, u], rng)) for u in range(count)],
-                "num_seeds": len(results),
-                "steps": results[0].steps,
-                "seconds": float(np.mean([r.seconds for r in results])),
-                "training_steps": sum(c["steps"] for c in cost) / len(results),
-                "training_seconds": sum(c["seconds"] for c in cost) / len(results),
+                "num_seeds": len(known),
+                "seeds": _seeds(known),
+                what: [asdict(estimate(values, rng))],
             }
         )
-        if skills:
-            apart = {s: scores[..., own].mean((0, 2)).tolist() for s, own in skills.items()}
-            rows[-1]["by-skill"] = apart
-    for level in ("blind", "ceiling"):
-        found = [c["levels"][level][what] for c in cells if "levels" in c]
-        if found:
-            row = {"family": family, "episodes": episodes, "method": level, "metric": what}
-            row["num_seeds"] = len(found)
-            rows.append({**row, what: [asdict(estimate(np.array(found), rng))]})
     return rows
+
+
+def _by_name(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Gather the cells of several seeds under the name of what adapted."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        noise = OTHER_NOISE * (record.cell["protocol"]["noise"] > 0)
+        for name in record.result["results"]:
+            found.setdefault(name + noise, []).append(record)
+    return found
+
+
+def _seeds(records: Iterable[Record]) -> list[int]:
+    return [record.cell["start"]["seed"] for record in records]
+
+
+def _place(name: str, order: list[str]) -> tuple[int, int]:
+    """Where a row stands: a control behind what it repeats, what else reuses a policy behind the
+    strategies that do."""
+    if name.endswith(OTHER_NOISE) and name.removesuffix(OTHER_NOISE) in order:
+        return order.index(name.removesuffix(OTHER_NOISE)), 1
+    if name in REUSES and STRATEGIES[-1] in order:
+        return order.index(STRATEGIES[-1]), 1 + REUSES.index(name)
+    return order.index(name), 0
 
 
 def _skills(protocol: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -114,17 +180,18 @@ def _by_skill(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         found = [(row["by-skill"][s], u) for s in skills for u in SHOWN]
         cells = [_number(means[u], row["metric"]) if u < len(means) else "" for means, u in found]
-        lines.append(f"| `{row['method']}` | " + " | ".join(cells) + " |")
+        lines.append(f"| {_name(row['method'])} | " + " | ".join(cells) + " |")
     return ["\n".join(lines)]
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
     """One line a family: the metric after five updates, and with the task in view."""
-    lines = ["| after five updates | " + " | ".join(f"`{m}`" for m in SUMMARY) + " | ceiling |"]
-    lines.append("|" + " --- |" * (len(SUMMARY) + 2))
+    names = [m for m in SUMMARY if any(row["method"] == m for row in rows)]
+    lines = ["| after five updates | " + " | ".join(map(_name, names)) + " | ceiling |"]
+    lines.append("|" + " --- |" * (len(names) + 2))
     for one in _by_table(rows):
         mine, what = {row["method"]: row for row in one}, one[0]["metric"]
-        found = [(mine[m][what], AFTER) if m in mine else ([], AFTER) for m in SUMMARY]
+        found = [(mine[m][what], AFTER) if m in mine else ([], AFTER) for m in names]
         found.append((mine["ceiling"][what] if "ceiling" in mine else [], 0))
         cells = [_number(x[u]["mean"], what) if u < len(x) else "" for x, u in found]
         lines.append(f"| {_title(one[0], ', ')} | " + " | ".join(cells) + " |")
@@ -148,8 +215,8 @@ def _title(row: dict[str, Any], between: str) -> str:
 def _cells(row: dict[str, Any], num_tasks: int) -> list[str]:
     found, what = row[row["metric"]], row["metric"]
     after = [_text(found[u], what) if u < len(found) else "" for u in SHOWN]
-    name = f"`{row['method']}`" if len(found) > 1 else row["method"]
-    cells = [name, str(row["num_seeds"]), *after]
+    name = _name(row["method"]) if len(found) > 1 else row["method"]
+    cells = [name, " ".join(map(str, row["seeds"])), *after]
     if len(found) == 1:
         return [*cells, "", "", "", ""]
     iqm = _number(found[AFTER]["iqm"], what) if len(found) > AFTER else ""
@@ -157,6 +224,11 @@ def _cells(row: dict[str, Any], num_tasks: int) -> list[str]:
     steps = "" if untrained else f"{row['training_steps']:,.0f}"
     minutes = "" if untrained else f"{row['training_seconds'] / 60:.0f}"
     return [*cells, iqm, steps, minutes, f"{row['seconds'] / num_tasks:.1f}"]
+
+
+def _name(method: str) -> str:
+    plain = method.removesuffix(OTHER_NOISE)
+    return f"`{plain}`{method[len(plain) :]}"
 
 
 def _text(found: dict[str, float], what: str) -> str:
@@ -183,8 +255,20 @@ def show(rows: list[dict[str, Any]]) -> None:
         print(f"{row['family']:<26}{row['method']:<22}{seeds:<9}{cells}")
 
 
-def curves(family: str, rows: list[dict[str, Any]]) -> bytes:
-    """Draw a family's curves, as PNG."""
+def pictures(family: str, rows: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+    """Draw a family's curves, as PNG by name: of the methods, and of what reuses a policy."""
+    name = family.split("/")[-1]
+    name += f"-{rows[0]['episodes']}-episodes" * (rows[0]["episodes"] != FEW_EPISODES)
+    added = [r for r in rows if r["method"] in REUSES or r["method"].endswith(OTHER_NOISE)]
+    others = [row for row in rows if row not in added]
+    found = {name: _curves(family, others, PUBLISHED.get(family, ()))}
+    if any(row["method"] in REUSES for row in added):
+        ours = [r for r in rows if r["method"].removesuffix(OTHER_NOISE) in (*STRATEGIES, *REUSES)]
+        found[f"{name}-strategies"] = _curves(family, ours)
+    return found
+
+
+def _curves(family: str, rows: Sequence[dict[str, Any]], published: Sequence[float] = ()) -> bytes:
     what, lines = metric(family), []
     for row in rows:
         if len(row[what]) == 1:
@@ -193,8 +277,8 @@ def curves(family: str, rows: list[dict[str, Any]]) -> bytes:
             np.array([e[k] for e in row[what]]) for k in ("mean", "mean_low", "mean_high")
         )
         lines.append(Curve(row["method"], np.arange(len(mean)), mean, low, high))
-    if family in PUBLISHED:
-        found = np.array(PUBLISHED[family])
+    if published:
+        found = np.array(published)
         unknown = np.full(len(found), np.nan)
         lines.append(Curve("MAML (2017)", np.arange(len(found)), found, unknown, unknown))
     seeds = {row["num_seeds"] for row in rows}

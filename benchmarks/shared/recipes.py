@@ -12,6 +12,7 @@ from typing import Any
 
 from metarl.adapt.protocol import Protocol
 from metarl.demo import DISH_FINE_TUNING, DISH_INNER_LOOP
+from metarl.matrix.cells import NOISE
 from metarl.meta.maml.config import InnerLoop
 
 
@@ -91,16 +92,27 @@ FEWER = {
     ("classic/ant-goal", "rl2"): 20,
     ("classic/ant-goal", "pearl"): 6,
 }
+# Cells that were trained before their family got the number above, and stand in the tables.
+OF_SEED = {("classic/cheetah-direction", "maml", 0): 40}
 
 DEPTH = ("maml", "rl2", "pearl")
 # Cells of what needs the pretrained policy alone. Where reward is not enough, the family's expert
 # teaches; where ten episodes are not, there are many.
 STRATEGIES = ("scratch", "fine-tune", "frozen-trunk", "small-rate")
+# What else a pretrained policy can be learned from by, a cell each; all at their own defaults.
+REUSES = (
+    "new-head", "lower-layers", "lp-ft", "layerwise-rate", "l2-sp", "low-rank", "wise-ft", "kickstart",
+)  # fmt: skip
+REUSED = "strategies"  # stands for all of these
 TEACHABLE = tuple(f"{name}-dagger" for name in STRATEGIES)
 UNTRAINED, SEARCH, RESIDUAL = "untrained-inner-loop", "strategy-optimization", "residual-search"
 LEVELS, SEARCHED, TAUGHT = "baselines", "searched", "taught"
 MANY, MANY_SEARCHED, MANY_RESIDUAL = "many", "many-searched", "many-residual"
 MOST, MOST_RESIDUAL = "most", "most-residual"
+# The control arms, one a table: the same once more, but for its noise.
+CONTROL, TAUGHT_CONTROL = "control", "taught-control"
+MANY_CONTROL, MOST_CONTROL = "many-control", "most-control"
+CONTROLS = (CONTROL, TAUGHT_CONTROL, MANY_CONTROL, MOST_CONTROL)
 ALONE = {
     LEVELS: (*STRATEGIES, UNTRAINED),
     SEARCHED: (SEARCH,),
@@ -110,14 +122,16 @@ ALONE = {
     MANY_RESIDUAL: (RESIDUAL,),
     MOST: ("scratch", "fine-tune", UNTRAINED, SEARCH),
     MOST_RESIDUAL: (RESIDUAL,),
+    **dict.fromkeys(CONTROLS, ("fine-tune",)),
+    TAUGHT_CONTROL: ("fine-tune-dagger",),
 }
 FEW_EPISODES = Protocol().episodes
 # 80 of 60 control steps: 4,800 steps an update, as ML10's 10 of 500; and twice as many. From so many a
 # search learns how far to look.
 WITH_MANY = ("kitchen/skills",)
 EPISODES = {
-    **dict.fromkeys((MANY, MANY_SEARCHED, MANY_RESIDUAL), 80),
-    **dict.fromkeys((MOST, MOST_RESIDUAL), 160),
+    **dict.fromkeys((MANY, MANY_SEARCHED, MANY_RESIDUAL, MANY_CONTROL), 80),
+    **dict.fromkeys((MOST, MOST_RESIDUAL, MOST_CONTROL), 160),
 }
 MANY_SEARCH = {"decay": None}
 HARD = ("kitchen/skills", "kitchen/dishes")
@@ -140,8 +154,6 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("kitchen/heat", "maml"): {"weigh_tasks": True},
     ("kitchen/add", "maml"): _LATE,
     **{(family, "maml"): _LATE for family in IMITATED},  # nothing else was tried for them
-    # Skills too are learned better by one that looks further ahead.
-    ("kitchen/skills", "maml"): {"outer_gamma": 0.98, "outer_rate": 3e-4},
     ("classic/point-navigation", "maml"): {"context_decay": 0.45},
     ("classic/cheetah-velocity", "maml"): {"context_decay": 0.45},
     ("kitchen/dishes", "maml"): {
@@ -159,12 +171,14 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     },
 }
 
-# Where a family asks for another protocol: fewer episodes to judge by where they are long.
+# Where a family asks for another protocol: fewer episodes to judge by where they are long, and fewer
+# updates where the expert teaches at length.
 PROTOCOLS: dict[str, dict[str, Any]] = {"kitchen/dishes": {"eval_episodes": 2}}
+FEWER_UPDATES = {("kitchen/dishes", TAUGHT): 5, ("kitchen/dishes", TAUGHT_CONTROL): 5}
 # Where strategies meet a family with other settings than their own: those that won on its train
 # tasks. The untrained inner loop goes as MAML does.
 ADAPTING: dict[tuple[str, str], Mapping[str, Any]] = {
-    **{("kitchen/dishes", name): DISH_FINE_TUNING for name in STRATEGIES},
+    **{("kitchen/dishes", name): DISH_FINE_TUNING for name in (*STRATEGIES, *REUSES)},
     **{("kitchen/dishes", name): {"rate": 3e-4} for name in TEACHABLE},
 }
 
@@ -180,10 +194,11 @@ PUBLISHED = {
 
 def methods(family: str) -> tuple[str, ...]:
     """Which cells a family has: those of `ALONE`, and the methods."""
-    if family == BREADTH:
-        return (LEVELS, SEARCHED, *ITERATIONS)
+    hard = family in HARD
+    own = tuple(ITERATIONS) if family == BREADTH else (*DEPTH, TAUGHT) if hard else DEPTH
     many = tuple(EPISODES) * (family in WITH_MANY)
-    return (LEVELS, SEARCHED, *((*DEPTH, TAUGHT) if family in HARD else DEPTH), *many)
+    controls = (CONTROL, TAUGHT_CONTROL) if hard else (CONTROL,)
+    return tuple(dict.fromkeys((LEVELS, SEARCHED, *own, *many, *controls, *REUSES)))
 
 
 def seeds(family: str, method: str) -> range:
@@ -196,10 +211,22 @@ def seeds(family: str, method: str) -> range:
 METRIC = {"kitchen/dishes": "score"}
 
 
-def recipe(family: str, method: str) -> Recipe:
+def recipe(family: str, method: str, seed: int) -> Recipe:
     """Look up how a method is trained on a family."""
-    iterations = FEWER.get((family, method), ITERATIONS[method])
+    usual = FEWER.get((family, method), ITERATIONS[method])
+    iterations = OF_SEED.get((family, method, seed), usual)
     return Recipe(method, iterations, SETTINGS.get((family, method), {}))
+
+
+def protocol(family: str, cell: str, num_tasks: int, updates: int) -> Protocol:
+    """Look up how adaptation is measured in a cell; fewer updates at most, where the family asks so."""
+    own = dict(PROTOCOLS.get(family, {}))
+    if cell in EPISODES:
+        own["episodes"] = EPISODES[cell]
+    if cell in CONTROLS:
+        own["noise"] = NOISE
+    updates = min(updates, FEWER_UPDATES.get((family, cell), updates))
+    return Protocol(num_tasks=num_tasks, updates=updates, **own)
 
 
 def adapting(family: str, cell: str, method: str) -> dict[str, Any]:

@@ -195,10 +195,10 @@ class Adapting(Cell):
         result = evaluate_adaptation(
             family, self.strategy, found, self.protocol, num_threads=1
         ).to_json()
-        tables = {name: _rounded(result[name]) for name in ("success", "score")}
+        tables = {name: rounded(result[name]) for name in ("success", "score")}
         return {
             **tables,
-            "return": _rounded(result["returns"]),
+            "return": rounded(result["returns"]),
             "steps": result["steps"],
             "seconds": round(result["seconds"], 3),
             "diverged": result["diverged"],
@@ -223,10 +223,11 @@ def keep_policy(tensors: Mapping[str, Any], meta: Mapping[str, Any], path: Path)
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return _rounded([row[name] for row in rows])
+    return rounded([row[name] for row in rows])
 
 
-def _rounded(values: Any) -> Any:
+def rounded(values: Any) -> Any:
+    """Round a number, or every one in a list of lists, to so many digits as tell anything."""
     if isinstance(values, list):
-        return [_rounded(value) for value in values]
+        return [rounded(value) for value in values]
     return float(f"{values:.{_DIGITS}g}")
