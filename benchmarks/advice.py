@@ -5,8 +5,10 @@
 
 Every target is predicted by a model that was fitted to the transfers to all other targets, its
 penalties included. Beside it stand models of the same kind that know gradient cosines alone, one that
-knows no signal (the mean of each strategy), and the rule of thumb. `--ship` fits all targets and
-writes what `metarl advise` predicts by.
+knows no signal (the mean of each strategy), and the rule of thumb. A source that was trained on the
+target itself is easily told from others, so all is judged once more without these. What the transfers'
+own other seeds say of one seed is what nobody can be asked to be much ahead of. `--ship` fits all
+targets and writes what `metarl advise` predicts by.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import tyro
 from shared.machine import RESULTS, provenance, restart_for_same_bits, write_result
 from shared.signals import Kept, examples_of, gather_all, read_rows
 
+from metarl.advise.fitting import Example, fit_model
 from metarl.advise.judge import (
     Judged,
     cost,
@@ -32,7 +35,7 @@ from metarl.advise.judge import (
     real_harm,
     real_sure_harm,
 )
-from metarl.advise.model import SHIPPED, Example, fit_model
+from metarl.advise.model import SHIPPED
 from metarl.advise.prediction import SURE, Predictor
 from metarl.advise.rule import Rule
 from metarl.advise.signals import SIGNALS
@@ -104,6 +107,46 @@ def judge(rows: Sequence[Judged], resamples: int) -> dict[str, Any]:
         "share_of_best": bounded(share_lost),
         "correlation": bounded(correlation),
     }
+
+
+def other_tasks(rows: Sequence[Judged]) -> list[Judged]:
+    """Leave out sources that were trained on the target itself."""
+    return [row for row in rows if row.source != row.target]
+
+
+def measured_again(rows: Sequence[dict[str, Any]]) -> list[list[Judged]]:
+    """Predict each seed of every arm by what its other seeds measured, a list a seed."""
+    shared = min(len(row["scores"]) for row in rows)
+    return [
+        [
+            Judged(
+                row["source"], row["target"], row["strategy"], row["exploration"],
+                float(np.mean([s for i, s in enumerate(row["scores"]) if i != seed])),
+                row["scores"][seed],
+            )
+            for row in rows
+        ]
+        for seed in range(shared if shared > 1 else 0)
+    ]  # fmt: skip
+
+
+def agreement(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """How far seeds agree with each other: means over the seed that is left out."""
+    seeds = measured_again(rows)
+    if not seeds:
+        return {}
+    parts = {"all": seeds, "other tasks": [other_tasks(one) for one in seeds]}
+    return {
+        f"{name} of {who}": float(np.mean([statistic(one) for one in found]))
+        for who, found in parts.items()
+        for name, statistic in (("weighted_tau", mean_tau), ("correlation", correlation))
+    }
+
+
+def noise_of(rows: Sequence[dict[str, Any]]) -> float:
+    """How large a score other noise alone brought about, a mean over targets."""
+    each = {row["target"]: row["noise"] for row in rows}
+    return float(np.mean([size for size in each.values() if size is not None]))
 
 
 def share_lost(rows: Sequence[Judged]) -> float:
@@ -185,12 +228,18 @@ def main(config: Config) -> None:
     examples = examples_of(rows, gather_all(config.matrix, rows, kept, seed=config.seed))
     judged = {name: left_out(examples, make) for name, make in candidates().items()}
     table = {name: judge(found, config.resamples) for name, found in judged.items()}
-    for name, found in table.items():
-        print(f"{name:<28}" + "  ".join(f"{k} {_text(v)}" for k, v in found.items()))
+    others = {n: judge(other_tasks(found), config.resamples) for n, found in judged.items()}
+    for title, part in (("all sources", table), ("sources of other tasks", others)):
+        print(title)
+        for name, found in part.items():
+            print(f"  {name:<28}" + "  ".join(f"{k} {_text(v)}" for k, v in found.items()))
+    print("seeds among each other: ", agreement(rows))
     best = judged["all signals"]
     errors = sorted(best, key=lambda row: -abs(row.measured - row.predicted))
     result = {
         "predictors": table,
+        "predictors_of_other_tasks": others,
+        "seeds_among_each_other": agreement(rows),
         "ahead": {
             name: ahead_of(best, judged[name], config.resamples) for name in (*COSINES, "no signal")
         },
@@ -205,7 +254,7 @@ def main(config: Config) -> None:
     print(f"wrote {picture}")
     if config.ship:
         made = {name: provenance()[name] for name in ("command", "date")}
-        write_json(SHIPPED, fit_model(examples, made=made).to_json())
+        write_json(SHIPPED, fit_model(examples, noise=noise_of(rows), made=made).to_json())
         print(f"wrote {SHIPPED}")
 
 

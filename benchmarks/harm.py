@@ -22,6 +22,7 @@ import tyro
 from shared.machine import restart_for_same_bits, write_result
 
 from metarl.advise.episodes import Episodes, Stage
+from metarl.advise.plasticity import plasticity
 from metarl.errors import ConfigError
 from metarl.film.episode import film_episode
 from metarl.matrix.benchmark import read_matrix
@@ -34,7 +35,6 @@ from metarl.runs.config import read_json
 from metarl.runs.policies import load_policy, read_checkpoint
 from metarl.sources import carry
 
-SATURATED = 0.95  # of a unit's size, which tanh holds below 1
 EPISODES, SEED = 64, 77
 
 
@@ -62,20 +62,11 @@ def look(policy: GaussianPolicy, episodes: Episodes) -> dict[str, float]:
         policy: The policy.
         episodes: Its own.
     """
-    states = torch.from_numpy(episodes.states().astype(np.float32))
-    with torch.no_grad():
-        mean, _ = policy(states)
-        features = policy.forward_features(states)
     t = episodes.trajectories
-    spread = np.linalg.svd(features.numpy() - features.numpy().mean(axis=0), compute_uv=False) ** 2
     return {
         "return": float(t.returns.mean()),
         "success": float(t.success.mean()),
-        "action_size": float(mean.abs().mean()),
-        "actions_cut": float((mean.abs() > 1.0).float().mean()),
-        "action_depends": float(mean.std(dim=0).mean()),
-        "units_saturated": float((features.abs() > SATURATED).float().mean()),
-        "feature_directions": float(spread.sum() ** 2 / (spread**2).sum()),
+        **plasticity(policy, episodes.states()),
         **{f"term/{name}": float(value) for name, value in t.terms.items()},
     }
 

@@ -3,7 +3,8 @@
     python benchmarks/transfer_matrix.py
 
 Every source meets every target of its group: PPO on the target with the task in view, from the source
-against from nothing with the same seed (docs/matrix.md says what is measured). A seed is run whole
+against from nothing with the same seed, and five updates on held-out tasks that are hidden
+(docs/matrix.md says what is measured). A seed is run whole
 before the next, and in it what tells most: all pairs by fine-tuning, then a selection of pairs by every
 strategy. Finished cells are in the run folder, a JSON file each, and merged into one small file of
 JSON lines beside the tables, from which a fresh clone goes on as well.
@@ -17,6 +18,7 @@ from pathlib import Path
 import tyro
 from shared.machine import RESULTS, restart_for_same_bits
 
+from metarl.adapt.protocol import Protocol
 from metarl.grid.processes import LocalProcesses
 from metarl.grid.store import MERGED, Store
 from metarl.matrix.benchmark import Group, Matrix, every_pair, write_matrix
@@ -65,6 +67,7 @@ MATRIX = Matrix(
     ),
     budget=Budget(iterations=30, settings=_KITCHEN),
     source_budget=Budget(iterations=60, settings=_KITCHEN),
+    adapting=Protocol(num_tasks=10, updates=5, eval_episodes=5),
     own={
         **{
             f"kitchen/{skill}@robot=panda": (

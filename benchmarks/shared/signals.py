@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from metarl.advise.evidence import Target, gather
-from metarl.advise.model import Example
+from metarl.advise.fitting import Example
 from metarl.advise.prediction import Arm
 from metarl.advise.signals import SIGNALS, Evidence
 from metarl.errors import CheckpointError

@@ -10,6 +10,7 @@ from metarl.advise.prediction import SURE, Prediction
 from metarl.advise.signals import SIGNALS, Evidence
 
 REUSE, TRUNK, SCRATCH = "reuse it", "reuse the trunk", "start from scratch"
+NOTHING = "no difference to speak of"
 COLUMNS = ("rank", "source", "strategy", "exploration", "predicted gain", "because")
 _SHOWN = 3  # signals in a line
 
@@ -24,6 +25,7 @@ class Option:
         exploration: ``fresh``, or ``source``.
         new_head: Whether its head is drawn anew, so that its trunk alone is reused.
         prediction: How much better than from scratch it will go.
+        noise: How large a gain means nothing.
     """
 
     source: str
@@ -31,10 +33,13 @@ class Option:
     exploration: str
     new_head: bool
     prediction: Prediction
+    noise: float
 
     @property
     def verdict(self) -> str:
         """What to do with this source, if nothing is better."""
+        if abs(self.prediction.gain) <= self.noise:
+            return NOTHING
         if self.prediction.gain <= 0.0:
             return SCRATCH
         return TRUNK if self.new_head else REUSE
@@ -108,6 +113,12 @@ class Advice:
         best = self.options[0]
         if best.verdict == SCRATCH:
             return f"Start {self.target} from scratch: every source is predicted to harm."
+        if best.verdict == NOTHING:
+            gain = f"{best.prediction.gain:+.2f}"
+            return (
+                f"Start {self.target} from scratch: no source is predicted to help by more than noise"
+                f" does ({best.noise:.2f}); the best, {best.source} by {best.strategy}, by {gain}."
+            )
         return f"Best: {_said(best.verdict, best.source)}. {best.command(self.target)}"
 
     def to_json(self) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def rank(evidence: Sequence[Evidence], target: str, predictor: Predictor) -> Adv
             source=one.source, strategy=arm.strategy, exploration=arm.exploration,
             new_head=get_strategy(arm.strategy).new_head,
             prediction=predictor.predict(arm, one.signals),
+            noise=predictor.noise,
         )
         for one in evidence
         for arm in predictor.arms

@@ -18,6 +18,7 @@ from metarl.advise.distance import mmd
 from metarl.advise.episodes import Episodes, Stage
 from metarl.advise.features import leep_gain, mean_actions, score_gain
 from metarl.advise.gradients import cosine, give_common, policy_gradient
+from metarl.advise.plasticity import plasticity
 from metarl.advise.signals import SCORED, SIGNALS, Evidence
 from metarl.ambient import steady
 from metarl.errors import MetaRLError, ScoreError
@@ -135,6 +136,7 @@ class _Gathering:
         self._returns()
         self._against_expert()
         self._features()
+        self._plasticity()
         self._from_its_family()
         self._note("shared_observations", lambda: self.carried.observed)
         self._note("shared_actions", lambda: self.carried.acted)
@@ -212,6 +214,16 @@ class _Gathering:
         if not found:
             raise ScoreError(why)
         return float(np.mean(found))
+
+    def _plasticity(self) -> None:
+        """In the states that it comes to itself: there it must learn."""
+        states = self.own.states()
+        own, other = (plasticity(p, states) for p in (self.carried.policy, self.fresh))
+        self._note("action_size", lambda: own["action_size"] - other["action_size"])
+        self._note("actions_cut", lambda: own["actions_cut"] - other["actions_cut"])
+        self._note("units_saturated", lambda: own["units_saturated"] - other["units_saturated"])
+        directions = "feature_directions"
+        self._note(directions, lambda: float(np.log(own[directions] / other[directions])))
 
     @property
     def _met(self) -> list[Episodes]:

@@ -52,6 +52,10 @@ class Predictor(Protocol):
     def about(self) -> str:
         """How its predictions come about, in one line."""
 
+    @property
+    def noise(self) -> float:
+        """How large a gain means nothing: other noise alone brings it about."""
+
     def predict(self, arm: Arm, signals: Mapping[str, float]) -> Prediction:
         """Predict one arm's gain; signals that are not known play no part."""
 

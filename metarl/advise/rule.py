@@ -24,11 +24,13 @@ class Rule:
     - Its trunk alone (`frozen-trunk`): half the mean of what its features gain in LogME and
       H-score over fresh ones, each squashed by tanh into [-1, 1].
 
-    It errs by nobody knows how much, and says so: there is no interval.
+    It errs by nobody knows how much, and says so: there is no interval, and a tenth of all that can
+    be gained is taken to mean nothing.
     """
 
     about = "a rule of thumb: nobody has measured how far it errs"
     arms = (WHOLE, TRUNK)
+    noise = 0.1
 
     def predict(self, arm: Arm, signals: Mapping[str, float]) -> Prediction:
         """Predict one arm's gain; see the class."""

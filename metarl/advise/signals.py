@@ -9,7 +9,7 @@ from typing import Any, Literal
 from metarl.errors import CheckpointError
 from metarl.runs.reading import is_number
 
-Kind = Literal["policy", "trunk", "gradient", "setting"]
+Kind = Literal["policy", "trunk", "plasticity", "gradient", "setting"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Signal:
     """One number that says something of a source on a target.
 
     Args:
-        kind: What it speaks of: the whole policy, its trunk's features, gradients, or what the two
-            sides have in common before anything is asked of them.
+        kind: What it speaks of: the whole policy, its trunk's features, how hard what it does is to
+            unlearn, gradients, or what the two sides have in common before anything is asked.
         says: One line.
         rises: Whether more is better for the transfer, as far as one can know beforehand.
     """
@@ -60,6 +60,18 @@ SIGNALS: dict[str, Signal] = {
         )
         for score, target in SCORED
     },
+    "action_size": Signal(
+        "plasticity", "mean size of its mean actions, less an untrained policy's", rises=False
+    ),
+    "actions_cut": Signal(
+        "plasticity", "share of its mean actions beyond what is executed", rises=False
+    ),
+    "units_saturated": Signal(
+        "plasticity", "share of the trunk's units whose gradients vanish", rises=False
+    ),
+    "feature_directions": Signal(
+        "plasticity", "log of the number of directions in which features vary, above fresh ones'"
+    ),
     "gradient_cosine": Signal(
         "gradient", "cosine of the two families' policy gradients at the source's weights"
     ),

@@ -14,8 +14,11 @@ from stable_baselines3 import PPO
 from toy import Reach
 
 import metarl.advise
+from metarl.advise.advice import NOTHING
+from metarl.advise.advisor import rank
 from metarl.advise.carried import Reading, carry_source
 from metarl.advise.evidence import Target, gather
+from metarl.advise.rule import Rule
 from metarl.advise.signals import SIGNALS, Evidence
 from metarl.errors import CheckpointError, ConfigError
 from metarl.registry import make_family
@@ -168,3 +171,16 @@ def test_a_checkpoint_that_holds_another_network_is_refused(sources, tmp_path):
     save_checkpoint(path, tensors, found.meta)
     with pytest.raises((CheckpointError, ConfigError), match=r"holds no trunk"):
         gather(path, Target(Right(), episodes=2))
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict", "best"),
+    [(0.3, "reuse it", "Best: reuse a."), (0.05, NOTHING, "no source is predicted to help by more"),
+     (-0.05, NOTHING, "by more than noise does (0.10)"), (-0.3, "start from scratch", "to harm")],
+)  # fmt: skip
+def test_a_gain_that_noise_brings_about_is_no_reason(gain, verdict, best):
+    signals = {"zero_update": gain, "logme_actions": -9.0}
+    known = Evidence("a", "toy/right", "toy/left", signals, {}, "all", 0, 0.0)
+    advice = rank([known], "toy/left", Rule())
+    assert advice.best_of("a").verdict == verdict
+    assert best in advice.verdict()
