@@ -62,7 +62,11 @@ class Network(nn.Module):
         """Answer from the input, (..., in) -> (..., out)."""
         return self.forward_head(self.forward_features(x))
 
-    def reset_head(self, out_features: int, generator: torch.Generator) -> None:
+    def get_classifier(self) -> nn.Linear:
+        """The head."""
+        return self.head
+
+    def reset_classifier(self, out_features: int, generator: torch.Generator) -> None:
         """Put a fresh head on the trunk; the trunk is not touched.
 
         Args:

@@ -14,7 +14,7 @@ from metarl.ambient import steady
 from metarl.errors import CheckpointError, ConfigError, TrainingError
 from metarl.nn.network import Network, load_partial
 from metarl.perception.arrays import require_pictures, to_tensor
-from metarl.perception.backbones import BACKBONES, build_backbone
+from metarl.perception.backbones import BACKBONES, build_backbone, is_backbone
 from metarl.perception.pictures import Progress, draw_pictures, get_scene, require_positive
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 
@@ -41,7 +41,7 @@ def train_classifier(
         num_pictures: Pictures to train on.
         num_held_out: Other pictures, to judge the result.
         epochs: Passes over the training pictures.
-        backbone: One of `BACKBONES`.
+        backbone: One of `BACKBONES`, or a model of timm.
         progress: Called with (epochs done, epochs).
     Returns:
         The network after the last epoch, and its accuracy on the held-out pictures in [0, 1].
@@ -121,12 +121,12 @@ def require_classifier(path: Path, meta: Mapping[str, Any]) -> tuple[str, list[s
         CheckpointError: If the meta does not describe a classifier that can be built here.
     """
     backbone, classes = meta.get("backbone"), meta.get("classes")
-    if backbone not in BACKBONES or not isinstance(classes, list) or not classes:
+    if not is_backbone(backbone) or not isinstance(classes, list) or not classes:
         raise CheckpointError(
             f"{path} holds no classifier: backbone={backbone!r}, classes={classes!r}; "
             f"expected one of {', '.join(BACKBONES)} and a list of names"
         )
-    return backbone, classes
+    return str(backbone), classes
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -199,7 +199,7 @@ def prepare(
     student = copy.deepcopy(network)
     width = network.head.out_features if out_features is None else out_features
     if strategy.new_head or width != network.head.out_features:
-        student.reset_head(width, generator)
+        student.reset_classifier(width, generator)
     if strategy.start == "scratch":
         student.reinitialise(generator)
     else:

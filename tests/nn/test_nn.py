@@ -79,13 +79,13 @@ def test_mlp_ends_in_the_activation():
     assert trunk(torch.randn(9, 4, generator=seeded(1))).min() == 0.0
 
 
-def test_reset_head_leaves_the_trunk_alone(build):
+def test_reset_classifier_leaves_the_trunk_alone(build):
     network, shape = build[0](), build[1]
     trunk, head = state(network.trunk), network.head.weight.clone()
-    network.reset_head(3, seeded(1))
+    network.reset_classifier(3, seeded(1))
     assert state(network.trunk) == trunk
     assert not torch.equal(network.head.weight, head)
-    network.reset_head(2, seeded(1))
+    network.reset_classifier(2, seeded(1))
     assert network(torch.rand(shape)).shape == (7, 2)
 
 
@@ -144,7 +144,7 @@ def test_functional_call_and_vmap_over_networks(build):
 def test_meta_device_holds_every_parameter(build):
     network = build[0](0, "meta")
     assert {p.device.type for p in network.parameters()} == {"meta"}
-    network.reset_head(2, seeded())
+    network.reset_classifier(2, seeded())
     network.reinitialise(seeded())
     out = network(torch.empty(build[1], device="meta"))
     assert (out.device.type, tuple(out.shape)) == ("meta", (7, 2))
@@ -152,7 +152,7 @@ def test_meta_device_holds_every_parameter(build):
 
 def test_partial_load_lists_every_key():
     source, target = mlp_network(0), mlp_network(1)
-    target.reset_head(2, seeded(1))
+    target.reset_classifier(2, seeded(1))
     tensors = dict(source.state_dict())
     tensors["stray"] = tensors.pop("trunk.layers.0.bias")
     report = load_partial(target, tensors)
