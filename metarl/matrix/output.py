@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from metarl.matrix import overview
 from metarl.matrix.benchmark import Matrix
 from metarl.matrix.names import short_names
 from metarl.matrix.score import Score
@@ -71,6 +72,11 @@ def markdown(summary: Summary, num_seeds: int) -> str:
         " mean beyond what other noise alone brought about (`control`).",
         "",
     ]
+    for regime in overview.regimes(summary):
+        said, pairs = overview.overview(summary, regime)
+        lines += [f"### What is sure ({regime})", "", said, ""]
+        if pairs:
+            lines += [*_markdown_table(overview.COLUMNS, pairs), ""]
     for level in summary.levels:
         unit = "iterations" if level.regime == LEARNING else "updates"
         lines += [f"### {level.target} ({level.regime})", ""]
@@ -79,8 +85,7 @@ def markdown(summary: Summary, num_seeds: int) -> str:
             f" return of scratch at first {level.first:.3g}, best of all {level.best:.3g}.",
             "",
         ]
-        lines += [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
-        lines += [f"| {' | '.join(row)} |" for row in table(summary, level.regime, level.target)]
+        lines += _markdown_table(COLUMNS, table(summary, level.regime, level.target))
         lines += ["", best_of(summary.of(level.regime, level.target), level), ""]
     lines += [
         f"- {source} to {target} is left out: {why}" for source, target, why in summary.left_out
@@ -88,6 +93,14 @@ def markdown(summary: Summary, num_seeds: int) -> str:
     if summary.missing:
         lines.append(f"- {summary.missing} cells are not finished.")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(columns)} |",
+        f"|{' --- |' * len(columns)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 def write_tables(matrix: Matrix, summary: Summary, folder: Path, command: str) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from metarl.grid.store import Store
+from metarl.matrix import overview
 from metarl.matrix.benchmark import Group, Matrix, read_matrix
 from metarl.matrix.names import short_names
 from metarl.matrix.output import COLUMNS, table, write_tables
@@ -45,6 +46,11 @@ def transfer_report(folder: Path) -> Report:
     report = Report(f"What carries over to {what}", _budgets(matrix))
     words = [best_of(summary.of(x.regime, x.target), x) for x in summary.levels]
     report.text("What to start from", [*words, *_left_out(summary)])
+    for regime in overview.regimes(summary):
+        said, pairs = overview.overview(summary, regime)
+        report.text(f"What is sure ({regime})", [said])
+        if pairs:
+            report.table(f"Pairs that help and harm most ({regime})", overview.COLUMNS, pairs)
     for name, png in pictures(matrix, summary):
         report.picture(name, png, caption=SCORE, alt=f"heat map: {name}")
     for level in summary.levels:
