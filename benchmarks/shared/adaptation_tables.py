@@ -252,7 +252,7 @@ def show(rows: list[dict[str, Any]]) -> None:
             if u < len(found)
         )
         seeds = f"{row['num_seeds']} seed" + "s" * (row["num_seeds"] > 1)
-        print(f"{row['family']:<26}{row['method']:<22}{seeds:<9}{cells}")
+        print(f"{row['family']:<26}{row['method']:<25}{seeds:<9}{cells}")
 
 
 def pictures(family: str, rows: Sequence[dict[str, Any]]) -> dict[str, bytes]:
