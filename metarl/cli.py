@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from metarl.ambient import calm_warnings
+from metarl.commands import perceive
 from metarl.commands.arguments import read_command, require_text
 from metarl.commands.terminal import OutputLost, safe_output
 from metarl.errors import (
@@ -384,7 +385,7 @@ class Version:
 
 # What they write is in files, or worth keeping: that nobody reads what they print does not end them.
 WRITE_FILES = (
-    "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "demo",
+    "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "demo", "perceive",
 )  # fmt: skip
 
 COMMANDS: dict[str, type[Any]] = {
@@ -397,6 +398,7 @@ COMMANDS: dict[str, type[Any]] = {
     "compare": Compare,
     "advise": Advise,
     "watch": Watch,
+    "perceive": perceive.Perceive,
     "check": Check,
     "report": Report,
     "version": Version,
@@ -467,6 +469,12 @@ def _run(given: list[str]) -> int:
         raise MetaRLError(unknown("command", given[0], COMMANDS))
     if any(":" in word for word in given):
         sys.path.append(os.getcwd())  # module:name may name a module in this folder
+    if given[:1] == ["perceive"] and len(given) > 1:
+        _, name, *words = given
+        if name in perceive.COMMANDS:
+            return _obeyed(read_command(perceive.COMMANDS[name], f"metarl perceive {name}", words))
+        if not name.startswith("-"):
+            raise MetaRLError(unknown("command of metarl perceive", name, perceive.COMMANDS))
     if given and given[0] in COMMANDS:
         name, *words = given
         return _obeyed(read_command(COMMANDS[name], f"metarl {name}", words))

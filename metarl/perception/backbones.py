@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from metarl.errors import CheckpointError, MissingDependencyError, UnknownNameError
 from metarl.nn.network import Network, PartialLoad, load_partial
 from metarl.nn.trunks import SmallCnn
+from metarl.perception.given import SMALL_CNN
 from metarl.perception.trunks import PictureTrunk, mobilenet_trunk, require_timm, timm_trunk
-from metarl.perception.weights import SMALL_CNN, WHEELS, read_weights, wheel_weights
+from metarl.perception.weights import WHEELS, read_weights, wheel_weights
 from metarl.runs.shipped import shipped
 from metarl.transfer.strategy import TRUNK
 

@@ -16,12 +16,12 @@ from metarl.nn.network import Network
 from metarl.perception.arrays import require_pictures, require_target, to_tensor
 from metarl.perception.classifier import (
     derive_seed,
-    descend,
     load_classifier,
     predict,
     save_classifier,
     train_classifier,
 )
+from metarl.perception.fitting import FitConfig, Fitting
 from metarl.perception.pictures import PictureScene, Progress, draw_pictures, require_positive
 from metarl.transfer.strategy import (
     Strategy,
@@ -43,39 +43,6 @@ __all__ = [
     "swap_head",
     "train_classifier",
 ]
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How a regressor is fitted: one rule for every strategy.
-
-    Training ends when the error on the pictures held back has not improved for `patience`
-    epochs, or after `max_epochs`; the weights of the best of these epochs are kept. Where a
-    strategy has more to begin (LP-FT the trunk), it begins that instead of ending. The pictures held
-    back are part of the training pictures: no test picture is looked at.
-
-    Attributes:
-        rate: Adam's learning rate, before the strategy's scale.
-        batch_size: Pictures in a step.
-        max_epochs: Passes over the training pictures, at most.
-        patience: Epochs without improvement after which it ends.
-        held_back: Fraction of the training pictures that decides when to end.
-    """
-
-    rate: float = 3e-3
-    batch_size: int = 16
-    max_epochs: int = 100
-    patience: int = 15
-    held_back: float = 0.2
-
-    def __post_init__(self) -> None:
-        require_positive(
-            batch_size=self.batch_size, max_epochs=self.max_epochs, patience=self.patience
-        )
-        if not 0.0 < self.rate < float("inf"):
-            raise ConfigError(f"rate is {self.rate}; expected a number above 0")
-        if not 0.0 < self.held_back < 1.0:
-            raise ConfigError(f"held_back is {self.held_back}; expected a fraction in (0, 1)")
 
 
 @dataclass(frozen=True)
@@ -244,32 +211,23 @@ def fit(
         TrainingError: If the loss is not finite.
     """
     require_target(target, len(inputs))
-    num_train = len(inputs) - round(config.held_back * len(inputs))
-    if not 0 < num_train < len(inputs):
-        raise ConfigError(f"{len(inputs)} pictures are too few to hold {config.held_back} back")
-    module, turns, spent = student.network, student.strategy.turns, 0.0
-    trained, error, best, since, kept = 0, float("inf"), 0, 0, {}
-    while trained < config.max_epochs:
-        before, spent = spent, max(spent, trained / config.max_epochs)
-        if trained - max(best, since) >= config.patience:
-            spent = next((turn for turn in turns if turn > spent), 1.0)
-            if spent == 1.0:
-                break
-        if any(before < turn <= spent for turn in turns):
-            since = trained  # something else begins to learn: patience begins anew
-        student.at(spent)
-        for batch in torch.randperm(num_train, generator=generator).split(config.batch_size):
-            loss = nn.functional.mse_loss(student(inputs[batch]).squeeze(-1), target[batch])
-            pull = student.pull()
-            descend(student.optimizer, loss if pull is None else loss + pull)
-        trained += 1
-        with student.handed_out():
-            now = mean_absolute_error(module, inputs[num_train:], target[num_train:])
-            if now < error:
-                error, best = now, trained
-                kept = {key: value.clone() for key, value in module.state_dict().items()}
-    module.load_state_dict(kept)
-    return trained, best
+    fitting = Fitting(
+        student, inputs, target, asked=_Fraction(), generator=generator, config=config
+    )
+    while fitting.epoch() is not None:
+        pass
+    fitting.keep_best()
+    return fitting.epochs, fitting.best
+
+
+class _Fraction:
+    """How much is it, from 0 to 1?"""
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return nn.functional.mse_loss(outputs.squeeze(-1), target)
+
+    def error(self, outputs: Tensor, target: Tensor) -> float:
+        return float((outputs.squeeze(-1).clamp(0.0, 1.0) - target).abs().mean())
 
 
 def mean_absolute_error(module: nn.Module, inputs: Tensor, truth: Tensor) -> float:
@@ -285,4 +243,4 @@ def mean_absolute_error(module: nn.Module, inputs: Tensor, truth: Tensor) -> flo
         ShapeError: If the truth has another shape, type or range.
     """
     require_target(truth, len(inputs))
-    return float((predict(module, inputs).squeeze(-1).clamp(0.0, 1.0) - truth).abs().mean())
+    return _Fraction().error(predict(module, inputs), truth)

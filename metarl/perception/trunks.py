@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from metarl.errors import ConfigError, MissingDependencyError, UnknownNameError
-from metarl.perception.weights import SMALL_CNN, WHEELS
+from metarl.perception.given import SMALL_CNN
+from metarl.perception.weights import WHEELS
 
 INSTALL = (
     "pretrained eyes need timm and torchvision; pip install 'metarl-sim[vision]', or take"

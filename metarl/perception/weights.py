@@ -19,7 +19,6 @@ from metarl.runs.reading import open_file, read_rest
 from metarl.sources.archive import ZIP
 from metarl.sources.tensors import checked, read_state_dict
 
-SMALL_CNN = "small-cnn"  # ours; a checkpoint of it is shipped
 MAX_BYTES = 2**30  # of a file of weights
 # The wheels' layers, and timm's: outside of blocks, in blocks that widen first, and in the one that
 # does not.

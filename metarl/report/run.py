@@ -8,11 +8,12 @@ from typing import Any
 
 from metarl.errors import ConfigError
 from metarl.report.html import Report, read_bytes
+from metarl.report.perception import add_answers
 from metarl.report.plots import metrics_png
 from metarl.report.start import add_start
 from metarl.runs.config import read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
-from metarl.runs.run import ADAPTATION_FILE, MATRIX_FILE, START_FILE
+from metarl.runs.run import ADAPTATION_FILE, ANSWERS_FILE, MATRIX_FILE, START_FILE
 
 MAX_PANELS = 12
 MOST = 1e300
@@ -56,6 +57,8 @@ def run_report(folder: Path) -> Report:
     for film in sorted(folder.glob("films/*.mp4"), key=_before_first):
         report.film(_title(film), _own(folder, film), caption="")
     _add_metrics(report, folder)
+    if (folder / ANSWERS_FILE).exists():
+        add_answers(report, read_json(_own(folder, ANSWERS_FILE)))
     if (folder / START_FILE).exists():
         add_start(report, _own(folder, START_FILE))
     for picture in sorted(folder.glob("pictures/*.png")):

@@ -14,6 +14,7 @@ import pytest
 from console import metarl
 
 from metarl import cli
+from metarl.commands import perceive
 from metarl.runs.fields import valid_words
 
 SEASON = "kitchen/season"
@@ -33,6 +34,9 @@ MISTAKES = [
     ("version now", "'now' is too much"),
     ("check toy/reach toy/reach", "'toy/reach' is too much"),
     ("families all", "'all' is too much"),
+    ("perceive", "metarl perceive lacks a command; expected swap, predict"),
+    ("perceive swap --data nowhere", "nowhere does not exist"),
+    ("perceive predict nowhere", "lacks PICTURE"),
     # Flags.
     ("watch toy/reach --polcy expert", "did you mean '--policy'"),
     ("train toy/reach --sede 3", "did you mean '--seed'"),
@@ -228,7 +232,7 @@ def seconds_of_children() -> float:
 
 def test_every_number_has_bounds():
     checked = 0
-    for cls in cli.COMMANDS.values():
+    for cls in (*cli.COMMANDS.values(), *perceive.COMMANDS.values()):
         kinds = get_type_hints(cls)
         for field in dataclasses.fields(cls):
             if {int, float} & {kinds[field.name], *get_args(kinds[field.name])}:

@@ -1,0 +1,167 @@
+"""`metarl perceive`: its four commands, a frozen dataclass each; what is heavy loads when one runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from metarl.errors import ConfigError
+from metarl.machine import require_device
+from metarl.runs import fields
+
+PicturesWords = Annotated[Positional[tuple[Path, ...]], arg(metavar="PICTURE ...")]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Swap a picture network's head: learn a new question on what a trunk already knows."""
+
+    data: str | None = None
+    """a folder with a folder a class, a table FILE.csv or .parquet (file,target[,target...]), or
+    kitchen:doneness, kitchen:class, which are rendered"""
+    test: str | None = None
+    """other pictures to judge by, a folder or a table; None: a fifth of the data is held out"""
+    backbone: str | None = None
+    """small-cnn, tf_efficientnet_lite0, _lite1, _lite2, mobilenet_v2, or a model of timm; None: small-cnn"""
+    weights: str | None = None
+    """a file of the trunk's weights: safetensors, a state_dict, or a checkpoint; None: what it brings"""
+    strategy: str | None = None
+    """frozen-trunk, lp-ft, fine-tune, small-rate, layerwise-rate, l2-sp, low-rank, wise-ft, new-head,
+    lower-layers, scratch; None: frozen-trunk"""
+    out: Path | None = None
+    """the run folder; None: runs/perceive-DATA-BACKBONE-STRATEGY-sSEED"""
+    size: int | None = fields.count(None, least=8, most=1024, optional=True)
+    """width and height of pictures [pixels]; None: 64 for small-cnn, 128 for others"""
+    seed: int | None = fields.seed(None, optional=True)
+    """of the split, the head and the order; None: 0"""
+    num_pictures: int | None = fields.count(None, least=2, optional=True)
+    """how many to learn from; None: all, or 200 where they are rendered"""
+    rate: float | None = fields.positive(None, optional=True)
+    """Adam's learning rate; None: 0.003 for small-cnn, 0.001 for others"""
+    epochs: int | None = fields.count(None, optional=True)
+    """at most so many passes over the pictures; None: 100"""
+    batch_size: int | None = fields.count(None, optional=True)
+    """pictures in a step; None: 16"""
+    device: str | None = None
+    """where the network lives: cpu, cuda, cuda:1; None: cpu"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """of the strategy, for example head_share=0.3 of lp-ft"""
+    resume: bool = False
+    """go on with the run in that folder"""
+
+    def run(self) -> int:
+        """Run the command."""
+        require_device(self.device or "cpu")
+        from metarl.commands.swapping import swap
+
+        return swap(**vars(self))
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Answer pictures by a run's network: a table, or JSON lines, and a contact sheet."""
+
+    model: Annotated[Positional[Path], arg(metavar="RUN_FOLDER")]
+    """the folder that perceive swap wrote, or its model.safetensors"""
+    pictures: PicturesWords
+    """files, or folders with pictures in them"""
+    json: bool = False
+    """print JSON lines in place of the table"""
+    out: Path | None = None
+    """the contact sheet, .png; None: answers.png, or answers-2.png where that is taken, and so on"""
+    overwrite: bool = False
+    """replace a file that is there"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.answering import predict
+
+        return predict(**vars(self))
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Swap a head by every strategy on the same pictures: one table, one picture, one page."""
+
+    data: str
+    """as for metarl perceive swap"""
+    test: str | None = None
+    """likewise"""
+    backbone: str = "small-cnn"
+    """likewise"""
+    weights: str | None = None
+    """likewise"""
+    strategies: tuple[str, ...] = ("all",)
+    """which; all: every one that has a meaning for pictures"""
+    seeds: int = fields.count(1, most=1000)
+    """how many splits, heads and orders"""
+    size: int | None = fields.count(None, least=8, most=1024, optional=True)
+    """as for metarl perceive swap"""
+    num_pictures: int | None = fields.count(None, least=2, optional=True)
+    """likewise"""
+    rate: float | None = fields.positive(None, optional=True)
+    """likewise"""
+    epochs: int | None = fields.count(None, optional=True)
+    """likewise"""
+    batch_size: int | None = fields.count(None, optional=True)
+    """likewise"""
+    device: str | None = None
+    """likewise"""
+    out: Path | None = None
+    """the folder; None: comparisons/perceive-DATA-BACKBONE; with finished runs in it, the rest is run"""
+
+    def run(self) -> int:
+        """Run the command."""
+        require_device(self.device or "cpu")
+        from metarl.commands.swapping import compare
+
+        return compare(**vars(self))
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Write what a trunk makes of pictures: features and names of files, as .npz."""
+
+    pictures: PicturesWords
+    """files, or folders with pictures in them"""
+    model: Annotated[Path | None, arg(name="run", metavar="RUN_FOLDER")] = None
+    """take the trunk of this run, in place of a backbone"""
+    backbone: str = "small-cnn"
+    """as for metarl perceive swap"""
+    weights: Path | None = None
+    """likewise"""
+    size: int | None = fields.count(None, least=8, most=1024, optional=True)
+    """width and height of pictures [pixels]; None: the run's, or the backbone's usual one"""
+    out: Path | None = None
+    """the file, .npz; None: features.npz, or features-2.npz where that is taken, and so on"""
+    overwrite: bool = False
+    """replace a file that is there"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.answering import embed
+
+        return embed(**vars(self))
+
+
+@dataclass(frozen=True)
+class Perceive:
+    """See: swap a picture network's head, ask it, compare the ways, or take its features.
+
+    metarl perceive swap, predict, compare, embed; each has --help.
+    """
+
+    words: Annotated[
+        Positional[tuple[str, ...]], arg(metavar="swap|predict|compare|embed ...")
+    ] = ()
+    """the command, and what follows it"""
+
+    def run(self) -> int:
+        """Say which commands there are."""
+        raise ConfigError(f"metarl perceive lacks a command; expected {', '.join(COMMANDS)}")
+
+
+COMMANDS = {"swap": Swap, "predict": Predict, "compare": Compare, "embed": Embed}

@@ -1,0 +1,187 @@
+"""A head swap under way: the network that learns, and what it learns from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metarl.errors import CheckpointError, MetaRLError
+from metarl.nn.network import Network
+from metarl.perception.calibration import Calibration, calibrate
+from metarl.perception.classifier import derive_seed
+from metarl.perception.data import Data
+from metarl.perception.features import cached_features, pictures_hash, trunk_hash
+from metarl.perception.fitting import Fitting, look
+from metarl.perception.model import Model
+from metarl.perception.own import Labelled
+from metarl.perception.questions import describe_question
+from metarl.perception.swap_config import SwapConfig
+from metarl.perception.trunks import PictureTrunk
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.state import flatten, unflatten
+from metarl.transfer.strategy import TRUNK, Strategy, depths_of, drawn_anew, prepare
+from metarl.transfer.student import Student
+
+Tell = Callable[[str], None]
+_FEW_LAYERS = 4  # of the small CNN, for which the default decay was made
+
+
+def suited(strategy: Strategy, network: Network, config: SwapConfig, tell: Tell) -> Strategy:
+    """Let rates fall layer by layer so that they end where our small network's do.
+
+    The default is for few layers: over fifty, nothing below the head would learn. What the user has
+    set stands.
+    """
+    deepest = max(depths_of(dict(network.named_parameters())).values())
+    if not hasattr(strategy.settings, "decay") or "decay" in config.strategy_settings:
+        return strategy
+    if deepest <= _FEW_LAYERS:
+        return strategy
+    decay = strategy.settings.decay ** (_FEW_LAYERS / deepest)
+    tell(f"{strategy.name}: {deepest} layers, so that decay is {decay:.3f} a layer; --set decay=")
+    return type(strategy)(dataclasses.replace(strategy.settings, decay=decay))
+
+
+class Work:
+    """A swap under way: a network that learns, and what it learns from.
+
+    Args:
+        config: Everything about it.
+        strategy: Of the config.
+        data: The pictures.
+        network: The source.
+        generator: Draws the head.
+        cache: Where features are kept if the trunk stands.
+    """
+
+    def __init__(
+        self,
+        config: SwapConfig,
+        strategy: Strategy,
+        data: Data,
+        network: Network,
+        generator: torch.Generator,
+        cache: Path,
+    ):
+        begun = time.monotonic()
+        self.config, self.data, self.cache = config, data, cache
+        width = data.question.width
+        self.network = prepare(network, strategy, out_features=width, generator=generator)
+        new = drawn_anew(self.network, strategy, network)
+        if isinstance(self.network.trunk, PictureTrunk) and strategy.start == "source":
+            self.network.trunk.hold_statistics({name.removeprefix(TRUNK) for name in new})
+        self.network.to(config.device)
+        taken = {name: p for name, p in network.named_parameters() if name not in new}
+
+        def learning(module: nn.Module) -> Student:
+            names = dict(module.named_parameters())
+            own = {name: p for name, p in taken.items() if name in names}
+            return Student(
+                module, strategy, rate=config.rate, generator=generator, source=own, new=new
+            )
+
+        student = learning(self.network)
+        self.trunk_stands = student.trunk_stands()
+        if self.trunk_stands:
+            student = learning(nn.Sequential(OrderedDict(head=self.network.get_classifier())))
+        self.forward = student.network
+        generator.manual_seed(derive_seed(config.seed, "headswap/order"))
+        self.fitting = Fitting(
+            student, self._inputs(data.train), data.target(data.train), asked=data.question,
+            generator=generator, config=config.fit(),
+        )  # fmt: skip
+        source = "".join((trunk_hash(network.trunk), pictures_hash(data.pixels(data.train))))
+        self.of = hashlib.sha256(source.encode()).hexdigest()
+        self.seconds = time.monotonic() - begun
+
+    def _inputs(self, part: Labelled) -> Tensor:
+        """A part's pictures, (n, 3, H, W) uint8, or their features, (n, F)."""
+        pixels = self.data.pixels(part)
+        return (
+            cached_features(self.network.trunk, pixels, self.cache) if self.trunk_stands else pixels
+        )
+
+    def epoch(self) -> dict[str, float] | None:
+        """One epoch more; None if it has ended."""
+        begun = time.monotonic()
+        row = self.fitting.epoch()
+        self.seconds += time.monotonic() - begun
+        return row
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What a checkpoint holds."""
+        return flatten({"fitting": self.fitting.state(), "seconds": self.seconds, "of": self.of})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            CheckpointError: If it is of other pictures, another trunk or another module.
+        """
+        state = unflatten(checkpoint.tensors, checkpoint.meta)
+        if state.get("of") != self.of:
+            raise CheckpointError(
+                "the pictures or the trunk's weights have changed since this run was started; put"
+                " them back, or start another run"
+            )
+        try:
+            self.fitting.restore(state["fitting"])
+            self.seconds += float(state["seconds"])
+        except MetaRLError:
+            raise
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            raise CheckpointError(f"the newest checkpoint is of another network ({why})") from error
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Of the network as it is; asked for once it is trained."""
+        inputs, target = self.fitting.held_back
+        return calibrate(self.data.question, look(self.forward, inputs), target)
+
+    def model(self) -> Model:
+        """What is kept of it, to answer other pictures."""
+        config = self.config
+        return Model(
+            self.network, config.backbone, config.size, self.data.question, self.calibration
+        )
+
+    def judge(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Answer the test pictures.
+
+        Returns:
+            What result.json says; what answers.json says, the worst answers first.
+        """
+        question, calibration = self.data.question, self.calibration
+        outputs = calibration.apply(look(self.forward, self._inputs(self.data.test)))
+        target = self.data.target(self.data.test)
+        constant = question.constant(self.data.target(self.data.train), target)
+        result = {
+            "strategy": self.config.strategy,
+            **question.judge(outputs, target),
+            "constant error": constant,
+            **calibration.judge(question, outputs, target),
+            "seconds": round(self.seconds, 3),
+            "epochs": self.fitting.epochs,
+            "best epoch": self.fitting.best,
+            "pictures": len(self.data.train),
+        }
+        order = np.argsort(-question.wrong(outputs, target), kind="stable")
+        said = self.model().say([self.data.test.names[i] for i in order], outputs[order])
+        truths = [question.truth(target[i]) for i in order]
+        rows = [{**answer, "truth": truth} for answer, truth in zip(said, truths)]
+        return result, {
+            "question": describe_question(question),
+            "order": order.tolist(),
+            "rows": rows,
+        }

@@ -1,0 +1,128 @@
+"""`metarl perceive` as a user types it: a folder of pictures in, answers out."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metarl import cli
+
+SHADES = {"dark": 60, "light": 190}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for name, shade in SHADES.items():
+        (root / name).mkdir()
+        for i in range(8):
+            pixels = np.clip(shade + rng.normal(0, 30, (20, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i}.jpg")
+    (root / "light" / "none.png").touch()
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    words = ["--data", folder, "--out", out, "--size", 16, "--epochs", 4, "--batch-size", 4]
+    assert perceive("swap", *words) == 0
+    return out
+
+
+def perceive(*words):
+    return cli.main(["perceive", *map(str, words)])
+
+
+def test_swap_goes_on_and_needs_nothing_again(run, capsys):
+    assert perceive("swap", "--out", run, "--resume") == 0
+    said = capsys.readouterr().out
+    assert "16 pictures: cut to the middle square" in said
+    assert "1 left out: 1 is empty (light/none.png)" in said
+    assert "12 pictures to learn from, 4 to judge; the kitchen's classifier, shipped" in said
+    assert f"perceive predict {run}" in said
+    assert perceive("swap", "--out", run, "--resume", "--seed", 3) == 2
+    assert "was started with another config; seed: saved 0, given 3" in capsys.readouterr().err
+
+
+def test_predict_gives_a_table_or_json_lines_and_a_sheet(run, folder, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert perceive("predict", run, folder / "dark" / "0.jpg", "--out", sheet) == 0
+    assert re.search(r"0\.jpg +(dark|light) +\d", capsys.readouterr().out)
+    assert Image.open(sheet).width > 100
+    assert perceive("predict", run, folder, "--out", sheet) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert perceive("predict", run, folder, "--json", "--out", sheet, "--overwrite") == 1
+    out, err = capsys.readouterr()
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert len(rows) == 17
+    assert rows[-1] == {"file": str(folder / "light" / "none.png"), "error": "is empty"}
+    assert all(sum(r["probabilities"].values()) == pytest.approx(1, abs=1e-5) for r in rows[:-1])
+    assert "1 left out" in err
+
+
+def test_embed_writes_features_of_a_backbone_or_a_run(run, folder, tmp_path, capsys):
+    first, second = tmp_path / "a.npz", tmp_path / "b.npz"
+    pictures = folder / "dark"
+    assert perceive("embed", pictures, "--size", 16, "--out", first) == 0
+    assert perceive("embed", pictures, "--run", run, "--out", second) == 0
+    found, of_run = (
+        np.load(path) for path in (first, second)
+    )  # no pickle: NumPy refuses it unasked
+    assert found["features"].shape == (8, 176)
+    assert [name.rpartition("/")[2] for name in found["files"]] == [f"{i}.jpg" for i in range(8)]
+    assert np.array_equal(found["features"], of_run["features"])  # the run's trunk was frozen
+    assert "features (8, 176) of the kitchen's classifier, shipped" in capsys.readouterr().out
+    assert perceive("embed", pictures, "--run", run, "--backbone", "mobilenet_v2") == 2
+    assert "--run brings its own trunk" in capsys.readouterr().err
+
+
+def test_compare_writes_one_table_one_picture_and_a_page(folder, tmp_path, capsys):
+    words = ["--size", 16, "--epochs", 2, "--batch-size", 8, "--out", tmp_path / "c"]
+    asked = ["--strategies", "frozen-trunk", "scratch", "kickstart"]
+    assert perceive("compare", "--data", folder, *asked, *words) == 0
+    said = capsys.readouterr().out
+    assert "left out, since they imitate the source's answers: kickstart" in said
+    for name in ("frozen-trunk", "scratch"):
+        assert re.search(rf"^ *{name} +\d", said, re.MULTILINE)
+    page = (tmp_path / "c" / "index.html").read_text()
+    for heading in ("Error against time", "Error", "Runs", "Its worst answers"):
+        assert f"<h2>{heading}</h2>" in page
+    assert (tmp_path / "c" / "error-against-time.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_report_is_written_of_a_run(run, capsys):
+    assert cli.main(["report", str(run)]) == 0
+    assert "<h2>Confusion</h2>" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "metarl perceive lacks a command; expected swap, predict, compare, embed"),
+        ("swop", "did you mean 'swap'"),
+        ("swap", "metarl perceive swap lacks --data"),
+        ("swap --data nowhere", "nowhere does not exist"),
+        ("swap --data kitchen:colour", "valid: class, doneness"),
+        ("swap --data kitchen:doneness --test .", "--test has no effect with kitchen:doneness"),
+        ("swap --data . --strategy frozen", "did you mean 'frozen-trunk'"),
+        ("swap --data . --strategy lp-ft --set head_share=2", "head_share"),
+        ("swap --data . --size 4", "size"),
+        ("swap --data . --device tpu", "cpu, cuda or cuda:N"),
+        ("predict", "lacks RUN_FOLDER"),
+        ("predict nowhere .", "holds no .png"),
+        ("embed --out x.txt .", "valid: .npz"),
+        ("compare", "lacks --data"),
+        ("compare --data . --strategies none", "unknown strategy 'none'"),
+    ],
+)
+def test_mistakes_are_one_line(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert perceive(*words.split()) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
