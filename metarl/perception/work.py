@@ -73,6 +73,7 @@ class Work:
         generator: torch.Generator,
         cache: Path,
     ):
+        _load_optimizers()
         begun = time.monotonic()
         self.config, self.data, self.cache = config, data, cache
         width = data.question.width
@@ -185,3 +186,10 @@ class Work:
             "order": order.tolist(),
             "rows": rows,
         }
+
+
+def _load_optimizers() -> None:
+    """Let torch import what its first step takes: a second that is no strategy's."""
+    weight = nn.Parameter(torch.zeros(1))
+    weight.grad = torch.zeros(1)
+    torch.optim.Adam([weight]).step()

@@ -72,6 +72,8 @@ def error_against_time_png(results: Sequence[Mapping[str, Any]], ylabel: str) ->
     Returns:
         PNG bytes.
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     figure, axes = canvas.titled_figure(7.2, 4.6, "Error against time")
     names = list(dict.fromkeys(str(r["strategy"]) for r in results))
     for name, color in zip(names, method_colors(names)):
@@ -83,6 +85,9 @@ def error_against_time_png(results: Sequence[Mapping[str, Any]], ylabel: str) ->
         constant, color=FAINT, linewidth=0.8, linestyle="--", label="always the same answer"
     )
     axes.set(xlabel="seconds to train", ylabel=ylabel, xscale="log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(bottom=0.0)
     axes.grid(color=GRID, linewidth=0.8)
     axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
