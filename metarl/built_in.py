@@ -13,6 +13,7 @@ TRAINED = {
     "rl2": "metarl.meta.rl2.trainer:METHOD",
     "pearl": "metarl.meta.pearl.trainer:METHOD",
     "meta-critic": "metarl.meta.critic.trainer:METHOD",
+    "multi-task": "metarl.multitask.trainer:METHOD",
 }
 # The configs of what is trained, where they load without torch: a mistake is told at once.
 CONFIGS = {
@@ -27,7 +28,9 @@ CONFIGS = {
     "rl2": "metarl.meta.rl2.config:Rl2Config",
     "pearl": "metarl.meta.pearl.config:PearlConfig",
     "meta-critic": "metarl.meta.critic.config:MetaCriticConfig",
+    "multi-task": "metarl.multitask.config:MultiTaskConfig",
 }
+SEVERAL = ("multi-task",)  # of these, what trains on several families at once
 # How a policy that was not trained for it meets new tasks: a strategy. These are rules over a network's
 # tensors, by reward or taught by an expert; where each is, and what can be set of it beside that.
 RULES = {

@@ -137,13 +137,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a policy on a family's training tasks."""
+    """Train a policy on the training tasks of a family, or of several."""
 
-    family: FamilyName
-    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
+    family: Annotated[Positional[tuple[str, ...]], arg(metavar="FAMILY ...")]
+    """each NAME, NAME@OPTION=VALUE, or module:NAME to import a module first; several by multi-task"""
     method: str = "maml"
     """ppo or dagger (imitation), the task in view; with it hidden: maml, maml-trpo, promp, reptile,
-    meta-sgd, anil, rl2, pearl, meta-critic"""
+    meta-sgd, anil, rl2, pearl, meta-critic; multi-task: one trunk over several families"""
     seed: int | None = fields.seed(None, optional=True)
     """of weights, worlds, tasks and noise; None: 0"""
     max_seconds: float | None = fields.seconds(None, optional=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
-from metarl.built_in import CONFIGS, RULES, SETTINGS, STRATEGIES, TRAINED
+from metarl.built_in import CONFIGS, RULES, SETTINGS, SEVERAL, STRATEGIES, TRAINED
 from metarl.errors import ConfigError, UnknownNameError, describe, is_interrupt
 
 GROUP = "metarl.methods"
@@ -33,15 +33,18 @@ class Training:
             num_threads=0)``.
         settings: Fields of the config whose defaults this method changes.
         needs: What it cannot do without, in a few words; empty: nothing.
-        backends: For each value of the config's field ``backend``, which fields it asks to have
-            other defaults; empty: there is no such field.
+        variants: For fields of the config, and for each of their values, which other fields that value
+            asks to have other defaults.
+        several: Whether it trains on several families at once: its trainer takes a sequence of them, has
+            them as ``families``, and says in ``said`` what they share.
     """
 
     config: type[Any]
     trainer: Callable[..., Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     needs: str = ""
-    backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,29 @@ def get_adapting(name: str) -> Adapting:
             f"{name!r} has no adaptation of its own; expected one of {', '.join(strategy_names())}"
         )
     return adapting
+
+
+def takes_several(name: str) -> bool:
+    """Whether a method trains on several families at once; of one that is built in without loading it."""
+    return name in SEVERAL if name in TRAINED else get_training(name).several
+
+
+def require_families(name: str, families: Sequence[str]) -> None:
+    """Check that a method trains on as many families, before any is loaded.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        ConfigError: If it takes one, or one stands there twice.
+    """
+    if len(families) != 1 and not takes_several(name):
+        raise ConfigError(
+            f"method {name} trains on one family, not on {len(families)}; for several use --method"
+            f" {' or '.join(SEVERAL)}"
+        )
+    twice = [family for family in families if families.count(family) > 1]
+    if twice or not families:
+        said = f"family {twice[0]} stands there twice" if twice else "there is no family"
+        raise ConfigError(f"{said}; expected families, each once")
 
 
 def adapting_config(name: str) -> type[Any] | None:

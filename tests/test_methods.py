@@ -70,7 +70,9 @@ Worlds.step, stepped = step, 0
 for name in training_names():
     method = get_training(name)
     try:
-        method.trainer(make_family("kitchen/season"), method.config(**method.settings)).iterate()
+        family = make_family("kitchen/season")
+        trained_on = [family] if method.several else family
+        method.trainer(trained_on, method.config(**method.settings)).iterate()
     except Stepped:
         stepped += 1
     early = {"torch._dynamo", "sympy"} & set(sys.modules)

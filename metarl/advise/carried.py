@@ -92,7 +92,9 @@ def carry_source(
         CheckpointError: If it cannot be read, or holds no whole policy.
         ConfigError: If nothing of it fits.
     """
-    checkpoint = read_source(path, names=reading.names, statistics=reading.statistics)
+    checkpoint = read_source(
+        path, family=family, names=reading.names, statistics=reading.statistics
+    )
     start = start_from(
         path, family, mapping=reading.mapping, names=reading.names,
         statistics=reading.statistics, seed=seed,
@@ -106,7 +108,7 @@ def carry_source(
     with torch.no_grad():
         own.log_std.fill_(LOG_STD)
     there, was = dict(checkpoint.meta["blocks"]), start.surgery.family
-    common = _common(reading, there, len(left), was, spec, family.id, own)
+    common = _common(reading, checkpoint.meta, len(left), was, spec, family.id, own)
     seen = common.here[common.here < spec.obs_dim - spec.task_dim]
     return Carried(
         source=str(path),
@@ -131,11 +133,11 @@ def draw_policy(spec: Spec, network: Mapping[str, Any], seed: int) -> GaussianPo
 
 
 def _common(
-    reading: Reading, there: Mapping[str, int], actions: int, was: str, spec: Spec, family: str,
+    reading: Reading, meta: Mapping[str, Any], actions: int, was: str, spec: Spec, family: str,
     own: GaussianPolicy,
 ) -> Common:  # fmt: skip
     """The columns and rows that went along, on both sides."""
-    found = match(was, there, actions, spec, family, reading.mapping)
+    found = match(was, dict(meta["blocks"]), actions, spec, family, reading.mapping, said=meta)
     columns, rows = found.columns, found.rows
     factors = [torch.full((piece.width,), piece.factor) for piece in columns]
     return Common(

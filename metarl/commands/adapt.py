@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.commands.output import make_console, make_table, progress_bar, say
-from metarl.commands.policies import fit, require_source, tell_changes
+from metarl.commands.policies import fit, require_source, tell_changes, tell_taken
 from metarl.errors import MetaRLError, UnknownNameError
 from metarl.machine import require_worlds_fit
 from metarl.methods import adapting_config, choose_adapting, method_names
@@ -71,7 +71,8 @@ def adapt(
     from metarl.sources import read_source
 
     made, keep = make_family(family), list[Any]()
-    found = read_source(source, names=names, statistics=statistics)
+    found = read_source(source, family=made, names=names, statistics=statistics)
+    tell_taken(found, str(checkpoint))
     tell_changes(found, made, strict=strict)
     found, surgery = fit(found, made, map, str(checkpoint))
     method = choose_adapting(found.meta, strategy)

@@ -23,6 +23,7 @@ from metarl.methods import adapting_of
 from metarl.registry import split_name
 from metarl.runs.fingerprint import describe_changes, require_unchanged
 from metarl.runs.policies import load_policy_for
+from metarl.runs.several import TAKEN
 from metarl.runs.shipped import REFERENCE, find_checkpoint
 
 if TYPE_CHECKING:
@@ -72,6 +73,17 @@ def tell_changes(checkpoint: Checkpoint, family: TaskFamily[Any], *, strict: boo
     elif told := describe_changes(checkpoint, family):
         print(f"metarl: warning: {printable(told)}", file=sys.stderr, flush=True)
     warnings.simplefilter("ignore", ChangedFamilyWarning)  # the command line puts filters back
+
+
+def tell_taken(checkpoint: Checkpoint, name: str) -> None:
+    """Say what was taken of a checkpoint of several families.
+
+    Args:
+        checkpoint: As `metarl.sources.read_source` gave it for a family.
+        name: Where it is from.
+    """
+    if taken := checkpoint.meta.get(TAKEN):
+        say(printable(f"{name}: {taken}"))
 
 
 def require_source(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,19 @@ from metarl.commands.output import say
 from metarl.commands.policies import require_source, tell_changes
 from metarl.errors import ConfigError, UnknownNameError, unknown
 from metarl.machine import require_device
-from metarl.methods import rules_config, strategy_names, training_config, training_names
+from metarl.methods import (
+    require_families,
+    rules_config,
+    strategy_names,
+    training_config,
+    training_names,
+)
 from metarl.registry import family_class, make_family, slug
 from metarl.runs.shipped import find_checkpoint
 
 
 def train(
-    family: str,
+    family: tuple[str, ...],
     method: str,
     *,
     seed: int | None,
@@ -34,20 +41,21 @@ def train(
     statistics: Path | None,
     set: tuple[str, ...],
 ) -> int:
-    """Train a policy on a family's training tasks.
+    """Train a policy on the training tasks of a family, or of several.
 
     Returns:
         The exit status.
     Raises:
         MetaRLError: If a name is unknown, a value out of range, or training cannot go on.
     """
-    settings = _settings_of(method, set, backend, family, strategy)
+    settings = _settings_of(method, set, backend, family[0] if family else "FAMILY", strategy)
+    require_families(method, family)
     require_source(start is not None, "no --from", map, names, statistics)
     from metarl.learn.config import require_fits
-    from metarl.learn.following import require_start
+    from metarl.learn.following import require_no_start, require_start
     from metarl.runs.config import CONFIG_FILE, configure
 
-    horizon = family_class(family).horizon
+    horizon = sum(family_class(name).horizon for name in family)
     if device is not None:
         require_device(device)
     if not resume:
@@ -56,7 +64,8 @@ def train(
             require_start(asked)
         require_fits(configure(training_config(method), asked), horizon)
     if start is not None:
-        start = find_checkpoint(start, family)
+        require_no_start(method)
+        start = find_checkpoint(start, family[0])
     from metarl.learn.train import train as train_policy
 
     folder = out or default_folder(family, method, seed or 0, strategy)
@@ -90,20 +99,23 @@ def _tell_changes(
     folder: Path,
     resume: bool,
     start: Path | None,
-    family: str,
+    families: tuple[str, ...],
     source: dict[str, Any],
     *,
     strict: bool,
 ) -> None:
     """Say if what a training begins with was trained on a family that has changed since."""
     from metarl.runs.run import latest_checkpoint
+    from metarl.runs.several import of_family
     from metarl.sources import read_source
 
     latest = latest_checkpoint(folder) if resume else None
     if latest is not None:
-        tell_changes(latest[1], make_family(family), strict=strict)
+        for family in map(make_family, families):
+            tell_changes(of_family(latest[1], family), family, strict=strict)
     elif start is not None:
-        tell_changes(read_source(start, **source), make_family(family), strict=strict)
+        made = make_family(families[0])
+        tell_changes(read_source(start, family=made, **source), made, strict=strict)
 
 
 def _settings_of(
@@ -136,7 +148,15 @@ def _settings_of(
     return settings
 
 
-def default_folder(family: str, method: str, seed: int, strategy: str | None = None) -> Path:
-    """Name a run's folder, for example ``runs/kitchen-season-maml-s0``."""
+def default_folder(
+    families: Sequence[str], method: str, seed: int, strategy: str | None = None
+) -> Path:
+    """Name a run's folder, for example ``runs/kitchen-season-maml-s0``; of many families by the first."""
     how = method if strategy is None else f"{method}-{strategy}"
-    return Path("runs") / f"{slug(family)}-{how}-s{seed}"
+    names = "-".join(map(slug, families))
+    if len(names) > _LONGEST:
+        names = f"{slug(families[0])}-and-{len(families) - 1}-more"
+    return Path("runs") / f"{names}-{how}-s{seed}"
+
+
+_LONGEST = 80  # letters of families in a folder's name

@@ -19,6 +19,7 @@ from metarl.commands.policies import (
     make_act,
     require_source,
     tell_changes,
+    tell_taken,
 )
 from metarl.errors import ConfigError, RenderError
 from metarl.family import TaskFamily
@@ -92,7 +93,10 @@ def watch(
     if policy not in NAMED:
         from metarl.sources import read_source
 
-        checkpoint = read_source(Path(policy), names=names, statistics=statistics)
+        checkpoint = read_source(
+            Path(policy), family=make_family(family), names=names, statistics=statistics
+        )
+        tell_taken(checkpoint, policy)
         tell_changes(checkpoint, make_family(family), strict=strict)
         if map:  # else what does not fit is refused: half a policy is not worth a film
             checkpoint, _ = fit(checkpoint, make_family(family), map, policy)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import ConfigError
-from metarl.methods import rules_config, rules_of
+from metarl.methods import rules_config, rules_of, takes_several
 
 if TYPE_CHECKING:
     from metarl.learn.start import Start
@@ -41,6 +41,19 @@ def require_start(asked: Mapping[str, Any]) -> None:
         raise ConfigError(f"strategy {strategy} needs a policy to start from: --from CHECKPOINT")
     if asked.get("exploration") == "source":
         raise ConfigError("exploration=source needs a policy to start from: --from CHECKPOINT")
+
+
+def require_no_start(method: str) -> None:
+    """Check that a method that is given something to start from can start from it.
+
+    Raises:
+        ConfigError: If it trains on several families.
+    """
+    if takes_several(method):
+        raise ConfigError(
+            f"--from has no effect: {method} trains several families from nothing; leave it out, or"
+            " train one family by another method"
+        )
 
 
 def by_strategy(

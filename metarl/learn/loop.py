@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import describe_config
 from metarl.runs.fingerprint import FINGERPRINT, fingerprint, warn_if_changed
 from metarl.runs.run import START_FILE, Run
+from metarl.runs.several import of_family
 from metarl.runs.signals import Interrupted, Signals, Stopped, on_signals
 
 TELL_EVERY_S = 30.0  # a line of progress where no terminal shows a bar
@@ -29,7 +30,7 @@ _NO_STATE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, O
 
 
 class Trainer(Protocol):
-    """What the loop needs of a trainer."""
+    """What the loop needs of a trainer; one of several families has ``families`` in place of one."""
 
     @property
     def config(self) -> Any: ...
@@ -82,7 +83,7 @@ def train(
         if latest := run.latest():
             _restore(trainer, latest[1])
             known = latest[1].meta.get("metrics", {})
-        interface = fingerprint(trainer.family)
+        interface = _interface(trainer)
         made_with = describe_config(trainer.config, command)["made-with"]
 
         def save(state: State, metrics: Mapping[str, float]) -> None:
@@ -109,13 +110,27 @@ def train(
     return metrics
 
 
+def _families(trainer: Trainer) -> Sequence[TaskFamily[Any]]:
+    """What it trains on: one family, or several at once."""
+    several = getattr(trainer, "families", None)
+    return (trainer.family,) if several is None else several
+
+
+def _interface(trainer: Trainer) -> dict[str, Any]:
+    """Fingerprint a trainer's family; where there are several, each of them by name."""
+    if not hasattr(trainer, "families"):
+        return fingerprint(trainer.family)
+    return {family.id: fingerprint(family) for family in _families(trainer)}
+
+
 def _restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Go on from a checkpoint, with a warning if the family is another one since.
 
     Raises:
         CheckpointError: If its state is none of this trainer's.
     """
-    warn_if_changed(checkpoint, trainer.family)
+    for family in _families(trainer):
+        warn_if_changed(of_family(checkpoint, family), family)
     try:
         trainer.restore(checkpoint)
     except MetaRLError:

@@ -147,7 +147,7 @@ def start_from(
     from metarl.runs.trained import part
     from metarl.sources import carry, read_source
 
-    found = read_source(source, names=names, statistics=statistics)
+    found = read_source(source, family=family, names=names, statistics=statistics)
     warn_if_changed(found, family)
     name = str(source) if isinstance(source, Path) else "a policy"
     carried, surgery = carry(found, family, mapping, seed=seed, name=name)

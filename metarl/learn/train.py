@@ -16,13 +16,14 @@ from metarl.errors import ConfigError, printable, shown
 from metarl.learn.config import require_fits
 from metarl.learn.following import (
     by_strategy,
+    require_no_start,
     require_start,
     require_strategy,
     usual_exploration,
 )
 from metarl.learn.start import Start, start_from
 from metarl.machine import require_device
-from metarl.methods import Training, get_training
+from metarl.methods import Training, defaults_of, get_training, require_families
 from metarl.registry import make_family
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
@@ -33,7 +34,7 @@ _MANY = 1_000_000  # iterations of a run that ends by the clock
 
 @steady(num_threads=1)  # small networks: a second thread gains nothing, and stalls when busy
 def train(
-    family: str,
+    family: str | Sequence[str],
     method: str,
     *,
     seed: int | None = None,
@@ -54,7 +55,7 @@ def train(
     """Train a policy in a run folder.
 
     Args:
-        family: Name of the family.
+        family: Name of the family, or names of several, for a method that takes them.
         method: One of `metarl.methods.training_names`.
         seed: Of everything that is drawn; None: 0.
         max_seconds: Training time [s]; None: the method's own budget.
@@ -86,13 +87,17 @@ def train(
         require_strategy(training.config, method, strategy)
     if device is not None:
         require_device(device)
-    made, began = make_family(family), None
+    names_given = [family] if isinstance(family, str) else list(family)
+    require_families(method, names_given)
+    families = [make_family(name) for name in names_given]
+    made, began = families[0], None
     saved = _saved(out) if resume else None
     given = _given(seed=seed, device=device, backend=backend, strategy=strategy)
     asked = {**by_strategy(training.config, options, strategy, saved), **given}
     if saved is not None:
-        _require_same_run(out, method, made.id)
+        _require_same_run(out, method, " + ".join(each.id for each in families))
     elif start is not None:
+        require_no_start(method)
         began = start_from(
             start, made, mapping=mapping, names=names, statistics=statistics, seed=seed or 0
         )
@@ -107,7 +112,7 @@ def train(
             **_budget(iterations, max_seconds),
         },
     )
-    require_fits(config, made.horizon)
+    require_fits(config, sum(each.horizon for each in families))
     if config.normalised and began is None and saved is None:
         raise ConfigError("normalised is True; only a policy to start from brings statistics along")
     began = began and began.under(config)
@@ -116,9 +121,12 @@ def train(
     from metarl.learn.loop import train as run_loop
 
     initial = None if began is None else began.tensors
-    trainer = training.trainer(made, config, initial=initial, num_threads=num_threads)
+    trained_on = families if training.several else made
+    trainer = training.trainer(trained_on, config, initial=initial, num_threads=num_threads)
     trainer.method = method  # several may share a trainer
     console = Console(stderr=True)
+    if training.several:
+        console.print(printable(trainer.said), markup=False, highlight=False, soft_wrap=True)
     if began is not None:
         console.print(
             "\n".join(map(printable, str(began).split("\n"))),
@@ -158,9 +166,11 @@ def require_effect(config: type[Any], backend: str | None) -> None:
 
 def _defaults(training: Training, asked: Mapping[str, Any], began: Start | None) -> dict[str, Any]:
     """What the fields are that nobody gave: the method's own, those of a backend, of a start."""
-    backend = asked.get("backend")
-    require_effect(training.config, backend)
-    found = {**training.backends.get(backend or "torch", {}), **training.settings}
+    require_effect(training.config, asked.get("backend"))
+    usual, found = defaults_of(training), dict[str, Any]()
+    for name, values in training.variants.items():
+        found |= values.get(asked.get(name, usual[name]), {})
+    found |= training.settings
     if began is not None:
         found |= began.network  # another one would leave next to nothing of it
     if began is not None and "exploration" in {f.name for f in dataclasses.fields(training.config)}:

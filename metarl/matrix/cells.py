@@ -181,11 +181,11 @@ class Adapting(Cell):
         """Adapt, and give return, success and score of each task after each update."""
         from metarl.adapt.evaluate import evaluate_adaptation
         from metarl.registry import make_family
-        from metarl.runs.policies import read_checkpoint
-        from metarl.sources import carry
+        from metarl.sources import carry, read_source
         from metarl.sources.interface import fits
 
-        family, found = make_family(self.family), read_checkpoint(folder / self.start.file)
+        family = make_family(self.family)
+        found = read_source(folder / self.start.file, family=family)
         mapping = _mapping(self.start)
         if mapping or not fits(found, family):
             try:

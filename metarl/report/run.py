@@ -11,6 +11,7 @@ from metarl.report.html import Report, read_bytes
 from metarl.report.perception import add_answers
 from metarl.report.plots import metrics_png
 from metarl.report.start import add_start
+from metarl.report.tasks import add_tasks, is_pair
 from metarl.runs.config import read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
 from metarl.runs.run import ADAPTATION_FILE, ANSWERS_FILE, MATRIX_FILE, START_FILE
@@ -94,16 +95,18 @@ def _own(folder: Path, name: str | Path) -> Path:
 def _add_metrics(report: Report, folder: Path) -> None:
     rows, damaged = _read_metrics(folder)
     keys = _metric_keys(rows)
-    if keys:
-        png = metrics_png(rows, keys[:MAX_PANELS], title="Metrics while training")
-        alt = f"Training curves of {', '.join(keys[:MAX_PANELS])}"
-        hidden = keys[MAX_PANELS:]
+    drawn = [key for key in keys if not is_pair(key)]
+    if drawn:
+        png = metrics_png(rows, drawn[:MAX_PANELS], title="Metrics while training")
+        alt = f"Training curves of {', '.join(drawn[:MAX_PANELS])}"
+        hidden = drawn[MAX_PANELS:]
         caption = f"Not drawn: {', '.join(hidden)}." if hidden else ""
         report.picture("Training", png, caption=caption, alt=alt)
         last = {
             key: next(row[key] for row in reversed(rows) if _is_number(row.get(key)))
             for key in keys
         }
+        add_tasks(report, rows, keys)
         report.facts("Last recorded values", {"step": rows[-1]["step"], **last})
     else:
         report.text("Training", "No metrics were recorded.")

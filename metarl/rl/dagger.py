@@ -16,9 +16,10 @@ from metarl.family import TaskFamily
 from metarl.methods import Method, Training
 from metarl.nn.policy import network_of, start_policy
 from metarl.rl.config import DaggerConfig
+from metarl.rl.lesson import collect_lesson, expert_share
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, load_optimizer, unflatten
-from metarl.runs.trained import annealed, describe, join, part, spent
+from metarl.runs.trained import annealed, describe, join, part
 from metarl.sim.worlds import Worlds
 
 NOT_LEARNED = ("context", "log_std")
@@ -105,44 +106,19 @@ class DaggerTrainer:
         }
 
     def _collect(self) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """Run the worlds until every first episode has ended; ask the expert at each step.
+        """Run an episode in every world, on new tasks.
 
         Returns:
             Observations (M, D), the expert's actions (M, A), and what the episodes came to.
         """
-        worlds, share = self.worlds, self._expert_share()
+        config, worlds = self.config, self.worlds
         worlds.assign(worlds.sample("train"))
-        obs, n = worlds.reset(), worlds.num_worlds
-        alive, success, returns = np.ones(n, bool), np.zeros(n, bool), np.zeros(n)
-        seen, wanted, by_expert, num_steps = [], [], np.ones((n, 1), bool), 0
-        while alive.any():
-            if 0.0 < share < 1.0 and num_steps % self.config.segment == 0:
-                by_expert = (torch.rand(n, 1, generator=self.generator) < share).numpy()
-            num_steps += 1
-            answer = np.clip(worlds.expert(), -1.0, 1.0)
-            seen.append(obs[alive])
-            wanted.append(answer[alive])
-            action = answer if share == 1.0 else self._act(obs)
-            step = worlds.step(np.where(by_expert, answer, action) if share > 0.0 else action)
-            returns += np.where(alive, step.reward, 0.0)
-            success = np.where(alive, step.success, success)
-            alive &= ~(step.terminated | step.truncated)
-            obs = step.obs
-            if worlds.done.any() and alive.any():
-                obs = worlds.reset(worlds.done)
-        x, y = (torch.from_numpy(np.concatenate(rows)) for rows in (seen, wanted))
-        device = self.config.device
-        outcome = {"success": float(success.mean()), "return": float(returns.mean())}
-        return x.to(device), y.to(device), outcome
-
-    def _expert_share(self) -> float:
-        """How much of this iteration's acting is the expert's, in [0, 1]."""
-        if self.iteration < self.config.expert_iterations:
-            return 1.0
-        if self.config.mixing == 0.0:
-            return 0.0
-        done = spent(self.config, self.iteration, self.seconds)
-        return max(0.0, 1.0 - done / self.config.mixing)
+        lesson = collect_lesson(
+            worlds, self._act, share=expert_share(config, self.iteration, self.seconds),
+            segment=config.segment, generator=self.generator,
+        )  # fmt: skip
+        obs, wanted = (torch.from_numpy(x).to(config.device) for x in lesson[:2])
+        return obs, wanted, lesson.outcome
 
     @torch.no_grad()
     def _act(self, obs: np.ndarray) -> np.ndarray:

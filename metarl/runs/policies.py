@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.methods import get_training
 from metarl.runs.fingerprint import warn_if_changed
+from metarl.runs.several import HEADLESS, require_one
 from metarl.runs.trained import part
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
     from metarl.nn.policy import GaussianPolicy, network_of
     from metarl.runs.networks import load_network
 
+    require_one(checkpoint)
     meta = checkpoint.meta
 
     def make() -> GaussianPolicy:
@@ -81,6 +83,12 @@ def require_interface(checkpoint: Checkpoint, worlds: Worlds) -> None:
         CheckpointError: If it does not; the message has both.
     """
     meta, spec = checkpoint.meta, worlds.spec
+    require_one(checkpoint)
+    if HEADLESS in meta:
+        raise CheckpointError(
+            f"the checkpoint was trained on {meta.get('family')}, and has no head for"
+            f" {worlds.family.id}; adapt it, or train from it: metarl train {worlds.family.id} --from"
+        )
     here = (dict(spec.blocks), spec.action_dim)
     there = (dict(meta.get("blocks", {})), meta.get("action_dim"))
     if here != there:

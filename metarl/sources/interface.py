@@ -16,6 +16,7 @@ from metarl.nn.surgery import FIRST
 from metarl.registry import make_family, split_name
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy
+from metarl.runs.several import COLUMNS, HEADLESS
 from metarl.runs.trained import join, part
 from metarl.sim.worlds import Worlds
 from metarl.sources.mapping import ACTION, Piece, name_of, parse_mapping, split_pairs
@@ -58,7 +59,7 @@ def carry(
     """
     here, there = Worlds(family, 1).spec, _interface(source, name)
     same, columns, zeroed, rows, fresh = match(
-        there.family, there.blocks, there.action_dim, here, family.id, mapping
+        there.family, there.blocks, there.action_dim, here, family.id, mapping, said=source.meta
     )
     if not columns and not same and not set(there.blocks) & set(here.blocks) - {TASK}:
         raise _nothing_named(name, there.blocks, here.blocks)
@@ -83,7 +84,10 @@ def carry(
 def fits(source: Checkpoint, family: TaskFamily[Any]) -> bool:
     """Whether what was trained sees and does what a family shows and takes, block by block."""
     spec, meta = Worlds(family, 1).spec, source.meta
-    return (meta.get("blocks"), meta.get("action_dim")) == (dict(spec.blocks), spec.action_dim)
+    return HEADLESS not in meta and (meta.get("blocks"), meta.get("action_dim")) == (
+        dict(spec.blocks),
+        spec.action_dim,
+    )
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ def match(
     spec: Spec,
     family: str,
     mapping: Sequence[str],
+    *,
+    said: Mapping[str, Any] | None = None,
 ) -> Match:
     """Find which columns and rows of a source go where.
 
@@ -142,13 +148,20 @@ def match(
         spec: The target's.
         family: The target's name.
         mapping: As for `carry`.
+        said: What the source's checkpoint says of itself: names of its columns where no family says
+            them, and why it has no head, where it has none.
     Raises:
         ConfigError: If the mapping names what is not there.
     """
     observed, acted = split_pairs(parse_mapping(mapping))
     same = split_name(was)[0] == split_name(family)[0]
-    names = (_names_of_columns(was, blocks), spec.columns)
+    said = said or {}
+    names = (said.get(COLUMNS) or _names_of_columns(was, blocks), spec.columns)
     columns, zeroed = columns_of(observed, blocks, spec.blocks, same=same, names=names)
+    if why := said.get(HEADLESS):
+        if acted:
+            raise ConfigError(f"--map {acted[0]}: there is no head to map from; it is {why}")
+        return Match(same, columns, zeroed, [], {"head": why, "log_std": why})
     rows, fresh = rows_of(
         acted, {ACTION: action_dim}, {ACTION: spec.action_dim}, was=was, family=family
     )

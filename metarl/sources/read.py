@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metarl.errors import CheckpointError, ConfigError
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import read_checkpoint
 from metarl.runs.reading import open_file
+from metarl.runs.several import of_family
 from metarl.sources import cleanrl, sb3
 from metarl.sources.archive import ZIP, Archive, read_bounded
 from metarl.sources.build import to_checkpoint
@@ -17,13 +18,20 @@ from metarl.sources.names import Names, parse_names
 from metarl.sources.statistics import Statistics, read_statistics
 from metarl.sources.tensors import checked, read_state_dict
 
+if TYPE_CHECKING:
+    from metarl.family import TaskFamily
+
 _PICKLE = b"\x80"
 _OWN = b'{"__metadata__":{"metarl":'
 _HEAD = 8 + len(_OWN)
 
 
 def read_source(
-    source: Any, *, names: Sequence[str] = (), statistics: Path | None = None
+    source: Any,
+    *,
+    family: TaskFamily[Any] | None = None,
+    names: Sequence[str] = (),
+    statistics: Path | None = None,
 ) -> Checkpoint:
     """Read a policy that something can start from.
 
@@ -32,6 +40,8 @@ def read_source(
             SAC, TD3 with `MlpPolicy`), a state_dict of CleanRL or of anyone (with `names`), or a
             safetensors file (with `names`). Or a live model of Stable-Baselines3, whose
             `VecNormalize` comes along. Or a `Checkpoint`, which is given back.
+        family: What it will act in: of a checkpoint of several families that one is taken, as
+            `metarl.runs.several.of_family` does; None: it is given as it is.
         names: Which tensor is which, as `metarl.sources.names.parse_names` reads it.
         statistics: An ``.npz`` with mean, var, epsilon and clip of the observations.
     Returns:
@@ -41,6 +51,11 @@ def read_source(
         CheckpointError: If it cannot be read; nothing of it was run.
         ConfigError: If names or statistics are given where they have no effect.
     """
+    found = _read(source, names, statistics)
+    return found if family is None else of_family(found, family)
+
+
+def _read(source: Any, names: Sequence[str], statistics: Path | None) -> Checkpoint:
     said = parse_names(names)
     if isinstance(source, (str, Path)):
         path = Path(source)

@@ -120,13 +120,13 @@ def test_a_flag_without_effect_is_refused(tmp_path, capsys):
 
 
 def test_default_folder_has_no_slashes():
-    assert default_folder("my_module:kitchen/season", "maml", 2) == Path(
+    assert default_folder(["my_module:kitchen/season"], "maml", 2) == Path(
         "runs/kitchen-season-maml-s2"
     )
-    assert default_folder("kitchen/heat", "ppo", 1, "lp-ft") == Path(
+    assert default_folder(["kitchen/heat"], "ppo", 1, "lp-ft") == Path(
         "runs/kitchen-heat-ppo-lp-ft-s1"
     )
-    assert default_folder("kitchen/add@robot=my arms/a.xml,control=joint", "ppo", 0) == Path(
+    assert default_folder(["kitchen/add@robot=my arms/a.xml,control=joint"], "ppo", 0) == Path(
         "runs/kitchen-add-robot-my-arms-a.xml-control-joint-ppo-s0"
     )
 
@@ -143,3 +143,29 @@ def test_empty_run_folder_holds_no_policy(tmp_path):
 
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["--method", "ppo"],
+            "trains on one family, not on 2; for several use --method multi-task",
+        ),
+        (["--method", "multi-task", "--from", "x"], "--from has no effect: multi-task"),
+        (["--method", "multi-task", "--strategy", "fine-tune"], "'fine-tune' has no effect"),
+        (["--method", "multi-task", "--set", "aggregation=pc"], "valid: aligned-mtl, famo"),
+    ],
+)
+def test_several_families(words, says, tmp_path, capsys):
+    names = ["toy:toy/reach", "pair:pair/same"]
+    assert cli.main(["train", *names, *words, "--out", str(tmp_path / "a")]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_family_twice_is_told(tmp_path, capsys):
+    assert cli.main(["train", TOY, TOY, "--method", "multi-task"]) == 2
+    assert "stands there twice" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from metarl.learn.train import train as by_name
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.maml import MamlTrainer
 from metarl.rl.dagger import DaggerConfig, DaggerTrainer
+from metarl.rl.lesson import expert_share
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy, read_checkpoint, sees_task
 from metarl.runs.trained import part
@@ -53,7 +54,7 @@ def test_expert_and_learner_take_turns():
     trainer = DaggerTrainer(Reach(), config)
     shares = []
     for _ in range(4):
-        shares.append(trainer._expert_share())
+        shares.append(expert_share(config, trainer.iteration, trainer.seconds))
         trainer.iterate()
     assert shares == pytest.approx([1.0, 2 / 3, 1 / 3, 0.0])
 

@@ -23,7 +23,7 @@ METHOD = Method(
             "first_order": False,
             "outer_epochs": 3,
         },
-        backends=BACKENDS,
+        variants={"backend": BACKENDS},
     ),
     Adapting(by_inner_loop),
     "Raghu et al. 2020, arXiv:1909.09157",

@@ -239,7 +239,7 @@ def by_inner_loop(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> B
 
 METHOD = Method(
     "first-order MAML with a clipped surrogate",
-    Training(MamlConfig, MamlTrainer, backends=BACKENDS),
+    Training(MamlConfig, MamlTrainer, variants={"backend": BACKENDS}),
     Adapting(by_inner_loop),
     "Finn et al. 2017, arXiv:1703.03400",
 )

@@ -21,7 +21,7 @@ METHOD = Method(
             "multi_step": False,
             "outer_epochs": 3,
         },
-        backends=BACKENDS,
+        variants={"backend": BACKENDS},
     ),
     Adapting(by_inner_loop),
     "Li et al. 2017, arXiv:1707.09835",

@@ -1,0 +1,1 @@
+"""Many tasks at once: one trunk that several families share."""

@@ -1,0 +1,136 @@
+"""A trunk that several tasks share, with a head each or one for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from metarl.multitask.tasks import TaskList
+from metarl.nn.functional import Params, parameters_of
+from metarl.nn.initialise import linear
+from metarl.nn.network import Network
+from metarl.nn.policy import Critic, GaussianPolicy
+from metarl.nn.trunks import Mlp
+from metarl.nn.views import Part, View, seen
+
+FIRST = "trunk.layers.0"
+
+
+class SharedNetwork(nn.Module):
+    """What several tasks share; each task's plain network is a view of it.
+
+    The trunk has a column for every column of any task's observations, and one more a task where all
+    share a head: a one-hot of the task, which a plain network has within its first bias.
+
+    Args:
+        tasks: The tasks.
+        outs: Width of what each task's head gives; where there is one head, all are the same.
+        generator: Draws the first weights.
+        hidden: Widths of the trunk's layers, one at least.
+        one_head: Whether one head serves all tasks.
+        head_gain: Scale of the heads' orthogonal weights.
+        activation: Of the trunk.
+        log_std: First log standard deviation of every action; None: there are no actions.
+    Attributes:
+        views: What each task's plain network consists of.
+        common: Names of the parameters that all tasks share.
+    Source: Caruana 1997, Machine Learning 28 (hard parameter sharing); Ruder 2017, arXiv:1706.05098.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskList,
+        outs: Sequence[int],
+        generator: torch.Generator,
+        *,
+        hidden: Sequence[int],
+        one_head: bool,
+        head_gain: float,
+        activation: str = "tanh",
+        log_std: float | None = None,
+    ):
+        super().__init__()
+        one_hot = len(outs) if one_head else 0
+        self.trunk = Mlp(tasks.obs_dim + one_hot, hidden, activation, generator=generator)
+        widths = outs[:1] if one_head else outs
+        self.heads = nn.ModuleList(
+            linear(self.trunk.num_features, out, generator, gain=head_gain) for out in widths
+        )
+        spreads = [] if log_std is None else [torch.full((out,), log_std) for out in widths]
+        self.log_stds = nn.ParameterList(spreads)
+        self.views: tuple[View, ...] = tuple(
+            self._view(k, tasks, one_head) for k in range(len(outs))
+        )
+        own = () if one_head else ("heads", "log_stds")
+        self.common = [n for n, _ in self.named_parameters() if n.partition(".")[0] not in own]
+
+    def trunk_view(self, columns: Sequence[int]) -> View:
+        """What the trunk alone is for observations that consist of these columns."""
+        names = [f"trunk.{n}" for n, _ in self.trunk.named_parameters()]
+        first = Part(f"{FIRST}.weight", tuple(columns))
+        return {**{name: Part(name) for name in names}, f"{FIRST}.weight": first}
+
+    def _view(self, k: int, tasks: TaskList, one_head: bool) -> View:
+        view = dict(self.trunk_view(tasks.places[k]))
+        if one_head:
+            column = (f"{FIRST}.weight", tasks.obs_dim + k)
+            view[f"{FIRST}.bias"] = Part(f"{FIRST}.bias", plus=column)
+        head = 0 if one_head else k
+        view |= {f"head.{n}": Part(f"heads.{head}.{n}") for n in ("weight", "bias")}
+        if len(self.log_stds):
+            view["log_std"] = Part(f"log_stds.{head}")
+        return view
+
+
+class Shells:
+    """The tasks' plain networks, which hold no weights of their own that count.
+
+    Args:
+        shared: What they are views of.
+        networks: One a task.
+    """
+
+    def __init__(self, shared: Any, networks: Sequence[Network]):
+        self.shared, self.networks = shared, tuple(networks)
+
+    def parameters(self, k: int) -> Params:
+        """A task's parameters, by its plain network's names; gradients reach the shared ones."""
+        own = {n: p.detach() for n, p in parameters_of(self.networks[k]).items() if n == "context"}
+        return {**own, **seen(self.shared.views[k], parameters_of(self.shared))}
+
+    def __call__(self, k: int, obs: Tensor) -> Any:
+        """Ask a task's network.
+
+        Args:
+            k: Which task.
+            obs: As its family gives them, (..., D).
+        Returns:
+            Of a policy mean (..., A) and log standard deviation (A,), of a critic values (...).
+        """
+        return functional_call(self.networks[k], self.parameters(k), (obs,))
+
+
+def policy_shells(shared: Any, tasks: TaskList, device: str, **network: Any) -> Shells:
+    """Make the tasks' plain policies.
+
+    Args:
+        shared: What they are views of.
+        tasks: The tasks.
+        device: Where they act.
+        network: What each is made of, as `metarl.nn.policy.network_of` picks it.
+    """
+    made = [
+        GaussianPolicy(spec.obs_dim, spec.action_dim, spec.task_dim, torch.Generator(), **network)
+        for spec in tasks.specs
+    ]
+    return Shells(shared, [policy.to(device) for policy in made])
+
+
+def critic_shells(shared: Any, tasks: TaskList, device: str, hidden: Sequence[int]) -> Shells:
+    """Make the tasks' plain critics; arguments as for `policy_shells`."""
+    made = [Critic(spec.obs_dim, torch.Generator(), hidden=hidden) for spec in tasks.specs]
+    return Shells(shared, [critic.to(device) for critic in made])
