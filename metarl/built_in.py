@@ -14,6 +14,7 @@ TRAINED = {
     "pearl": "metarl.meta.pearl.trainer:METHOD",
     "meta-critic": "metarl.meta.critic.trainer:METHOD",
     "multi-task": "metarl.multitask.trainer:METHOD",
+    "modular": "metarl.multitask.modular.trainer:METHOD",
 }
 # The configs of what is trained, where they load without torch: a mistake is told at once.
 CONFIGS = {
@@ -29,8 +30,9 @@ CONFIGS = {
     "pearl": "metarl.meta.pearl.config:PearlConfig",
     "meta-critic": "metarl.meta.critic.config:MetaCriticConfig",
     "multi-task": "metarl.multitask.config:MultiTaskConfig",
+    "modular": "metarl.multitask.modular.config:ModularConfig",
 }
-SEVERAL = ("multi-task",)  # of these, what trains on several families at once
+SEVERAL = ("multi-task", "modular")  # of these, what trains on several families at once
 # How a policy that was not trained for it meets new tasks: a strategy. These are rules over a network's
 # tensors, by reward or taught by an expert; where each is, and what can be set of it beside that.
 RULES = {

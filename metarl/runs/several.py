@@ -22,6 +22,7 @@ TRUNK = "trunk"  # and what other families can start from
 HEADLESS = "headless"  # in the meta of a policy without a head of its own: why
 COLUMNS = "columns"  # names of its columns, by block
 TAKEN = "taken"  # in the meta of what was taken: of what, in words
+PAIR = "pair"  # of a task: robot and skill, where policies are made of parts
 _TASK = "task"
 _KEPT = ("method", "steps", "seconds", "made-with", "metrics")
 
@@ -86,6 +87,8 @@ def of_family(checkpoint: Checkpoint, family: TaskFamily[Any]) -> Checkpoint:
     if TASKS not in checkpoint.meta:
         return checkpoint
     tasks = _tasks(checkpoint)
+    if PAIR in tasks[0]:
+        return _of_pair(checkpoint, tasks, family)
     known = [task for task in tasks if task["family"] == family.id]
     kin = [t for t in tasks if split_name(t["family"])[0] == split_name(family.id)[0]]
     names = ", ".join(task["family"] for task in tasks)
@@ -97,6 +100,30 @@ def of_family(checkpoint: Checkpoint, family: TaskFamily[Any]) -> Checkpoint:
     if TRUNK not in checkpoint.meta:
         raise CheckpointError(f"this checkpoint knows {names}, not {family.id}")
     return _without_head(checkpoint, tasks, family, names)
+
+
+def _of_pair(checkpoint: Checkpoint, tasks: Sequence[Any], family: TaskFamily[Any]) -> Checkpoint:
+    """A robot's encoder and decoder around a skill's core."""
+    from metarl.runs.pairs import pair_of
+
+    try:
+        wanted = pair_of(family)
+    except ConfigError:  # it has no robot that could be chosen
+        wanted = None
+    found = [task for task in tasks if wanted is not None and task.get(PAIR) == list(wanted)]
+    if not found:
+        try:
+            robots, skills = (", ".join(dict.fromkeys(t[PAIR][i] for t in tasks)) for i in (0, 1))
+        except (LookupError, TypeError) as error:
+            raise _malformed(error) from error
+        raise CheckpointError(
+            f"this checkpoint has parts of the robots {robots} and of the skills {skills}; none of"
+            f" {family.id}"
+        )
+    met = "trained together" if found[0].get("trained", True) else "which never met in training"
+    robot, skill = found[0][PAIR]
+    taken = f"the encoder and decoder of {robot} around the core of {skill}, {met}"
+    return _plain(checkpoint, found[0], found[0]["view"], taken)
 
 
 def _without_head(
@@ -142,7 +169,7 @@ def _plain(
     import torch
 
     try:
-        parts = {name: _part(*row) for name, row in view.items()}
+        parts = {name: _parts(row) for name, row in view.items()}
         tensors = {n: t.clone() for n, t in seen(parts, part("policy", checkpoint.tensors)).items()}
         tensors["context"] = torch.zeros(task["blocks"][_TASK])
         widths = [len(t) for n, t in tensors.items() if n.startswith("trunk.") and t.dim() == 2]
@@ -178,21 +205,29 @@ def _is_task(task: Any) -> bool:
 
 def _as_json(view: View) -> dict[str, list[Any]]:
     return {
-        name: [
-            p.tensor,
-            None if p.columns is None else list(p.columns),
-            None if p.plus is None else list(p.plus),
-        ]
-        for name, p in view.items()
+        name: _row(parts) if isinstance(parts, Part) else [_row(part) for part in parts]
+        for name, parts in view.items()
     }
 
 
-def _part(tensor: str, columns: Any, plus: Any) -> Part:
-    if columns is not None and not (isinstance(columns, list) and all(map(is_count, columns))):
-        raise ValueError(f"columns {str(columns)[:80]}")
+def _row(part: Part) -> list[Any]:
+    """A part; where it stands within a row is said only of what is stacked."""
+    row = [part.tensor, *(None if x is None else list(x) for x in (part.columns, part.plus))]
+    return row if part.at is None else [*row, list(part.at)]
+
+
+def _parts(row: Any) -> Part | tuple[Part, ...]:
+    return _part(*row) if isinstance(row[0], str) else tuple(_part(*part) for part in row)
+
+
+def _part(tensor: str, columns: Any, plus: Any, at: Any = None) -> Part:
+    for places in (columns, at):
+        if places is not None and not (isinstance(places, list) and all(map(is_count, places))):
+            raise ValueError(f"columns {str(places)[:80]}")
     if plus is not None and not is_count(plus[1]):
         raise ValueError(f"column {str(plus)[:80]}")
-    return Part(tensor, None if columns is None else tuple(columns), plus and (plus[0], plus[1]))
+    chosen, here = (None if places is None else tuple(places) for places in (columns, at))
+    return Part(tensor, chosen, plus and (plus[0], plus[1]), here)
 
 
 def _malformed(error: object) -> CheckpointError:

@@ -35,3 +35,20 @@ def test_what_is_not_there_is_an_error():
         seen({"x": Part("nothing")}, SHARED)
     with pytest.raises((IndexError, RuntimeError)):
         seen({"x": Part("weight", columns=(4,))}, SHARED)
+
+
+def test_a_stack_puts_rows_where_their_columns_stand():
+    shared = {
+        "a": torch.tensor([[1.0, 2.0]]),
+        "b": torch.tensor([[3.0], [4.0]]),
+        "c": torch.zeros(1),
+    }
+    leaves = {name: x.requires_grad_() for name, x in shared.items()}
+    weight = (Part("a", at=(2, 0)), Part("b", columns=(0,), at=(1,)))
+    found = seen({"weight": weight, "bias": (Part("c"), Part("c"))}, leaves)
+    assert found["weight"].tolist() == [[2.0, 0.0, 1.0], [0.0, 3.0, 0.0], [0.0, 4.0, 0.0]]
+    assert found["bias"].tolist() == [0.0, 0.0]
+    found["weight"].sum().backward()
+    assert leaves["a"].grad.tolist() == [[1.0, 1.0]]
+    with pytest.raises(IndexError, match="missing"):
+        seen({"weight": (Part("a", at=(0, 10**12)),)}, shared)

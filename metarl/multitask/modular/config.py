@@ -1,0 +1,59 @@
+"""Everything that decides what a training of modular policies computes; checked before torch is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from metarl.multitask.config import MultiTaskConfig
+from metarl.runs import fields
+
+# What learning from rewards asks to have other defaults.
+LEARNERS: dict[str, dict[str, Any]] = {
+    "dagger": {},
+    "ppo": {
+        "learning_rate": 1e-3,
+        "anneal": 0.0,
+        "log_std": -0.7,
+        "num_worlds": 128,
+        "minibatch": 2048,
+    },
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModularConfig(MultiTaskConfig):
+    """Everything that decides what a training of modular policies computes.
+
+    Args:
+        learner: What pairs of robot and skill are learned from: their experts (dagger) or their rewards
+            (ppo).
+        cores: A core for each skill (per-skill), or one for all behind a first layer for each (shared).
+        encoders: An encoder for each robot, which sees all that is its own (per-robot), or one for all,
+            which sees the columns that have the same name in every robot (named).
+        encoded: Width of what an encoder tells the cores.
+        command: Width of what a core tells the decoders.
+        things: Width of a core's first layer, which sees things and task.
+        core: Width of its second.
+        posture: Width of each of the three layers by which a decoder sees its robot.
+        decoder: Width of its last layer.
+        weight_decay: Of AdamW, per unit of learning rate.
+        hidden: Widths of the critics' layers, which ppo alone has.
+    """
+
+    learner: Literal["ppo", "dagger"] = "dagger"
+    cores: Literal["per-skill", "shared"] = "per-skill"
+    encoders: Literal["per-robot", "named"] = "per-robot"
+    encoded: int = fields.count(16, most=fields.WIDEST)
+    command: int = fields.count(16, most=fields.WIDEST)
+    things: int = fields.count(64, most=fields.WIDEST)
+    core: int = fields.count(128, most=fields.WIDEST)
+    posture: int = fields.count(64, most=fields.WIDEST)
+    decoder: int = fields.count(128, most=fields.WIDEST)
+    weight_decay: float = fields.not_negative(0.0)
+    num_worlds: int = fields.count(32)
+    minibatch: int = fields.count(512)
+    learning_rate: float = fields.positive(2e-3)
+    anneal: float = fields.share(0.5)
+    log_std: float | None = fields.log_std(-2.0)
+    iterations: int = fields.count(100)

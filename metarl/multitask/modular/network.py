@@ -1,0 +1,143 @@
+"""Encoders and decoders of robots around the cores of skills: each pair's plain policy is a view of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from metarl.multitask.modular.config import ModularConfig
+from metarl.multitask.modular.pairs import Pairs
+from metarl.nn.initialise import TRUNK_GAIN, linear
+from metarl.nn.views import Part, Stack, View
+from metarl.runs.pairs import Pair
+
+EVERY = "every"  # instead of a robot or skill: the part of all of them
+POSTURES = ("posture1", "posture2", "posture3")
+
+
+class ModularNetwork(nn.Module):
+    """Parts that are put together: any robot's encoder and decoder, and any skill's core.
+
+    A pair's plain policy has four layers and a head. The encoder (one layer) tells the core what its robot
+    observes of itself; the core sees things and task, puts both together, and says what is to be done; the
+    decoder sees its robot through three layers of its own, and turns that into actions. Each layer of the
+    plain policy holds what is side by side of these, with zeros where nothing leads from one to another.
+
+    Args:
+        pairs: Trained ones, and others of the same robots and skills.
+        config: Widths and the rest.
+        generator: Draws the first weights.
+        log_std: First log standard deviation of every action.
+    Attributes:
+        views: What the plain policy of each trained pair consists of, in their order.
+        widths: Of a plain policy's layers.
+        common: Names of all parameters but the deviations of actions.
+    Source: Devin et al. 2017, arXiv:1609.07088.
+    Deviation: There a robot's module alone sees the robot; here an encoder also tells the core of it, which
+        has to know where the hand is.
+    """
+
+    def __init__(
+        self, pairs: Pairs, config: ModularConfig, generator: torch.Generator, *, log_std: float
+    ):
+        super().__init__()
+        self.pairs, self.config = pairs, config
+        self._keys = {**_keys(pairs.robots), **_keys(pairs.skills)}
+        self._named = pairs.named if config.encoders == "named" else None
+        self._draw = lambda i, o, gain=TRUNK_GAIN: linear(i, o, generator, gain=gain)
+        self.encoder, self.core, self.decoder = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self.log_std = nn.ParameterDict()
+        if self._named is not None:
+            self.encoder[EVERY] = self._draw(len(self._named), config.encoded)
+        for robot in pairs.robots:
+            self._add_robot(robot, log_std)
+        for skill, columns in pairs.skills.items():
+            first = {"things": self._draw(len(columns), config.things)}
+            rest = self._core() if config.cores == "per-skill" else {}
+            self.core[self._keys[skill]] = nn.ModuleDict({**first, **rest})
+        if config.cores == "shared":
+            self.core[EVERY] = nn.ModuleDict(self._core())
+        self.widths = (
+            config.encoded + config.things + config.posture,
+            config.core + config.posture,
+            config.command + config.posture,
+            config.decoder,
+        )
+        self.views: tuple[View, ...] = tuple(self.view(pair) for pair in pairs.trained)
+        self.common = [n for n, _ in self.named_parameters() if not n.startswith("log_std.")]
+
+    def view(self, pair: Pair) -> View:
+        """What a pair's plain policy consists of, whether it was trained or not."""
+        c, robot, skill = self.config, self._keys[pair.robot], self._keys[pair.skill]
+        encoder, seen = (robot, self.pairs.robots[pair.robot])
+        if self._named is not None:
+            encoder, seen = EVERY, self._named
+        core = skill if c.cores == "per-skill" else EVERY
+        decoder = f"decoder.{robot}"
+        own = self.pairs.places(pair, self.pairs.robots[pair.robot])
+        layers = (
+            (
+                (f"encoder.{encoder}", *self.pairs.places(pair, seen)),
+                (f"core.{skill}.things", *self.pairs.places(pair, self.pairs.skills[pair.skill])),
+                (f"{decoder}.posture1", *own),
+            ),
+            (
+                (f"core.{core}.hidden", None, _run(0, c.encoded + c.things)),
+                (f"{decoder}.posture2", None, _run(c.encoded + c.things, c.posture)),
+            ),
+            (
+                (f"core.{core}.command", None, _run(0, c.core)),
+                (f"{decoder}.posture3", None, _run(c.core, c.posture)),
+            ),
+            ((f"{decoder}.hidden", None, _run(0, c.command + c.posture)),),
+        )
+        view: dict[str, Part | Stack] = {}
+        for i, rows in enumerate(layers):
+            name = f"trunk.layers.{2 * i}"
+            view[f"{name}.weight"] = tuple(Part(f"{n}.weight", cols, at=at) for n, cols, at in rows)
+            view[f"{name}.bias"] = tuple(Part(f"{n}.bias") for n, _, _ in rows)
+        view |= {f"head.{n}": Part(f"{decoder}.head.{n}") for n in ("weight", "bias")}
+        return {**view, "log_std": Part(f"log_std.{robot}")}
+
+    def _add_robot(self, robot: str, log_std: float) -> None:
+        c, columns, key = self.config, self.pairs.robots[robot], self._keys[robot]
+        sees = [self._draw(len(columns), c.posture)]
+        if self._named is None:
+            sees.append(self._draw(len(columns), c.encoded))
+            self.encoder[key] = sees[1]
+        strange = [columns.index(column) for column in self.pairs.unseen(robot)]
+        for layer in sees if strange else ():  # of what nobody trains, nothing is to come
+            with torch.no_grad():
+                layer.weight[:, strange] = 0.0
+        widths = (sees[0], self._draw(c.posture, c.posture), self._draw(c.posture, c.posture))
+        actions = self.pairs.actions[robot]
+        rest = {
+            "hidden": self._draw(c.command + c.posture, c.decoder),
+            "head": self._draw(c.decoder, actions, 0.01),
+        }
+        self.decoder[key] = nn.ModuleDict({**dict(zip(POSTURES, widths)), **rest})
+        self.log_std[key] = nn.Parameter(torch.full((actions,), log_std))
+
+    def _core(self) -> dict[str, nn.Module]:
+        c = self.config
+        return {
+            "hidden": self._draw(c.encoded + c.things, c.core),
+            "command": self._draw(c.core, c.command),
+        }
+
+
+def _run(first: int, count: int) -> tuple[int, ...]:
+    return tuple(range(first, first + count))
+
+
+def _keys(names: Iterable[str]) -> dict[str, str]:
+    """Names that modules may have, each once: without dots; without package and options, where that will do."""
+    names = list(names)
+    for shorten in (lambda name: name.partition("@")[0].rpartition("/")[2], str):
+        short = [re.sub(r"[^\w@=,-]+", "-", shorten(name)) for name in names]
+        if len({*short, EVERY}) == len(short) + 1 and not set(short) & set(dir(nn.ModuleDict)):
+            return dict(zip(names, short))
+    return {name: f"{i}-{key}" for i, (name, key) in enumerate(zip(names, short))}
