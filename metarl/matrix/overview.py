@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from metarl.matrix.names import short_names
 from metarl.matrix.score import HARMED, HELPED, Score
 from metarl.matrix.summary import Row, Summary
@@ -43,12 +45,13 @@ def overview(summary: Summary, regime: str, most: int = MOST) -> tuple[str, list
         f" helped, {len(harmed)} harmed, {len(mine) - len(helped) - len(harmed)} nothing sure."
     )
     shown = [*helped[:most], *reversed(harmed[:most])]
-    return said, [_cells(summary, row) for row in shown]
+    names = list(dict.fromkeys(name for row in rows for name in (row.source, row.target)))
+    short = dict(zip(names, short_names(names)))
+    return said, [_cells(summary, row, short) for row in shown]
 
 
-def _cells(summary: Summary, row: Row) -> tuple[str, ...]:
-    source, target = short_names((row.source, row.target))
+def _cells(summary: Summary, row: Row, short: Mapping[str, str]) -> tuple[str, ...]:
     noise = summary.level(row).noise
     return (
-        source, target, str(row.score), str(Score(noise)) if noise else "", row.score.verdict,
+        short[row.source], short[row.target], str(row.score), str(Score(noise)) if noise else "", row.score.verdict,
     )  # fmt: skip
