@@ -13,6 +13,7 @@ import pytest
 from directions import taught
 
 from metarl import cli
+from metarl.advise.model import load_model
 
 FEW = ["--episodes", "8"]
 
@@ -30,7 +31,8 @@ def test_it_prints_a_table_and_what_to_do(sources, tmp_path, capsys):
     assert cli.main(["advise", right, folder, "toy/right", *FEW, "--out", str(out)]) == 0
     said, err = capsys.readouterr()
     table = [line.split() for line in said.splitlines() if line[:2].strip().isdigit()]
-    assert [row[0] for row in table] == ["1", "2", "3", "4", "5"]
+    arms = load_model().arms
+    assert [int(row[0]) for row in table] == list(range(1, 2 * len(arms) + 2))
     assert sum("scratch" in row for row in table) == 1
     best = next(line for line in said.splitlines() if line.startswith("Best: "))
     assert best.startswith(
@@ -41,13 +43,13 @@ def test_it_prints_a_table_and_what_to_do(sources, tmp_path, capsys):
     assert cli.main(words) == 0  # what it says can be typed
     capsys.readouterr()
     assert f"{right}: reuse it" in said
-    assert "rule of thumb" in said
+    assert "measured transfers between" in said
     assert f"wrote {out}" in err
     saved = json.loads(out.read_text())
     assert saved["target"] == "toy/right"
     assert saved["made-with"]["command"]
     assert [one["source"] for one in saved["evidence"]] == [right, folder]
-    assert {o["strategy"] for o in saved["options"]} == {"fine-tune", "frozen-trunk"}
+    assert {o["strategy"] for o in saved["options"]} == {arm.strategy for arm in arms}
     assert left  # a run folder stands for its newest checkpoint
 
 
