@@ -140,10 +140,11 @@ class Train:
     """Train a policy on the training tasks of a family, or of several."""
 
     family: Annotated[Positional[tuple[str, ...]], arg(metavar="FAMILY ...")]
-    """each NAME, NAME@OPTION=VALUE, or module:NAME to import a module first; several by multi-task"""
+    """each NAME, NAME@OPTION=VALUE, or module:NAME to import a module first; several by multi-task or modular"""
     method: str = "maml"
     """ppo or dagger (imitation), the task in view; with it hidden: maml, maml-trpo, promp, reptile,
-    meta-sgd, anil, rl2, pearl, meta-critic; multi-task: one trunk over several families"""
+    meta-sgd, anil, rl2, pearl, meta-critic; of several families: multi-task
+    (one trunk), modular (a part for each robot and each skill)"""
     seed: int | None = fields.seed(None, optional=True)
     """of weights, worlds, tasks and noise; None: 0"""
     max_seconds: float | None = fields.seconds(None, optional=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import CheckpointError, ConfigError
-from metarl.nn.views import Part, View, seen
 from metarl.registry import split_name
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.fingerprint import FINGERPRINT
@@ -16,6 +15,7 @@ from metarl.types import Spec
 
 if TYPE_CHECKING:
     from metarl.family import TaskFamily
+    from metarl.nn.views import Part, View
 
 TASKS = "tasks"  # in a checkpoint's meta: what is known of each family
 TRUNK = "trunk"  # and what other families can start from
@@ -168,6 +168,8 @@ def _plain(
 ) -> Checkpoint:
     import torch
 
+    from metarl.nn.views import seen
+
     try:
         parts = {name: _parts(row) for name, row in view.items()}
         tensors = {n: t.clone() for n, t in seen(parts, part("policy", checkpoint.tensors)).items()}
@@ -204,6 +206,8 @@ def _is_task(task: Any) -> bool:
 
 
 def _as_json(view: View) -> dict[str, list[Any]]:
+    from metarl.nn.views import Part
+
     return {
         name: _row(parts) if isinstance(parts, Part) else [_row(part) for part in parts]
         for name, parts in view.items()
@@ -221,6 +225,8 @@ def _parts(row: Any) -> Part | tuple[Part, ...]:
 
 
 def _part(tensor: str, columns: Any, plus: Any, at: Any = None) -> Part:
+    from metarl.nn.views import Part
+
     for places in (columns, at):
         if places is not None and not (isinstance(places, list) and all(map(is_count, places))):
             raise ValueError(f"columns {str(places)[:80]}")
