@@ -160,9 +160,9 @@ class MultiTaskTrainer:
         """
         start_s = time.perf_counter()
         diverged = sum(worlds.num_diverged for worlds in self.worlds)
-        gathered = self._gather()
         good = self._learned()
         try:
+            gathered = self._gather()
             learned = self._learn(gathered)
             for name, network in (("policy", self.actor), ("critic", self.critic)):
                 require_finite(f"the {name}", parameters_of(network), "learning_rate")
@@ -292,11 +292,14 @@ class MultiTaskTrainer:
         return tensors, meta | self._described()
 
     def _described(self) -> dict[str, Any]:
+        trunk = self.actor.trunk_view(range(self.tasks.obs_dim))
+        return {TASKS: self._tasks(), TRUNK: describe_trunk(self.tasks.columns, trunk)}
+
+    def _tasks(self) -> list[dict[str, Any]]:
+        """Describe the tasks that were trained, and behind them those that were not."""
         trained = zip(self.tasks.names, self.tasks.specs, self.actor.views)
         tasks = [describe_task(name, spec, view) for name, spec, view in trained]
-        tasks += [describe_task(*more, trained=False) for more in self.more_views()]
-        trunk = self.actor.trunk_view(range(self.tasks.obs_dim))
-        return {TASKS: tasks, TRUNK: describe_trunk(self.tasks.columns, trunk)}
+        return tasks + [describe_task(*more, trained=False) for more in self.more_views()]
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a `checkpoint` of the same families and config.

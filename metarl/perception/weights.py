@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from metarl.errors import CheckpointError, MissingDependencyError
 from metarl.runs.checkpoint import SUFFIX
 from metarl.runs.reading import open_file, read_rest
 from metarl.sources.archive import ZIP
-from metarl.sources.tensors import checked, read_state_dict
+from metarl.sources.tensors import checked, read_old_state_dict, read_state_dict
 
 MAX_BYTES = 2**30  # of a file of weights
 # The wheels' layers, and timm's: outside of blocks, in blocks that widen first, and in the one that
@@ -124,15 +122,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             raise CheckpointError(f"{path} is damaged, or no safetensors file: {error}") from error
     if data.startswith(ZIP):
         return read_state_dict(data, str(path))
-    try:  # as torch wrote it before 1.6
-        return checked(
-            torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), str(path)
-        )
-    except CheckpointError:
-        raise
-    except Exception as error:  # torch raises whatever its reader meets
-        said = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path} is damaged, or no state_dict of tensors: {said}") from error
+    return read_old_state_dict(data, str(path))
 
 
 def as_timm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

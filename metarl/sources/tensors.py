@@ -19,6 +19,7 @@ _MEMBER = re.compile(
 )
 _ROOT_MEMBER = "/data.pkl"
 _MAX_PICKLE = 4 * 2**20
+_OLD_PICKLES = 5  # a magic number, the protocol, the machine, the table, and which storages follow
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 # What torch.save writes of a state_dict, and all that one may name.
 _NAMED = re.compile(
@@ -48,7 +49,31 @@ def read_state_dict(data: bytes, name: str) -> dict[str, Tensor]:
     pickles = [member for member in archive.names if member.endswith(_ROOT_MEMBER)]
     if len(pickles) != 1:
         raise CheckpointError(f"{name} holds {len(pickles)} pickles of tensors; expected one")
-    _require_tensors_alone(archive.read(pickles[0], _MAX_PICKLE), name)
+    _require_tensors_alone(io.BytesIO(archive.read(pickles[0], _MAX_PICKLE)), name)
+    return _loaded(data, name)
+
+
+def read_old_state_dict(data: bytes, name: str) -> dict[str, Tensor]:
+    """Read a state_dict as `torch.save` wrote it before torch 1.6: pickles, and behind them the numbers.
+
+    Args:
+        data: The file's bytes.
+        name: What it is, for messages.
+    Returns:
+        Float32 tensors by name, on the CPU.
+    Raises:
+        CheckpointError: If it names anything but tensors, is damaged, or is none.
+    """
+    file = io.BytesIO(data)
+    for _ in range(_OLD_PICKLES):
+        _require_tensors_alone(file, name)
+    if file.tell() > _MAX_PICKLE:
+        raise CheckpointError(f"{name} has more than {_MAX_PICKLE} bytes before its numbers")
+    return _loaded(data, name)
+
+
+def _loaded(data: bytes, name: str) -> dict[str, Tensor]:
+    """Load what was looked through."""
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its reader meets
@@ -94,8 +119,8 @@ def _fault(key: Any, value: Any) -> str:
     return ""
 
 
-def _require_tensors_alone(pickle: bytes, name: str) -> None:
-    """Look through a pickle, without running it, for names of anything but tensors.
+def _require_tensors_alone(pickle: io.BytesIO, name: str) -> None:
+    """Look through a pickle, to its end, without running it, for names of anything but tensors.
 
     Raises:
         CheckpointError: If there is one; names it.
@@ -109,7 +134,7 @@ def _require_tensors_alone(pickle: bytes, name: str) -> None:
     except CheckpointError:
         raise
     except Exception as error:  # whatever a malformed pickle raises
-        raise CheckpointError(f"{name} is damaged: {error}") from error
+        raise CheckpointError(f"{name} is damaged, or no state_dict: {error}") from error
 
 
 def _foreign(name: str, what: str) -> CheckpointError:

@@ -6,21 +6,14 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from shades import shaded
 
 from metarl import cli
-
-SHADES = {"dark": 60, "light": 190}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for name, shade in SHADES.items():
-        (root / name).mkdir()
-        for i in range(8):
-            pixels = np.clip(shade + rng.normal(0, 30, (20, 24, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i}.jpg")
+    root = shaded(tmp_path_factory.mktemp("pictures"), 8, "jpg", (20, 24))
     (root / "light" / "none.png").touch()
     return root
 

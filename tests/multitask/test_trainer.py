@@ -168,6 +168,16 @@ def test_rewards_without_an_end_are_refused_and_the_good_state_kept():
             assert torch.equal(tensor, before.tensors[name])
 
 
+def test_the_first_iteration_may_be_refused_as_well():
+    trainer = make(Slide(), Breaking(world=2, after=5))
+    before = saved(trainer)
+    with pytest.raises(TrainingError, match="finite"):
+        trainer.iterate()
+    for name, tensor in saved(trainer).tensors.items():
+        if name.startswith(("policy.", "state/learned")):  # the unit of Slide's values among it
+            assert torch.equal(tensor, before.tensors[name]), name
+
+
 @pytest.mark.parametrize("aggregation", ["mean", "upgrad", "graddrop", "famo"])
 def test_an_update_that_is_not_finite_is_refused(aggregation: str):
     trainer = make(**settings_for(aggregation))

@@ -186,7 +186,7 @@ def test_a_file_of_ones_own_is_taken_key_by_key(tiny, tmp_path, ending):
     ("content", "said"),
     [
         (b"nothing", "damaged, or no state_dict"),
-        (b"cos\nsystem\n(S'touch /tmp/never'\ntR.", "damaged, or no state_dict"),
+        (b"cos\nsystem\n(S'touch /tmp/never'\ntR.", "asks for os.system"),
         (None, "expected weights"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from problem import move_to_meta
+from shades import SHADES, shaded
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
@@ -31,19 +32,11 @@ from metarl.runs.run import Run, Stopped
 from metarl.transfer.strategy import get_strategy, prepare
 from metarl.transfer.student import Student
 
-SHADES = {"dark": 60, "light": 190}
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Two classes, twelve pictures each, and one that is damaged."""
-    root = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for name, shade in SHADES.items():
-        (root / name).mkdir()
-        for i in range(12):
-            pixels = np.clip(shade + rng.normal(0, 30, (20, 20, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    root = shaded(tmp_path_factory.mktemp("pictures"), 12, "png")
     (root / "dark" / "broken.png").write_bytes(b"x")
     return root
 

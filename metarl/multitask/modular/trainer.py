@@ -20,7 +20,7 @@ from metarl.nn.policy import LOG_STD, network_of
 from metarl.nn.views import View
 from metarl.registry import make_family
 from metarl.runs.pairs import Pair, pair_of
-from metarl.runs.several import PAIR, TASKS, describe_task
+from metarl.runs.several import PAIR, TASKS
 from metarl.sim.worlds import Worlds
 from metarl.types import Spec
 
@@ -89,18 +89,17 @@ class ModularTrainer(MultiTaskTrainer):
         """As of its base, with weight decay for the policies."""
         found = super().optimizers
         if self.config.weight_decay:
-            parts = [p for p in self.actor.parameters() if p.requires_grad]
+            plain = found["policy"].param_groups[0]
             found["policy"] = torch.optim.AdamW(
-                parts, lr=self.config.learning_rate, eps=1e-5, weight_decay=self.config.weight_decay
-            )
+                plain["params"], lr=plain["lr"], eps=plain["eps"],
+                weight_decay=self.config.weight_decay,
+            )  # fmt: skip
         return found
 
     def _described(self) -> dict[str, Any]:
-        trained = zip(self.tasks.names, self.tasks.specs, self.actor.views)
-        tasks = [describe_task(name, spec, view) for name, spec, view in trained]
-        tasks += [describe_task(*more, trained=False) for more in self.more_views()]
         pairs = [*self.actor.pairs.trained, *self.actor.pairs.more]
-        return {TASKS: [{**task, PAIR: list(pair)} for task, pair in zip(tasks, pairs)]}
+        tasks = zip(self._tasks(), pairs, strict=True)
+        return {TASKS: [{**task, PAIR: list(pair)} for task, pair in tasks]}
 
 
 def more_pairs(trained: Mapping[Pair, Spec], *, task_visible: bool) -> dict[Pair, Spec]:
