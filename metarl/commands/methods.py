@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from metarl.commands.output import cell, make_console, make_table, one_line
 from metarl.errors import MetaRLError
@@ -51,7 +51,8 @@ def show_method(name: str) -> int:
     parts: list[tuple[str, type[Any], Any]] = []
     if method.training is not None:
         settings = method.training.settings
-        parts.append((f"metarl train FAMILY --method {name}", method.training.config, settings))
+        families = "FAMILY..." if method.training.several else "FAMILY"
+        parts.append((f"metarl train {families} --method {name}", method.training.config, settings))
     if method.adapting is not None:
         command = f"metarl adapt CHECKPOINT FAMILY --strategy {name}"
         if method.adapting.config is None:
@@ -75,13 +76,20 @@ def rows_of(config: type[Any], settings: Any) -> list[tuple[str, str, str, str]]
     """A row a field of a config: name, default, what is valid, what it is."""
     from metarl.runs.fields import valid_words
 
-    docs, rows = field_docs(config), []
+    docs, types, rows = field_docs(config), get_type_hints(config), []
     for field in dataclasses.fields(config):
         default = settings.get(field.name, field.default)
-        valid = valid_words(field) or str(field.type)
+        valid = valid_words(field) or _words_of(types[field.name], str(field.type))
         name = f"--{field.name.replace('_', '-')}" if field.name in OPTIONS else field.name
         rows.append((name, str(default), valid, docs.get(field.name, "")))
     return rows
+
+
+def _words_of(kind: Any, name: str) -> str:
+    """What a field of some type may be; its name where that says it."""
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    return "True, False" if kind is bool else name
 
 
 def field_docs(config: type[Any]) -> dict[str, str]:

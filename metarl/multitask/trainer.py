@@ -160,14 +160,17 @@ class MultiTaskTrainer:
         """
         start_s = time.perf_counter()
         diverged = sum(worlds.num_diverged for worlds in self.worlds)
-        good = self._learned()
+        units, good = self.units.clone(), None  # episodes fix units
         try:
             gathered = self._gather()
+            good = self._learned()  # not sooner: worlds can play before optimizers are loaded
             learned = self._learn(gathered)
             for name, network in (("policy", self.actor), ("critic", self.critic)):
                 require_finite(f"the {name}", parameters_of(network), "learning_rate")
         except TrainingError:
-            self._load_learned(good)
+            if good is not None:
+                self._load_learned(good)
+            self.units.copy_(units)
             raise
         seconds, steps = time.perf_counter() - start_s, sum(g.num_steps for g in gathered)
         self.iteration += 1

@@ -71,9 +71,13 @@ def calibrate(question: Question, outputs: Tensor, target: Tensor) -> Calibratio
     return Calibration(half_widths=tuple(away[rank - 1].tolist()))
 
 
-def read_calibration(saved: Any, where: object) -> Calibration:
+def read_calibration(saved: Any, question: Question, where: object) -> Calibration:
     """Read a calibration that `Calibration.to_json` wrote.
 
+    Args:
+        saved: JSON values that may be anything.
+        question: What it is of.
+        where: The file, for the message.
     Raises:
         CheckpointError: If it is none.
     """
@@ -81,6 +85,10 @@ def read_calibration(saved: Any, where: object) -> Calibration:
         temperature, widths = float(saved["temperature"]), saved["half_widths"]
         found = None if widths is None else tuple(map(float, widths))
         if not (math.isfinite(temperature) and temperature > 0.0):
+            raise ValueError
+        if found is not None and (isinstance(question, Classes) or len(found) != question.width):
+            raise ValueError
+        if not all(math.isfinite(width) and width >= 0.0 for width in found or ()):
             raise ValueError
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where} holds no calibration; it is no run of perceive") from error

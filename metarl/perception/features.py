@@ -51,8 +51,9 @@ def cached_features(trunk: nn.Module, pixels: Tensor, folder: Path) -> Tensor:
         except DamagedError as error:
             _log.warning("features are computed again: %s", error)
         else:
-            if saved.meta == of:
-                return saved.tensors["features"]
+            kept = saved.tensors.get("features")
+            if saved.meta == of and kept is not None and len(kept) == len(pixels):
+                return kept
     features = look(trunk, pixels)
     save_checkpoint(path, {"features": features}, of)
     return features

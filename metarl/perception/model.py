@@ -126,7 +126,7 @@ def load_model(path: Path) -> Model:
     checkpoint = load_checkpoint(file)
     meta = checkpoint.meta
     question = read_question(meta.get("question"), file)
-    calibration = read_calibration(meta.get("calibration"), file)
+    calibration = read_calibration(meta.get("calibration"), question, file)
     name, size = meta.get("backbone"), meta.get("size")
     if not is_backbone(name) or not isinstance(size, int) or not 8 <= size <= 1024:
         raise CheckpointError(

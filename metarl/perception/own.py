@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import math
 import os
 from collections import Counter
@@ -17,6 +18,7 @@ import numpy as np
 from metarl.errors import ConfigError, MissingDependencyError
 from metarl.machine import require_memory
 from metarl.perception.photos import ENDINGS, BadPicture, read_picture
+from metarl.runs.reading import open_file
 
 Progress = Callable[[int, int], None]
 FILE = "file"  # the column of a table that names a picture
@@ -196,7 +198,7 @@ def _of_table(path: Path) -> _Found:
 
 def _csv_rows(path: Path) -> list[Mapping[str, Any]]:
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             rows: list[Mapping[str, Any]] = [
                 dict(row) for _, row in zip(range(MAX_ROWS + 1), reader)
@@ -221,7 +223,10 @@ def _parquet_rows(path: Path) -> list[Mapping[str, Any]]:
             "Parquet files are read by pyarrow; pip install pyarrow, or save the table as CSV"
         ) from error
     try:
-        return parquet.read_table(path).to_pylist()
+        with open_file(path) as file:
+            return parquet.read_table(file).to_pylist()
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist; expected a table of pictures") from error
     except (ArrowException, OSError) as error:
         raise ConfigError(f"{path} is no Parquet file: {error}") from error
 

@@ -299,3 +299,13 @@ def test_questions_are_written_and_read(question):
     for bad in (None, {}, {**saved, "names": []}, {**saved, "names": [1]}, {**saved, "kind": "x"}):
         with pytest.raises(CheckpointError, match="x holds no question"):
             read_question(bad, "x")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs")
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_a_table_that_is_no_regular_file_is_refused_at_once(tmp_path, name):
+    if name.endswith("parquet"):  # it asks for NumPy 2
+        pytest.importorskip("pyarrow", exc_type=ImportError)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match="it is a FIFO"):
+        read_own(tmp_path / name, 8)

@@ -17,12 +17,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.perception import features
 from metarl.perception.backbones import build_backbone, trained_backbone
-from metarl.perception.calibration import calibrate
+from metarl.perception.calibration import calibrate, read_calibration
 from metarl.perception.features import cached_features
 from metarl.perception.fitting import as_input
 from metarl.perception.headswap import for_pictures
 from metarl.perception.model import load_model
-from metarl.perception.questions import Classes, numbers_of
+from metarl.perception.questions import Classes, Numbers, numbers_of
 from metarl.perception.swap import swap, swap_all
 from metarl.perception.swap_config import SwapConfig
 from metarl.perception.work import Work
@@ -327,3 +327,18 @@ def test_the_page_has_pictures_confusion_and_the_worst_answers(folder, tmp_path)
     page = run_report(tmp_path / "run").render()
     for heading in ("Worst first", "Confusion", "The worst answers", "Training"):
         assert f"<h2>{heading}</h2>" in page
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"half_widths": [1.0]}, {"half_widths": [1.0, float("nan")]}, {"half_widths": [1.0, -1.0]},
+     {"half_widths": "ab"}, {"temperature": 0.0}, {"temperature": None}],
+)  # fmt: skip
+def test_a_damaged_calibration_is_refused(change):
+    asked = Numbers(("a", "b"), (0.0, 0.0), (1.0, 1.0))
+    saved = {"temperature": 1.0, "half_widths": [1.0, 2.0]}
+    assert read_calibration(saved, asked, "here").half_widths == (1.0, 2.0)
+    with pytest.raises(CheckpointError, match="no calibration"):
+        read_calibration({**saved, **change}, asked, "here")
+    with pytest.raises(CheckpointError, match="no calibration"):
+        read_calibration(saved, Classes(("a", "b")), "here")
