@@ -14,7 +14,7 @@ import pytest
 from console import metarl
 
 from metarl import cli
-from metarl.commands import perceive
+from metarl.commands import catalogue, perceive
 from metarl.runs.fields import valid_words
 
 SEASON = "kitchen/season"
@@ -232,7 +232,7 @@ def seconds_of_children() -> float:
 
 def test_every_number_has_bounds():
     checked = 0
-    for cls in (*cli.COMMANDS.values(), *perceive.COMMANDS.values()):
+    for cls in (*catalogue.COMMANDS.values(), *perceive.COMMANDS.values()):
         kinds = get_type_hints(cls)
         for field in dataclasses.fields(cls):
             if {int, float} & {kinds[field.name], *get_args(kinds[field.name])}:

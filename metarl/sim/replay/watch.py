@@ -22,6 +22,7 @@ from metarl.sim.replay.reach import Codes, Reach, is_fixed
 # What carries out the recording.
 _MACHINERY = (
     "metarl.sim.scene", "metarl.sim.rows", "metarl.sim.replay.program", "metarl.sim.replay.tape",
+    "metarl.sim.replay.written",
     "metarl.sim.replay.traced", __name__,
 )  # fmt: skip
 

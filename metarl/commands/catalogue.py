@@ -1,0 +1,389 @@
+"""What can be typed: one frozen dataclass a command; what is heavy loads when a command runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from metarl.commands import perceive
+from metarl.machine import require_device
+from metarl.runs import fields
+
+FamilyName = Annotated[Positional[str], arg(metavar="FAMILY")]
+SplitName = Literal["train", "test", "far"]
+MOST = 10_000  # episodes in a film, and updates
+
+
+@dataclass(frozen=True)
+class Families:
+    """List the task families that are installed, or the robots that they can be had with."""
+
+    robots: bool = False
+    """list the robots: kitchen/add@robot=ur5e names a combination"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.families import list_families, list_robots
+
+        return list_robots() if self.robots else list_families()
+
+
+@dataclass(frozen=True)
+class Methods:
+    """List the methods that train and that meet new tasks, or what can be set of one."""
+
+    name: Annotated[Positional[str | None], arg(metavar="NAME")] = None
+    """show this one's settings, with their defaults"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.methods import list_methods, show_method
+
+        return list_methods() if self.name is None else show_method(self.name)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Film a policy, and show it live where there is a display."""
+
+    family: FamilyName
+    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
+    policy: str = "random"
+    """random, expert, still, reference (trained, shipped), a checkpoint file, a run folder, the name
+    of a shipped checkpoint, or a policy of others or of another family, with --map"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """which columns of the source's observations, and rows of its actions, go where: robot=0:17,
+    robot[8:17]=8:17*10, action[0:6]=action[1:7], object=new; other blocks by their names"""
+    names: Annotated[tuple[str, ...], arg(metavar="HERE=THERE ...")] = ()
+    """of a file of bare tensors: which is which, trunk.layers.0.weight=actor.0.weight ..., or a JSON
+    file that says so"""
+    statistics: Path | None = None
+    """of a policy of others: an .npz with mean, var, epsilon and clip of what it observed"""
+    dish: str | None = None
+    """of a family over dishes: which one; the same as FAMILY@dish=NAME"""
+    split: SplitName = "train"
+    """where the tasks come from"""
+    seed: int = fields.seed()
+    """of tasks, worlds and the random policy"""
+    episodes: int = fields.count(3, most=MOST)
+    """how many, each on a task of its own"""
+    out: Path | None = None
+    """the film, .mp4 or .gif; None: film.mp4, or film-2.mp4 where that is taken, and so on"""
+    overwrite: bool = False
+    """replace a film that is there"""
+    live: bool = True
+    """open a window where there is a display"""
+    strict: bool = False
+    """refuse a checkpoint whose family has changed since it was trained, instead of a warning"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.watch import watch
+
+        return watch(**vars(self))
+
+
+@dataclass(frozen=True)
+class Check:
+    """Run the conformance checks on a family; exit 1 if one fails."""
+
+    family: FamilyName
+    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.check import check
+
+        return check(self.family)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write a run's report, one self-contained HTML file."""
+
+    folder: Annotated[Positional[Path], arg(metavar="RUN_FOLDER")]
+    """the folder that train wrote"""
+    out: Path | None = None
+    """the HTML file; None: report.html in the run folder, written anew"""
+    overwrite: bool = False
+    """replace an HTML file that is there"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.report import report
+
+        return report(**vars(self))
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a policy on the training tasks of a family, or of several."""
+
+    family: Annotated[Positional[tuple[str, ...]], arg(metavar="FAMILY ...")]
+    """each NAME, NAME@OPTION=VALUE, or module:NAME to import a module first; several by multi-task or modular"""
+    method: str = "maml"
+    """ppo or dagger (imitation), the task in view; with it hidden: maml, maml-trpo, promp, reptile,
+    meta-sgd, anil, rl2, pearl, meta-critic; of several families: multi-task
+    (one trunk), modular (a part for each robot and each skill)"""
+    seed: int | None = fields.seed(None, optional=True)
+    """of weights, worlds, tasks and noise; None: 0"""
+    max_seconds: float | None = fields.seconds(None, optional=True)
+    """stop after this wall time [s]"""
+    iterations: int | None = fields.count(None, optional=True)
+    """stop after so many updates; None: the method's own"""
+    out: Path | None = None
+    """the run folder; None: runs/FAMILY-METHOD-sSEED"""
+    resume: bool = False
+    """go on with the run in that folder; with --iterations beyond its end"""
+    backend: Literal["torch", "learn2learn"] | None = None
+    """who differentiates the inner loop, in methods that have one; None: torch"""
+    device: str | None = None
+    """where the networks live: cpu, cuda, cuda:1; None: cpu"""
+    start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
+    """begin with the weights of this checkpoint, run, shipped checkpoint (heat-ppo), or policy of
+    others: a zip of Stable-Baselines3, a state_dict of CleanRL, a safetensors file"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """with --from: which columns of the source's observations, and rows of its actions, go where: robot=0:17,
+    robot[8:17]=8:17*10, action[0:6]=action[1:7], object=new; other blocks by their names"""
+    names: Annotated[tuple[str, ...], arg(metavar="HERE=THERE ...")] = ()
+    """of a file of bare tensors: which is which, trunk.layers.0.weight=actor.0.weight ..., or a JSON
+    file that says so"""
+    statistics: Path | None = None
+    """of a policy of others: an .npz with mean, var, epsilon and clip of what it observed"""
+    strategy: str | None = None
+    """with --from, by ppo: what of it is taken, and how it learns: fine-tune, frozen-trunk, small-rate,
+    new-head, lower-layers, lp-ft, layerwise-rate, l2-sp, low-rank, wise-ft, kickstart, scratch;
+    None: fine-tune"""
+    strict: bool = False
+    """with --from or --resume: refuse a checkpoint whose family has changed since, instead of a warning"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """other fields of the method's config, for example outer_rate=1e-3 num_tasks=40, and of the strategy"""
+
+    def run(self) -> int:
+        """Run the command."""
+        require_device(self.device or "cpu")
+        from metarl.commands.train import train
+
+        return train(**vars(self))
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """Adapt a trained policy to tasks it has not seen, and measure it."""
+
+    checkpoint: Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
+    """a checkpoint file, a run folder, the name of a shipped checkpoint (season-pearl), or a policy
+    of others, of this family or of another"""
+    family: FamilyName
+    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
+    updates: int = fields.count(5, least=0, most=MOST)
+    """how many updates on each task"""
+    episodes: int = fields.count(10)
+    """how many episodes for each update"""
+    num_tasks: int = fields.count(20)
+    """how many tasks"""
+    eval_episodes: int = fields.count(10)
+    """how many episodes of each task judge each update"""
+    seed: int = fields.seed()
+    """of tasks, worlds and noise"""
+    strategy: str | None = None
+    """None: the way it was trained for, or fine-tune. scratch, fine-tune, frozen-trunk, small-rate,
+    new-head, lower-layers, lp-ft, layerwise-rate, l2-sp, low-rank, wise-ft or kickstart: by reward,
+    or taught by the family's expert with -dagger behind it; or untrained-inner-loop (MAML's inner step
+    on any policy), or strategy-optimization (which task that the policy knows is this one most like?),
+    or residual-search (and what must be added to the motions that it knows?)"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """of the strategy, for example rate=5e-4 log_std=-2.5, or steps=400 with an expert, or std=0.6 of a
+    search; of the untrained inner loop, fields of maml's config, for example context_std=0.5"""
+    split: SplitName = "test"
+    """where the tasks come from"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """which columns of the source's observations, and rows of its actions, go where: robot=0:17,
+    robot[8:17]=8:17*10, action[0:6]=action[1:7], object=new; other blocks by their names"""
+    names: Annotated[tuple[str, ...], arg(metavar="HERE=THERE ...")] = ()
+    """of a file of bare tensors: which is which, trunk.layers.0.weight=actor.0.weight ..., or a JSON
+    file that says so"""
+    statistics: Path | None = None
+    """of a policy of others: an .npz with mean, var, epsilon and clip of what it observed"""
+    film: bool = True
+    """film the first task before and after adaptation, side by side; of long episodes a time lapse"""
+    out: Path | None = None
+    """the folder; None: a new one in adaptations/"""
+    strict: bool = False
+    """refuse a checkpoint whose family has changed since it was trained, instead of a warning"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.adapt import adapt
+
+        return adapt(**vars(self))
+
+
+@dataclass(frozen=True)
+class Advise:
+    """Say which trained policies to start from on a task, how, and whether it will hurt; trains nothing."""
+
+    words: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE... TARGET")]
+    """checkpoint files, run folders, names of shipped checkpoints (heat-ppo) or policies of others, then
+    the family that is to be learned"""
+    episodes: int | None = fields.count(None, least=2, most=MOST, optional=True)
+    """how many episodes of each policy; None: 32, fewer where they are long"""
+    seed: int = fields.seed()
+    """of tasks, worlds, noise and new weights"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """of one source: which of its observations and actions go where, as metarl train takes it"""
+    names: Annotated[tuple[str, ...], arg(metavar="HERE=THERE ...")] = ()
+    """of one file of bare tensors: which is which, as metarl train takes it"""
+    statistics: Path | None = None
+    """of one policy of others: an .npz of what it observed, as metarl train takes it"""
+    json: bool = False
+    """print everything that is known as JSON, in place of the table"""
+    out: Path | None = None
+    """write the same to a file, .json"""
+    overwrite: bool = False
+    """replace a file that is there"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.advise import advise
+
+        return advise(**vars(self))
+
+
+@dataclass(frozen=True)
+class TransferMatrix:
+    """Train every source to every target, and say where it helps and where it harms.
+
+    Each family is a source and a target, learned by PPO with the task in view. A stopped matrix goes
+    on by the same command.
+    """
+
+    families: Annotated[Positional[tuple[str, ...]], arg(metavar="FAMILY ...")] = ()
+    """each NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
+    robots: tuple[str, ...] = ()
+    """every family with each of these robots"""
+    sources: Annotated[tuple[Path, ...], arg(metavar="CHECKPOINT ...")] = ()
+    """further sources: checkpoint files, run folders, or names of shipped checkpoints"""
+    strategies: tuple[str, ...] = ("fine-tune",)
+    """what is kept of a source, and what of it learns; all: every one"""
+    explorations: tuple[Literal["fresh", "source"], ...] = ("fresh", "source")
+    """a fresh spread of actions, the source's, or both"""
+    seeds: int = fields.count(3, most=MOST)
+    """how many trainings of each"""
+    iterations: int = fields.count(30)
+    """of a target's training"""
+    source_iterations: int = fields.count(60)
+    """of a source's training"""
+    adapt: int = fields.count(0, least=0, most=MOST)
+    """also adapt every source to each target's hidden tasks, as metarl adapt does, in so many updates"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """other fields of ppo's config, for example num_worlds=256"""
+    jobs: int | None = fields.count(None, optional=True)
+    """how many cells at once; None: a process a core"""
+    out: Path = Path("matrices/matrix")
+    """the folder; with finished cells in it, the rest is run"""
+    again: bool = False
+    """run cells anew whose settings differ from those that are there, instead of refusing"""
+    only_report: bool = False
+    """train nothing: make tables, pictures and page anew from the cells that are there"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.transfer_matrix import transfer_matrix
+
+        return transfer_matrix(**vars(self))
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Learn one family from several sources by several strategies, and say which is best."""
+
+    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE ...")]
+    """checkpoint files, run folders, names of shipped checkpoints, policies of Stable-Baselines3 or
+    CleanRL, or families to be trained first"""
+    family: Annotated[str, arg(metavar="FAMILY")]
+    """what is learned"""
+    strategies: tuple[str, ...] = ("fine-tune",)
+    """what is kept of a source, and what of it learns; all: every one"""
+    explorations: tuple[Literal["fresh", "source"], ...] = ("fresh", "source")
+    """a fresh spread of actions, the source's, or both"""
+    seeds: int = fields.count(3, most=MOST)
+    """how many trainings of each"""
+    iterations: int = fields.count(30)
+    """of every training"""
+    source_iterations: int = fields.count(60)
+    """of a source that is trained first"""
+    map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
+    """which columns of the given policies' observations, and rows of their actions, go where, as for
+    metarl train"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """other fields of ppo's config, for example num_worlds=256"""
+    jobs: int | None = fields.count(None, optional=True)
+    """how many cells at once; None: a process a core"""
+    out: Path | None = None
+    """the folder; None: comparisons/FAMILY; with finished cells in it, the rest is run"""
+    again: bool = False
+    """run cells anew whose settings differ from those that are there, instead of refusing"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.compare import compare
+
+        return compare(**vars(self))
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Adapt shipped policies to tasks they never saw: films, a table and a report."""
+
+    out: Path = Path("demo")
+    """the folder to write to"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.demo import run
+
+        for path in run(self.out):
+            print(f"wrote {path}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Version:
+    """Print the version of metarl and of what it stands on."""
+
+    def run(self) -> int:
+        """Run the command."""
+        from importlib.metadata import version
+
+        from metarl.runs.checkpoint import release
+
+        print(f"metarl {release()}")
+        for name in ("mujoco", "torch", "gymnasium", "stable-baselines3", "numpy"):
+            print(f"{name} {version(name)}")
+        return 0
+
+
+# What they write is in files, or worth keeping: that nobody reads what they print does not end them.
+WRITE_FILES = (
+    "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "demo", "perceive",
+)  # fmt: skip
+
+COMMANDS: dict[str, type[Any]] = {
+    "families": Families,
+    "methods": Methods,
+    "demo": Demo,
+    "train": Train,
+    "adapt": Adapt,
+    "transfer-matrix": TransferMatrix,
+    "compare": Compare,
+    "advise": Advise,
+    "watch": Watch,
+    "perceive": perceive.Perceive,
+    "check": Check,
+    "report": Report,
+    "version": Version,
+}
