@@ -35,9 +35,10 @@ BOTTOM_M = HOB_M + 0.008  # of the pan's inside
 SPATULA_M = 0.135  # from the hand to the tip
 STIR_M, OVER_M = BOTTOM_M + SPATULA_M + 0.004, BOTTOM_M + SPATULA_M + 0.046  # of the hand
 BLADE_M = 0.016  # from its middle to the food that it pushes, with a little air
-LANDING_M = 0.013  # how far behind that place the spatula comes down
+LANDING_M = 0.007  # how far behind that place the spatula comes down
 STROKE_M, STROKE_S = 0.018, 0.18  # the least that the expert pushes a piece
 ORIGIN = np.zeros(2)
+TURNS = (0, 2, 1)  # whose turn it is: so nobody is pushed into who was not yet pushed
 GRAVITY_M_S2 = 9.81
 BROWN_1_S = 0.36  # browning of a side that lies in a pan of full heat
 TURN_M = 0.012  # a piece that is moved so far lies on a fresh side
@@ -219,75 +220,78 @@ class Stir(KitchenFamily[StirTask]):
         ]
 
     def hand_expert(self, worlds: Scene, task: StirTask) -> np.ndarray:
-        """Come down beside a piece, push it at the wanted speed, back off, rise, go to the next."""
-        n, rows = worlds.num_worlds, np.arange(worlds.num_worlds)
+        """Come down behind a piece, push it on around the pan at the wanted speed, rise, go to the next.
+
+        Whither it goes changes little with what it sees: pieces have their turn in a fixed order,
+        and each is pushed to the left unless something is in the way. So it can be imitated.
+        """
+        rows = np.arange(worlds.num_worlds)
         tip, height = worlds.site_pos("tip")[:, :2] - task.pan_m, worlds.site_pos("grip")[:, 2]
         wanted, moved = task.vigour_m_s[:, None], worlds.userdata[:, MOVED]
         slow = 1.0 - _vigour(worlds) / wanted
-        start, along, room = self._strokes(worlds, task)
         lacks = moved < np.maximum(STROKE_M, STROKE_S * wanted)
-        first, any_time = np.tile(lacks, 2), np.tile(lacks | (np.abs(slow - 0.03) > 0.16), 2)
-        low = height < STIR_M + 0.02
-        ahead = ((start - tip[:, None]) * along).sum(axis=2)
-        at = distance(start, tip[:, None])
-        pushing = (at * at < ahead * ahead + 0.03**2) & (np.abs(ahead) < 0.03)
-        pushing &= low[:, None] & any_time & (room > 0.0)
-        worth = 1.1 * np.minimum(room, 0.031) - at + 2.0 * (first & pushing) + first
-        best = np.where(any_time, worth, -9.0).argmax(axis=1)
-        pushing, along = pushing[rows, best], along[rows, best]
-        way = start[rows, best] - tip - np.where(pushing, 0.0, LANDING_M)[:, None] * along
-        off = tip[:, None] + task.pan_m[:, None] - self._pieces(worlds)
-        clear = (distance(off, ORIGIN) > task.radius_m + 0.006).all(axis=1)
-        there = clear & (distance(way, ORIGIN) < 0.05)
-        down = np.where(low, pushing, there) & any_time[rows, best]
-        # above the pan go to the next piece; on the way up back off from the last one
+        wrong = np.abs(slow - 0.03) > 0.16
+        turn = np.array(TURNS)
+        wish = np.where(lacks, 4.0, np.where(wrong, 2.0, 0.0))[:, turn] - 0.1 * np.arange(NUM)
+        piece = turn[wish.argmax(axis=1)]
+        busy = (lacks | wrong)[rows, piece]
+        start, along = self._stroke(worlds, task, piece)
+        food = self._pieces(worlds) - task.pan_m[:, None]
+        off = tip[:, None] - food
+        gap = (distance(off, ORIGIN) - task.radius_m).min(axis=1)
+        way = start - tip
+        ahead, aside = (way * along).sum(axis=1), np.abs(_cross(way, along))
+        lowness = np.clip((STIR_M + 0.024 - height) / 0.012, 0.0, 1.0)
+        pushing = lowness * np.clip((0.03 - aside) / 0.008, 0.0, 1.0)
+        pushing *= (np.abs(ahead) < 0.03) & busy
+        landing = way - LANDING_M * along
+        apart = distance(landing, ORIGIN)
+        # a funnel: the nearer the place behind the piece, the lower, but never upon food
+        above = np.clip((apart - 0.012) / 0.05, 0.0, 1.0)
+        above = np.maximum(above, np.clip((0.008 - gap) / 0.006, 0.0, 1.0))
+        above = np.where(busy, above * (1.0 - pushing), 1.0)
+        goal = worlds.site_pos("grip").copy()
+        goal[:, 2] = STIR_M + above * (OVER_M - STIR_M)
+        # low between food: first up and off the nearest piece, then on
         nearest = off[rows, distance(off, ORIGIN).argmin(axis=1)]
         back = 0.025 * nearest / (distance(nearest, ORIGIN) + 1e-3)[:, None]
-        rising = (height < OVER_M - 0.007) & ~down
-        goal = worlds.site_pos("grip").copy()
-        goal[:, :2] += np.where(rising[:, None], back, 1.14 * way)
-        goal[:, 2] = np.where(down, STIR_M, OVER_M + 0.02)
-        action = np.zeros((n, 6))
+        free = np.clip((height - STIR_M - 0.012) / 0.02, 0.0, 1.0)
+        free = np.maximum(free, np.clip((0.045 - apart) / 0.02, 0.0, 1.0))[:, None]
+        goal[:, :2] += free * 1.6 * landing + (1.0 - free) * back
+        action = np.zeros((worlds.num_worlds, 6))
         action[:, :3] = self.robot.steer(worlds, goal, gain=0.75)
         # on the pan the target moves at the wanted speed, whatever the lag of the arm behind it
-        slow = np.where(moved > 0.004, slow, 0.0)[rows, best % NUM]
-        pace = task.vigour_m_s * np.clip(1.1 + 2.5 * slow, 0.5, 2.0)
+        slow = np.where(moved > 0.004, slow, 0.0)[rows, piece]
+        pace = task.vigour_m_s * np.clip(1.15 + 2.5 * slow, 0.5, 2.0)
         speed = (worlds.sensor("hand_velocity")[:, :2] * along).sum(axis=1)
-        forth = (way * along).sum(axis=1)
-        push = np.maximum(1.4 * pace - 0.4 * speed, 0.0) * self.control_dt_s
-        push += 0.5 * np.clip(forth - 0.002, 0.0, 0.02)
-        push = (push - 0.2 * forth)[:, None] * along + 0.2 * way
-        action[:, :2] = np.where(pushing[:, None], push / STEP_M, action[:, :2])
+        push = np.maximum(1.45 * pace - 0.5 * speed, 0.0) * self.control_dt_s
+        push += 0.35 * np.clip(ahead - 0.005, 0.0, 0.02)
+        push = (push - 0.2 * ahead)[:, None] * along + 0.2 * way
+        share = pushing[:, None]
+        action[:, :2] = share * push / STEP_M + (1.0 - share) * action[:, :2]
         action[:, 3:5] = np.clip(-self.robot.target_angles(worlds) / STEP_RAD, -1.0, 1.0)
         return action
 
-    def _strokes(self, worlds: Scene, task: StirTask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where the blade starts to push each piece, whither, and how far: to the left, the right.
+    def _stroke(
+        self, worlds: Scene, task: StirTask, piece: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where the blade starts to push a piece, and whither.
 
+        Args:
+            piece: Which one, (N,).
         Returns:
-            Places in the pan and directions, (N, 2 NUM, 2), and free ways [m], (N, 2 NUM).
+            Place in the pan [m] and direction, (N, 2) each.
         """
+        rows = np.arange(worlds.num_worlds)
         food = self._pieces(worlds) - task.pan_m[:, None]
-        radius, own = np.tile(task.radius_m, 2), np.tile(np.eye(NUM, dtype=bool), (2, 1))
-        out = np.maximum(distance(food, ORIGIN), 0.03)[..., None]
-        left = np.stack([-food[..., 1], food[..., 0]], axis=-1)
-        along = np.concatenate([left + 0.6 * food, 0.6 * food - left], axis=1)  # a little outwards
-        along /= np.maximum(distance(along, ORIGIN), 0.01)[..., None]
-        both = np.tile(food, (1, 2, 1))
-        start = both - along * (radius + BLADE_M)[..., None]
-        reach = distance(start, ORIGIN)[..., None]
-        start *= np.minimum((PAN_RADIUS_M - 0.022) / reach, 1.0)
-        angle = np.arctan2(food[..., 1], food[..., 0])
-        turn = (angle[:, None] - angle[:, :, None]) % (2.0 * np.pi)
-        turn = np.where(own, 9.0, np.concatenate([turn, 2.0 * np.pi - turn], axis=1))
-        room = turn.min(axis=2) * np.tile(out[..., 0], 2) - 2.0 * radius  # to the next piece
-        ahead = (both * along).sum(axis=2)
-        square = ahead**2 + (PAN_RADIUS_M - radius) ** 2 - (both * both).sum(axis=2)
-        room = np.minimum(room, np.sqrt(np.maximum(square, 0.0)) - ahead - 0.006)  # to the wall
-        landing = start - LANDING_M * along
-        apart = distance(landing[:, :, None], food[:, None])
-        blocked = np.where(own, 9.0, apart).min(axis=2) < 0.032
-        return start, along, np.where(blocked, -0.1, room)
+        own, radius = food[rows, piece], task.radius_m[rows, piece]
+        left = np.stack([-own[:, 1], own[:, 0]], axis=-1)
+        along = left + own  # as much outwards as around
+        along /= np.maximum(distance(along, ORIGIN), 0.01)[:, None]
+        start = own - along * (radius + BLADE_M)[:, None]
+        reach = distance(start, ORIGIN)[:, None]
+        start *= np.minimum((PAN_RADIUS_M - 0.022) / np.maximum(reach, 1e-3), 1.0)
+        return start, along
 
     @staticmethod
     def _food(worlds: Scene) -> np.ndarray:
@@ -317,3 +321,7 @@ class Stir(KitchenFamily[StirTask]):
 def _vigour(worlds: Scene) -> np.ndarray:
     """How fast each piece was moved while it moved [m/s], (N, NUM)."""
     return worlds.userdata[:, MOVED] / np.maximum(worlds.userdata[:, MOVING], Stir.control_dt_s)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
