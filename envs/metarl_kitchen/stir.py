@@ -38,7 +38,7 @@ BLADE_M = 0.016  # from its middle to the food that it pushes, with a little air
 LANDING_M = 0.007  # how far behind that place the spatula comes down
 STROKE_M, STROKE_S = 0.018, 0.18  # the least that the expert pushes a piece
 ORIGIN = np.zeros(2)
-TURNS = (0, 2, 1)  # whose turn it is: so nobody is pushed into who was not yet pushed
+TURNS = (0, 2, 1)  # in this order no piece is pushed towards one that still lies where it lay
 GRAVITY_M_S2 = 9.81
 BROWN_1_S = 0.36  # browning of a side that lies in a pan of full heat
 TURN_M = 0.012  # a piece that is moved so far lies on a fresh side
@@ -220,10 +220,10 @@ class Stir(KitchenFamily[StirTask]):
         ]
 
     def hand_expert(self, worlds: Scene, task: StirTask) -> np.ndarray:
-        """Come down behind a piece, push it on around the pan at the wanted speed, rise, go to the next.
+        """Come down behind a piece, push it at the wanted speed, rise, and go to the next.
 
-        Whither it goes changes little with what it sees: pieces have their turn in a fixed order,
-        and each is pushed to the left unless something is in the way. So it can be imitated.
+        What it does changes little with what it sees, so that it can be imitated: pieces have their
+        turn in a fixed order, and each is pushed to the same side, outwards and around.
         """
         rows = np.arange(worlds.num_worlds)
         tip, height = worlds.site_pos("tip")[:, :2] - task.pan_m, worlds.site_pos("grip")[:, 2]
