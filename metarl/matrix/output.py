@@ -78,11 +78,13 @@ def markdown(summary: Summary, num_seeds: int) -> str:
         if pairs:
             lines += [*_markdown_table(overview.COLUMNS, pairs), ""]
     for level in summary.levels:
-        unit = "iterations" if level.regime == LEARNING else "updates"
+        points = len(next(iter(level.curves.values())))
+        # a curve of adapting begins before the first update
+        spent = f"{points} iterations" if level.regime == LEARNING else f"{points - 1} updates"
         lines += [f"### {level.target} ({level.regime})", ""]
         lines += [
-            f"{level.steps:,} control steps in {len(next(iter(level.curves.values())))} {unit};"
-            f" return of scratch at first {level.first:.3g}, best of all {level.best:.3g}.",
+            f"{level.steps:,} control steps in {spent}; return of scratch"
+            f" at first {level.first:.3g}, best of all {level.best:.3g}.",
             "",
         ]
         lines += _markdown_table(COLUMNS, table(summary, level.regime, level.target))

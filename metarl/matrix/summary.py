@@ -260,7 +260,8 @@ def best_of(rows: Sequence[Row], level: Level) -> str:
     (name, mine), (second, others) = ranked[:2]
     both = [seed for seed in mine if seed in others]
     score = float(np.mean(list(mine.values())))
-    said = f"Best on {level.target}: {name}, score {signed(score)}"
+    regime = "" if level.regime == LEARNING else f" ({level.regime})"
+    said = f"Best on {level.target}{regime}: {name}, score {signed(score)}"
     if not both:
         return f"{said}; {second} has no seed in common with it."
     first, other = ([each[seed] for seed in both] for each in (mine, others))

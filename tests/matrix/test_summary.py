@@ -94,6 +94,9 @@ def test_adaptation_is_scored_over_updates_and_tasks():
     assert row.score.each == pytest.approx([(3.0 + 2.0 + 2.0) / 3 / 4] * 3)
     level = summary.level(row)
     assert level.noise == (0.0, 0.0, 0.0)
+    assert best_of([row], level).startswith(f"Best on {A} (adapting): fine-tune from {B}, score")
+    told = markdown(summary, 3).split(f"### {A} (adapting)")[1]
+    assert "control steps in 2 updates; return of scratch" in told
 
 
 def test_a_damaged_result_is_said():
