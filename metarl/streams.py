@@ -50,6 +50,18 @@ def fresh_seed() -> int:
     return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
 
 
+def seed_of_noise(seed: int, noise: int) -> int:
+    """Seed of an arm that differs from another one in its noise alone.
+
+    Args:
+        seed: Of both.
+        noise: Which noise, >= 0; 0: the seed itself.
+    """
+    if not noise:
+        return seed
+    return int(np.random.SeedSequence([seed, noise]).generate_state(1)[0])
+
+
 def _count(size: int | None, positional: tuple[object, ...], call: str) -> int:
     if positional:
         raise ShapeError(

@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from metarl.errors import require
 from metarl.family import TaskFamily
-from metarl.streams import Streams
+from metarl.streams import Streams, seed_of_noise
 from metarl.types import Split
 
 
@@ -45,10 +43,7 @@ class Protocol:
     @property
     def noise_seed(self) -> int:
         """Seed of whatever is drawn but tasks."""
-        if not self.noise:
-            return self.seed
-        words = np.random.SeedSequence([self.seed, self.noise]).generate_state(1)
-        return int(words[0])
+        return seed_of_noise(self.seed, self.noise)
 
 
 def held_out_tasks(family: TaskFamily[Any], protocol: Protocol) -> Any:

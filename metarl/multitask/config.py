@@ -8,6 +8,7 @@ from typing import Literal
 from metarl.errors import require
 from metarl.learn.config import GradientConfig, require_default
 from metarl.runs import fields
+from metarl.streams import seed_of_noise
 
 Aggregation = Literal[
     "mean", "sum", "pcgrad", "upgrad", "mgda", "aligned-mtl", "imtl-g", "graddrop",
@@ -44,6 +45,8 @@ class MultiTaskConfig(GradientConfig):
         mixing: Of imitation: share of the budget, at its start, over which the expert's share of the
             acting falls linearly from 1 to 0; 0: it acts in the first iterations alone.
         segment: Of imitation: control steps for which one of the two acts, while they take turns.
+        noise: Which noise of worlds, tasks, actions and minibatches; the first weights stay. Two of
+            them tell which differences mean nothing.
     """
 
     learner: Literal["ppo", "dagger"] = "ppo"
@@ -57,6 +60,7 @@ class MultiTaskConfig(GradientConfig):
     expert_iterations: int = fields.count(1, least=0)
     mixing: float = fields.share(0.0)
     segment: int = fields.count(25)
+    noise: int = fields.count(0, least=0)
     iterations: int = fields.count(120)
     log_std: float | None = fields.log_std(-0.7)
     hidden: tuple[int, ...] = fields.widths((64, 64), least=1)
@@ -75,3 +79,8 @@ class MultiTaskConfig(GradientConfig):
             require_default(self, BY_EXPERT, "ppo has no expert")
         else:
             require_default(self, BY_REWARD, "dagger learns from no reward")
+
+    @property
+    def noise_seed(self) -> int:
+        """Seed of whatever is drawn but the first weights."""
+        return seed_of_noise(self.seed, self.noise)

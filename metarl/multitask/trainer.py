@@ -71,7 +71,7 @@ class MultiTaskTrainer:
             Worlds(
                 family,
                 config.num_worlds,
-                seed=config.seed,
+                seed=config.noise_seed,
                 task_visible=config.task_visible,
                 num_threads=num_threads,
                 first_stream=k * config.num_worlds,
@@ -81,6 +81,8 @@ class MultiTaskTrainer:
         self.tasks = TaskList(self.families, tuple(worlds.spec for worlds in self.worlds))
         self.generator = torch.Generator().manual_seed(config.seed)
         self.actor, self.critic = (net.to(config.device) for net in self.make_networks())
+        if config.noise:
+            self.generator.manual_seed(config.noise_seed)
         self.units = torch.zeros(len(self.families), device=config.device)
         self.policies = policy_shells(
             self.actor, self.tasks, config.device, **self.plain_network(config.hidden)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-import numpy as np
-
 from metarl.errors import require
 from metarl.learn.config import GradientConfig, TrainConfig
 from metarl.runs import fields
+from metarl.streams import seed_of_noise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,9 +59,7 @@ class PpoConfig(GradientConfig):
     @property
     def noise_seed(self) -> int:
         """Seed of whatever is drawn but first weights."""
-        if not self.noise:
-            return self.seed
-        return int(np.random.SeedSequence([self.seed, self.noise]).generate_state(1)[0])
+        return seed_of_noise(self.seed, self.noise)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

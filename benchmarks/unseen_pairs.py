@@ -1,0 +1,110 @@
+"""Does a robot do a skill that it was never trained on, if others were, and it was on others?
+
+    python benchmarks/unseen_pairs.py
+
+Policies of parts (`--method modular`, docs/multitask.md) learn some pairs of robot and skill from the
+families' experts, in joint space. Pairs that never met are put together of the parts, and judged on
+held-out tasks without an update, against what was trained on that pair alone for as long, and against
+the policy of the nearest trained pair. `shared/pair_design.py` says which pairs never meet. A seed is run
+whole before the next. Finished cells are in the run folder, a JSON file each, and merged into one file
+beside the tables, from which a fresh clone goes on as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from shared.machine import RESULTS, restart_for_same_bits
+from shared.pair_cells import Features, Judged, Nearest
+from shared.pair_design import MAIN, OTHER_NOISE, RESTRICTED, SPLITS, Design, alone
+from shared.pair_tables import Results, write
+
+from metarl.adapt.protocol import Protocol
+from metarl.grid.cell import Cell
+from metarl.grid.processes import LocalProcesses
+from metarl.grid.run import run_cells
+from metarl.grid.store import MERGED, Store
+
+COMMAND = "python benchmarks/unseen_pairs.py"
+DESIGN = Design(
+    robots=("gantry", "panda", "ur5e"),
+    skills=("season", "heat", "add", "cover", "serve", "flip", "pour", "stir"),
+    name="kitchen/{skill}@robot={robot},control=joint",
+    num_unseen=6,
+    iterations=40,
+    settings={"num_worlds": 32},
+    protocol=Protocol(num_tasks=100, eval_episodes=1),
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """How much of it is run."""
+
+    seeds: int = 3
+    """Trainings of each arm; with fewer, the others can follow by the same command."""
+    jobs: int | None = None
+    """How many cells at once; none: a process a core."""
+    finished: bool = False
+    """Run nothing; make tables and the picture from the cells that are there."""
+    again: bool = False
+    """Run cells anew whose definition has changed."""
+    runs: Path = Path("runs/unseen-pairs")
+    """Where cells, trainings and policies are kept while it runs."""
+    results: Path = RESULTS / "unseen-pairs"
+    """Where the merged cells, the tables and the picture go."""
+
+
+def cells(design: Design, num_seeds: int) -> list[Cell]:
+    """Everything that is measured, a seed whole before the next."""
+    return [cell for seed in range(num_seeds) for cell in _of_seed(design, seed)]
+
+
+def _of_seed(design: Design, seed: int) -> list[Cell]:
+    protocol, found = design.protocol, list[Cell]()
+    for arm in (MAIN, RESTRICTED, OTHER_NOISE):
+        families = design.families(design.pairs)
+        found.append(Judged(start=design.learned(arm, seed), families=families, protocol=protocol))
+    unseen = dict.fromkeys(pair for split in SPLITS for pair in design.unseen(split))
+    for pair in unseen:
+        start = design.learned(alone(pair), seed)
+        found.append(Judged(start=start, families=(design.family(pair),), protocol=protocol))
+    for split in SPLITS:
+        pairs = tuple(
+            (design.family(near), design.family(pair))
+            for pair in design.unseen(split)
+            for near in design.nearest(pair, split)
+        )
+        found.append(Nearest(start=design.learned(split, seed), pairs=pairs, protocol=protocol))
+    if not seed:
+        named = tuple((*pair, design.family(pair)) for pair in design.pairs)
+        start = design.learned(MAIN, seed)
+        found.append(Features(start=start, pairs=named, num_episodes=design.num_episodes))
+    return found
+
+
+def main(config: Config, design: Design = DESIGN) -> int:
+    """Run what is missing, then write tables and the picture of every cell that is there."""
+    store, failed = Store(config.runs, config.results / MERGED), False
+    try:
+        if not config.finished:
+            done = run_cells(
+                cells(design, config.seeds), store,
+                workers=LocalProcesses(config.jobs), again=config.again,
+            )  # fmt: skip
+            failed = bool(done.failed)
+    finally:  # one that is stopped leaves what it has, too
+        store.merge()
+    results = Results(design, Store(config.results).read(), config.seeds)
+    for path in write(results, config.results, COMMAND):
+        print(f"wrote {path}")
+    for row in results.rows():
+        print(f"{row.split:<12} {row.what:<50} {row}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    restart_for_same_bits()
+    raise SystemExit(main(tyro.cli(Config)))
