@@ -117,15 +117,14 @@ class Results:
 
     def _ratio(self, split: str) -> list[Row]:
         arm = MAIN if split == OTHER_NOISE else split
-        shares = []
+        shares = list[float]()
         for s in self._seeds:
-            of = [
+            unseen, ceiling = (
                 [self._rate(x, what, pair, s) for pair in self.design.unseen(arm)]
                 for x, what in ((split, UNSEEN), (arm, CEILING))
-            ]
-            unseen, ceiling = ([r for r in rates if r is not None] for rates in of)
-            if len(unseen) == len(ceiling) == len(of[0]) and sum(ceiling):
-                shares.append(sum(unseen) / sum(ceiling))
+            )
+            if None not in (*unseen, *ceiling) and any(ceiling):
+                shares.append(float(np.mean(np.array(unseen)) / np.mean(np.array(ceiling))))
         return [Row(split, _RATIO, tuple(shares), None)] if shares else []
 
     def features(self) -> Mapping[str, Any] | None:
@@ -218,7 +217,8 @@ def picture(features: Mapping[str, Any]) -> bytes:
         for name, color in zip(sorted(set(labels)), OTHERS * 3):
             axes.scatter(*points[labels == name].T, s=9, color=color, label=name, linewidths=0)
         share = features["explained"][by]
-        axes.set_title(f"by {by}: {share:.0%} of the variance", loc="left", color=canvas.INK)
+        title = f"{share:.0%} of the variance lies between {by}s"
+        axes.set_title(title, loc="left", color=canvas.INK)
         axes.set_xlabel(f"first component ({features['variance'][0]:.0%})")
         axes.legend(frameon=False, fontsize=9, markerscale=2, loc="best")
         first = first or axes

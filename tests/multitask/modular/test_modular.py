@@ -145,6 +145,16 @@ def test_resumed_equals_never_stopped(settings: dict[str, Any]):
         assert torch.equal(tensor, other.tensors[name]), name
 
 
+def test_other_noise_keeps_the_first_weights_alone():
+    one, other = make(), make(noise=1)
+    for name, tensor in parameters_of(one.actor).items():
+        assert torch.equal(tensor, parameters_of(other.actor)[name]), name
+    starts = [trainer.worlds[0].reset() for trainer in (one, other)]
+    assert not np.array_equal(*starts)
+    draws = [torch.rand(4, generator=trainer.generator) for trainer in (one, other)]
+    assert not torch.equal(*draws)
+
+
 def test_one_line_names_the_parts_that_are_known():
     checkpoint = saved(make())
     with pytest.raises(
