@@ -33,12 +33,11 @@ PAN_RADIUS_M, PAN_HEIGHT_M = 0.14, 0.035
 HOB_M = 0.02
 BOTTOM_M = HOB_M + 0.008  # of the pan's inside
 SPATULA_M = 0.135  # from the hand to the tip
-STIR_M, OVER_M = BOTTOM_M + SPATULA_M + 0.004, BOTTOM_M + SPATULA_M + 0.046  # of the hand
+STIR_M, OVER_M = BOTTOM_M + SPATULA_M + 0.004, BOTTOM_M + SPATULA_M + 0.040  # of the hand
 BLADE_M = 0.016  # from its middle to the food that it pushes, with a little air
-LANDING_M = 0.007  # how far behind that place the spatula comes down
-STROKE_M, STROKE_S = 0.018, 0.18  # the least that the expert pushes a piece
+LANDING_M = 0.004  # how far behind that place the spatula comes down
+STROKE_M, STROKE_S = 0.0168, 0.15  # the least that the expert pushes a piece
 ORIGIN = np.zeros(2)
-TURNS = (0, 2, 1)  # in this order no piece is pushed towards one that still lies where it lay
 GRAVITY_M_S2 = 9.81
 BROWN_1_S = 0.36  # browning of a side that lies in a pan of full heat
 TURN_M = 0.012  # a piece that is moved so far lies on a fresh side
@@ -231,9 +230,7 @@ class Stir(KitchenFamily[StirTask]):
         slow = 1.0 - _vigour(worlds) / wanted
         lacks = moved < np.maximum(STROKE_M, STROKE_S * wanted)
         wrong = np.abs(slow - 0.03) > 0.16
-        turn = np.array(TURNS)
-        wish = np.where(lacks, 4.0, np.where(wrong, 2.0, 0.0))[:, turn] - 0.1 * np.arange(NUM)
-        piece = turn[wish.argmax(axis=1)]
+        piece = np.where(lacks, 2, wrong).argmax(axis=1)  # the first of those that lack most
         busy = (lacks | wrong)[rows, piece]
         start, along = self._stroke(worlds, task, piece)
         food = self._pieces(worlds) - task.pan_m[:, None]
@@ -241,13 +238,13 @@ class Stir(KitchenFamily[StirTask]):
         gap = (distance(off, ORIGIN) - task.radius_m).min(axis=1)
         way = start - tip
         ahead, aside = (way * along).sum(axis=1), np.abs(_cross(way, along))
-        lowness = np.clip((STIR_M + 0.024 - height) / 0.012, 0.0, 1.0)
+        lowness = np.clip((STIR_M + 0.03 - height) / 0.012, 0.0, 1.0)
         pushing = lowness * np.clip((0.03 - aside) / 0.008, 0.0, 1.0)
         pushing *= (np.abs(ahead) < 0.03) & busy
         landing = way - LANDING_M * along
         apart = distance(landing, ORIGIN)
         # a funnel: the nearer the place behind the piece, the lower, but never upon food
-        above = np.clip((apart - 0.012) / 0.05, 0.0, 1.0)
+        above = np.clip((apart - 0.02) / 0.05, 0.0, 1.0)
         above = np.maximum(above, np.clip((0.008 - gap) / 0.006, 0.0, 1.0))
         above = np.where(busy, above * (1.0 - pushing), 1.0)
         goal = worlds.site_pos("grip").copy()
@@ -255,8 +252,8 @@ class Stir(KitchenFamily[StirTask]):
         # low between food: first up and off the nearest piece, then on
         nearest = off[rows, distance(off, ORIGIN).argmin(axis=1)]
         back = 0.025 * nearest / (distance(nearest, ORIGIN) + 1e-3)[:, None]
-        free = np.clip((height - STIR_M - 0.012) / 0.02, 0.0, 1.0)
-        free = np.maximum(free, np.clip((0.045 - apart) / 0.02, 0.0, 1.0))[:, None]
+        free = np.clip((height - STIR_M - 0.003) / 0.02, 0.0, 1.0)
+        free = np.maximum(free, np.clip((0.05 - apart) / 0.02, 0.0, 1.0))[:, None]
         goal[:, :2] += free * 1.6 * landing + (1.0 - free) * back
         action = np.zeros((worlds.num_worlds, 6))
         action[:, :3] = self.robot.steer(worlds, goal, gain=0.75)
