@@ -36,7 +36,8 @@ SPATULA_M = 0.135  # from the hand to the tip
 STIR_M, OVER_M = BOTTOM_M + SPATULA_M + 0.004, BOTTOM_M + SPATULA_M + 0.040  # of the hand
 BLADE_M = 0.016  # from its middle to the food that it pushes, with a little air
 LANDING_M = 0.004  # how far behind that place the spatula comes down
-STROKE_M, STROKE_S = 0.0168, 0.15  # the least that the expert pushes a piece
+STROKE_M, STROKE_S = 0.0168, 0.15  # how far the expert pushes a piece
+ENOUGH_M = 0.0155  # and from where on it leaves one alone that it has left
 ORIGIN = np.zeros(2)
 GRAVITY_M_S2 = 9.81
 BROWN_1_S = 0.36  # browning of a side that lies in a pan of full heat
@@ -228,32 +229,35 @@ class Stir(KitchenFamily[StirTask]):
         tip, height = worlds.site_pos("tip")[:, :2] - task.pan_m, worlds.site_pos("grip")[:, 2]
         wanted, moved = task.vigour_m_s[:, None], worlds.userdata[:, MOVED]
         slow = 1.0 - _vigour(worlds) / wanted
-        lacks = moved < np.maximum(STROKE_M, STROKE_S * wanted)
-        wrong = np.abs(slow - 0.03) > 0.16
+        food = self._pieces(worlds) - task.pan_m[:, None]
+        off = tip[:, None] - food
+        apart = distance(off, ORIGIN)
+        # who is at a piece does more than must be; who has left it, comes back for little no more
+        at = (height < STIR_M + 0.03)[:, None] & (apart < 0.05)
+        enough = np.where(at, np.maximum(STROKE_M, STROKE_S * wanted), ENOUGH_M)
+        lacks, wrong = moved < enough, np.abs(slow - 0.03) > np.where(at, 0.12, 0.17)
         piece = np.where(lacks, 2, wrong).argmax(axis=1)  # the first of those that lack most
         busy = (lacks | wrong)[rows, piece]
         start, along = self._stroke(worlds, task, piece)
-        food = self._pieces(worlds) - task.pan_m[:, None]
-        off = tip[:, None] - food
-        gap = (distance(off, ORIGIN) - task.radius_m).min(axis=1)
+        gap = (apart - task.radius_m).min(axis=1)
         way = start - tip
         ahead, aside = (way * along).sum(axis=1), np.abs(_cross(way, along))
         lowness = np.clip((STIR_M + 0.03 - height) / 0.012, 0.0, 1.0)
         pushing = lowness * np.clip((0.03 - aside) / 0.008, 0.0, 1.0)
         pushing *= (np.abs(ahead) < 0.03) & busy
         landing = way - LANDING_M * along
-        apart = distance(landing, ORIGIN)
+        left = distance(landing, ORIGIN)
         # a funnel: the nearer the place behind the piece, the lower, but never upon food
-        above = np.clip((apart - 0.02) / 0.05, 0.0, 1.0)
+        above = np.clip((left - 0.02) / 0.05, 0.0, 1.0)
         above = np.maximum(above, np.clip((0.008 - gap) / 0.006, 0.0, 1.0))
         above = np.where(busy, above * (1.0 - pushing), 1.0)
         goal = worlds.site_pos("grip").copy()
         goal[:, 2] = STIR_M + above * (OVER_M - STIR_M)
         # low between food: first up and off the nearest piece, then on
-        nearest = off[rows, distance(off, ORIGIN).argmin(axis=1)]
+        nearest = off[rows, apart.argmin(axis=1)]
         back = 0.025 * nearest / (distance(nearest, ORIGIN) + 1e-3)[:, None]
         free = np.clip((height - STIR_M - 0.003) / 0.02, 0.0, 1.0)
-        free = np.maximum(free, np.clip((0.05 - apart) / 0.02, 0.0, 1.0))[:, None]
+        free = np.maximum(free, np.clip((0.05 - left) / 0.02, 0.0, 1.0))[:, None]
         goal[:, :2] += free * 1.6 * landing + (1.0 - free) * back
         action = np.zeros((worlds.num_worlds, 6))
         action[:, :3] = self.robot.steer(worlds, goal, gain=0.75)
