@@ -15,8 +15,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def example() -> str:
-    """The README's one Python block."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The one Python block of the page about families."""
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/your-family.md").read_text(), re.DOTALL
+    )
     assert len(blocks) == 1
     return blocks[0]
 
@@ -45,6 +47,25 @@ def test_the_example_passes_every_check_and_trains(tmp_path: Path):
     assert list(tmp_path.rglob("*.safetensors"))
 
 
+def test_no_link_is_dead():
+    pages = [
+        ROOT / "README.md",
+        ROOT / "benchmarks/README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#\s]*)(#[^)\s]*)?\)", page.read_text()):
+            target, part = link
+            if target.startswith(("http://", "https://")):
+                continue
+            path = (page.parent / target).resolve() if target else page
+            assert path.exists(), f"{page.name}: {target}"
+            if part:
+                heads = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+                marks = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in heads}
+                assert part[1:] in marks, f"{page.name}: {target}{part}"
+
+
 def test_every_command_of_the_readme_exists():
     text = (ROOT / "README.md").read_text()
     names = set(re.findall(r"^metarl ([\w-]+)", text, re.MULTILINE))
@@ -60,19 +81,19 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     results = ROOT / "benchmarks/results"
     every = json.loads((results / "adaptation.json").read_text())["rows"]
     rows = [row for row in every if row["episodes"] == 10]
-    readme = (ROOT / "README.md").read_text()
-    summary = re.search(
+    page = (ROOT / "docs/results.md").read_text()
+    short, whole = re.findall(
         r"\| after five updates .*?\n\n", (results / "adaptation.md").read_text(), re.S
     )
-    assert summary is not None
-    assert summary[0] in readme
+    assert short in (ROOT / "README.md").read_text()
+    assert whole in page
 
     def mean(family: str, method: str, update: int) -> str:
         (row,) = (r for r in rows if (r["family"], r["method"]) == (f"kitchen/{family}", method))
         found = row[row["metric"]][update]["mean"]
         return f"{100 * found:.0f}%" if row["metric"] == "success" else f"{found:.2f}"
 
-    text = " ".join(readme.split())
+    text = " ".join(page.split())
     add = [mean("add", m, 5) for m in ("maml", "fine-tune", "untrained-inner-loop")]
     assert (
         f"MAML solves {add[0]}, fine-tuning {add[1]}, and the untrained inner loop {add[2]}" in text

@@ -32,6 +32,9 @@ SUMMARY = (
     *("strategy-optimization", "residual-search"),
     *("scratch-dagger", "fine-tune-dagger"),
 )
+IN_SHORT = (
+    "scratch", "fine-tune", f"fine-tune{OTHER_NOISE}", "maml", "pearl", "strategy-optimization",
+)  # fmt: skip
 UNITS = {"success": "success [%]", "score": "score", "returns": "return"}
 INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in \
 `adaptation/cells.jsonl`. \
@@ -160,7 +163,7 @@ def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
         "training [steps]",
     )
     head += ("training [min]", "adapting [s a task]")
-    parts = ["# Adaptation to held-out tasks", INTRODUCTION.format(num_tasks), summary(rows)]
+    parts = ["# Adaptation to held-out tasks", INTRODUCTION.format(num_tasks), in_short(rows), summary(rows)]
     for mine in _by_table(rows):
         lines = [f"## {_title(mine[0], ': ')}", "", "| " + " | ".join(head) + " |"]
         lines.append("|" + " --- |" * len(head))
@@ -184,9 +187,15 @@ def _by_skill(rows: list[dict[str, Any]]) -> list[str]:
     return ["\n".join(lines)]
 
 
-def summary(rows: list[dict[str, Any]]) -> str:
+def in_short(rows: list[dict[str, Any]]) -> str:
+    """The summary of what was met with every seed, ten episodes an update, by what most would ask for."""
+    usual = [r for r in rows if r["episodes"] == FEW_EPISODES and r["family"] not in ONCE]
+    return summary(usual, IN_SHORT)
+
+
+def summary(rows: list[dict[str, Any]], methods: Sequence[str] = SUMMARY) -> str:
     """One line a family: the metric after five updates, and with the task in view."""
-    names = [m for m in SUMMARY if any(row["method"] == m for row in rows)]
+    names = [m for m in methods if any(row["method"] == m for row in rows)]
     lines = ["| after five updates | " + " | ".join(map(_name, names)) + " | ceiling |"]
     lines.append("|" + " --- |" * (len(names) + 2))
     for one in _by_table(rows):
