@@ -163,7 +163,12 @@ def markdown(rows: list[dict[str, Any]], num_tasks: int) -> str:
         "training [steps]",
     )
     head += ("training [min]", "adapting [s a task]")
-    parts = ["# Adaptation to held-out tasks", INTRODUCTION.format(num_tasks), in_short(rows), summary(rows)]
+    parts = [
+        "# Adaptation to held-out tasks",
+        INTRODUCTION.format(num_tasks),
+        in_short(rows),
+        summary(rows),
+    ]
     for mine in _by_table(rows):
         lines = [f"## {_title(mine[0], ': ')}", "", "| " + " | ".join(head) + " |"]
         lines.append("|" + " --- |" * len(head))
