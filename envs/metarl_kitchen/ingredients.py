@@ -136,11 +136,11 @@ class Ingredients:
             doneness: 0 raw to 1 burnt.
             size: Scale when raw, unitless.
         """
-        for other in self.classes:
-            model.geom_rgba[geoms(model, other), 3] = float(other == name)
+        every = slice(geoms(model, self.classes[0]).start, geoms(model, self.classes[-1]).stop)
+        model.geom_rgba[every, 3] = 0.0
         scale = size * (1.0 - SHRINK * doneness)
         for geom, part in zip(geoms(model, name), self.parts[name], strict=True):
-            model.geom_rgba[geom, :3] = colours(np.array([doneness]), part.tint.stops)[0]
+            model.geom_rgba[geom] = (*colours(np.array([doneness]), part.tint.stops)[0], 1.0)
             model.geom_size[geom, : len(part.size)] = scale * np.array(part.size)
             model.geom_pos[geom] = scale * np.array(part.at)
 

@@ -1,4 +1,4 @@
-"""`metarl perceive`: its four commands, a frozen dataclass each; what is heavy loads when one runs."""
+"""`metarl perceive`: its commands, a frozen dataclass each; what is heavy loads when one runs."""
 
 from __future__ import annotations
 
@@ -148,14 +148,60 @@ class Embed:
 
 
 @dataclass(frozen=True)
-class Perceive:
-    """See: swap a picture network's head, ask it, compare the ways, or take its features.
+class FewShot:
+    """Tell classes apart that nobody has seen, after a few pictures of each: MAML, ANIL, and baselines."""
 
-    metarl perceive swap, predict, compare, embed; each has --help.
+    data: str
+    """a folder with a folder a class, a table FILE.csv (file,class), kitchen:ingredients (invented
+    ones, rendered), or SCENE:class"""
+    backbone: str = "small-cnn"
+    """as for metarl perceive swap"""
+    weights: str | None = None
+    """likewise"""
+    methods: tuple[str, ...] = ("all",)
+    """nearest-centroid, logistic, maml, anil, anil-frozen; all: every one"""
+    ways: int | None = fields.count(None, least=2, optional=True)
+    """classes of a task; None: 5"""
+    shots: tuple[int, ...] = (1, 5)
+    """pictures of each class that a task names, one or several numbers"""
+    queries: int | None = fields.count(None, optional=True)
+    """pictures of each class that a task asks about; None: 15"""
+    unseen: int | None = fields.count(None, least=2, optional=True)
+    """classes that judge, of which nothing is learned; None: a quarter, at least WAYS"""
+    seeds: int = fields.count(3, most=1000)
+    """how many choices of unseen classes, pictures, heads and tasks"""
+    episodes: int | None = fields.count(None, optional=True)
+    """tasks that judge, for each seed; None: 200"""
+    iterations: int | None = fields.count(None, optional=True)
+    """steps of the outer loop; None: 200"""
+    size: int | None = fields.count(None, least=8, most=1024, optional=True)
+    """as for metarl perceive swap"""
+    pictures: int | None = fields.count(None, optional=True)
+    """pictures of each class, where they are rendered; None: 30"""
+    device: str | None = None
+    """as for metarl perceive swap"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """of the rest: tasks, updates, inner_rate, outer_rate, first_order, penalty_weight, noise, seed"""
+    out: Path | None = None
+    """the folder; None: comparisons/few-shot-DATA-BACKBONE; with finished runs in it, the rest is run"""
+
+    def run(self) -> int:
+        """Run the command."""
+        require_device(self.device or "cpu")
+        from metarl.commands.few_shot import few_shot
+
+        return few_shot(**vars(self))
+
+
+@dataclass(frozen=True)
+class Perceive:
+    """See: swap a picture network's head, ask it, compare the ways, take its features, learn from few.
+
+    metarl perceive swap, predict, compare, embed, few-shot; each has --help.
     """
 
     words: Annotated[
-        Positional[tuple[str, ...]], arg(metavar="swap|predict|compare|embed ...")
+        Positional[tuple[str, ...]], arg(metavar="swap|predict|compare|embed|few-shot ...")
     ] = ()
     """the command, and what follows it"""
 
@@ -164,4 +210,6 @@ class Perceive:
         raise ConfigError(f"metarl perceive lacks a command; expected {', '.join(COMMANDS)}")
 
 
-COMMANDS = {"swap": Swap, "predict": Predict, "compare": Compare, "embed": Embed}
+COMMANDS = {
+    "swap": Swap, "predict": Predict, "compare": Compare, "embed": Embed, "few-shot": FewShot,
+}  # fmt: skip

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from metarl.ambient import steady
-from metarl.errors import ConfigError
 from metarl.machine import require_device
 from metarl.perception.album import album_png
 from metarl.perception.backbones import Origin, trained_backbone
@@ -24,7 +23,7 @@ from metarl.perception.own import Progress
 from metarl.perception.swap_config import SwapConfig
 from metarl.perception.work import Tell, Work, suited
 from metarl.runs.checkpoint import save_checkpoint, write_atomically
-from metarl.runs.config import CONFIG_FILE, config_differences, describe_config, read_json
+from metarl.runs.config import read_json, require_same
 from metarl.runs.run import ANSWERS_FILE, RESULT_FILE, Run
 from metarl.runs.signals import Signals, Stopped, on_signals
 from metarl.transfer.strategy import get_strategy
@@ -136,7 +135,7 @@ def swap_all(
             config = dataclasses.replace(base, seed=seed, strategy=name)
             run = f"{name}-s{seed}"
             if (folder / run / RESULT_FILE).exists():
-                _require_same(folder / run, config)
+                require_same(folder / run, config)
                 result: Mapping[str, Any] = read_json(folder / run / RESULT_FILE)
             else:
                 result = swap(
@@ -149,15 +148,6 @@ def swap_all(
 
 def _beginning(words: str, tell: Tell) -> Tell:
     return lambda line: tell(words + line)
-
-
-def _require_same(folder: Path, config: SwapConfig) -> None:
-    saved = read_json(folder / CONFIG_FILE)
-    if differing := config_differences(saved, describe_config(config)):
-        raise ConfigError(
-            f"{folder} was started with another config; {'; '.join(differing)}; give the saved values,"
-            " or another --out"
-        )
 
 
 def pictures_of(config: SwapConfig, progress: Progress | None = None) -> Data:

@@ -143,6 +143,24 @@ def config_differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> li
     ]
 
 
+def require_same(folder: Path, config: Any) -> None:
+    """Check that a folder's run was started with a config.
+
+    Args:
+        folder: Holds config.json.
+        config: A dataclass.
+    Raises:
+        ConfigError: If it was not; the message lists what differs.
+        CheckpointError: If config.json is missing or damaged.
+    """
+    differing = config_differences(read_json(folder / CONFIG_FILE), describe_config(config))
+    if differing:
+        raise ConfigError(
+            f"{folder} was started with another config; {'; '.join(differing)}; give the saved values,"
+            " or another --out"
+        )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file.
 

@@ -87,6 +87,38 @@ def test_compare_writes_one_table_one_picture_and_a_page(folder, tmp_path, capsy
     assert (tmp_path / "c" / "error-against-time.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_few_shot_writes_a_table_and_goes_on(tmp_path, capsys):
+    pytest.importorskip("learn2learn")
+    for number, shade in enumerate(("black", "grey", "white", "red", "green", "blue")):
+        (tmp_path / "d" / shade).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (16, 16), shade).save(tmp_path / "d" / shade / f"{i}.png")
+            corner = Image.new("RGB", (4, 4), (40 * number, 9 * i, 90))
+            picture = Image.open(tmp_path / "d" / shade / f"{i}.png").copy()
+            picture.paste(corner)
+            picture.save(tmp_path / "d" / shade / f"{i}.png")
+    out = tmp_path / "out"
+    words = ["few-shot", "--data", tmp_path / "d", "--ways", 2, "--shots", 1, 2, "--queries", 2,
+             "--methods", "nearest-centroid", "anil-frozen", "--seeds", 2, "--episodes", 3, "--size", 16,
+             "--iterations", 2, "--out", out, "--set", "tasks=1", "updates=1"]  # fmt: skip
+    assert perceive(*words) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"nearest-centroid +1 +\d+\.\d +\d+", said)
+    assert re.search(r"anil-frozen +2 +\d+\.\d .* [+-]\d", said)
+    assert "2 ways, 3 tasks of unseen classes for each of 2 seeds; chance is 50 %" in said
+    saved = json.loads((out / "few-shot.json").read_text())
+    assert [(row["method"], row["shots"]) for row in saved["rows"]] == [
+        ("nearest-centroid", 1), ("anil-frozen", 1), ("nearest-centroid", 2), ("anil-frozen", 2),
+    ]  # fmt: skip
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("result.json")}
+    assert len(times) == 8
+    assert perceive(*words) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("result.json")} == times
+    assert cli.main(["report", str(out / "anil-frozen-2way-1shot-s0")]) == 0
+    page = (out / "anil-frozen-2way-1shot-s0" / "report.html").read_text()
+    assert "accuracy" in page
+
+
 def test_a_report_is_written_of_a_run(run, capsys):
     assert cli.main(["report", str(run)]) == 0
     assert "<h2>Confusion</h2>" in (run / "report.html").read_text()
@@ -95,7 +127,7 @@ def test_a_report_is_written_of_a_run(run, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "metarl perceive lacks a command; expected swap, predict, compare, embed"),
+        ("", "metarl perceive lacks a command; expected swap, predict, compare, embed, few-shot"),
         ("swop", "did you mean 'swap'"),
         ("swap", "metarl perceive swap lacks --data"),
         ("swap --data nowhere", "nowhere does not exist"),
@@ -110,6 +142,19 @@ def test_a_report_is_written_of_a_run(run, capsys):
         ("embed --out x.txt .", "valid: .npz"),
         ("compare", "lacks --data"),
         ("compare --data . --strategies none", "unknown strategy 'none'"),
+        ("few-shot", "lacks --data"),
+        ("few-shot --data nowhere", "nowhere does not exist"),
+        ("few-shot --data kitchen:doneness", "valid: class, ingredients"),
+        (
+            "few-shot --data kitchen:ingredients --methods protonet",
+            "unknown few-shot method 'protonet'",
+        ),
+        ("few-shot --data kitchen:ingredients --ways 1", "ways"),
+        ("few-shot --data kitchen:ingredients --shots 0", "--shots is 0"),
+        ("few-shot --data kitchen:ingredients --set rate=1", "rate"),
+        ("few-shot --data kitchen:ingredients --set shots=3", "give --shots"),
+        ("few-shot --data kitchen:ingredients --pictures 9", "too few pictures"),
+        ("few-shot --data kitchen:class", "8 classes, of which 5 judge and 3 are left"),
     ],
 )
 def test_mistakes_are_one_line(words, said, tmp_path, monkeypatch, capsys):
