@@ -1,14 +1,14 @@
-"""How many pictures a second do the observation cameras give?
+"""How many pictures a second does an environment give that observes pixels?
 
     python benchmarks/rendering.py
 
-Every frame shows another state of the expert's or a random episode; one process a core, as
-pictures for a CNN are rendered.
+Rounds alternate: MuJoCo draws states that stand and does nothing else; then
+`FamilyVectorEnv` steps its worlds and gives a picture of each. So both see the same machine,
+however busy, and each round has its ratio; medians count.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from dataclasses import dataclass
@@ -20,62 +20,104 @@ import tyro
 from shared.machine import write_result
 
 from metarl.film.render import Renderer
+from metarl.interop.spaces import PIXELS
+from metarl.interop.vector_env import FamilyVectorEnv
 from metarl.registry import family_names, make_family
 from metarl.sim.worlds import Worlds
 
 
 @dataclass(frozen=True)
 class Config:
-    """What is drawn, and for how long."""
+    """What is drawn, and how much."""
 
     families: tuple[str, ...] = ()
     """Families; none: every one with cameras."""
     size: int = 84
     """Width and height [pixels]."""
-    seconds: float = 3.0
-    """Of drawing, each family."""
-    processes: int = os.cpu_count() or 1
-    """How many draw side by side."""
+    num_envs: int = 32
+    """Worlds."""
+    num_steps: int = 10
+    """Control steps of a round: so many pictures of each world."""
+    rounds: int = 5
+    """How often the two alternate."""
     name: str = "rendering"
     """Name of the result file."""
 
 
-def draw(name: str, config: Config) -> float:
-    """Frames a second of one process, stepping of the worlds not counted."""
-    family = make_family(name)
-    worlds = Worlds(family, 1, seed=0, num_threads=1)
-    worlds.reset()
-    rng, frames, spent_s = np.random.default_rng(0), 0, 0.0
-    model, _ = worlds.world()
-    camera = family.cameras[0]
-    with Renderer(model, config.size, config.size, camera, film=False) as renderer:
-        while spent_s < config.seconds:
-            worlds.step(rng.uniform(-1.0, 1.0, (1, worlds.spec.action_dim)))
-            if worlds.done.any():
-                worlds.reset()
-            start = time.perf_counter()
-            model, data = worlds.world()
+class Raw:
+    """States of worlds that stand, and what draws them."""
+
+    def __init__(self, worlds: Worlds, size: int):
+        self.out = np.empty((size, size, 3), np.uint8)
+        self.found = [(worlds.model_name(i), *worlds.world(i)) for i in range(worlds.num_worlds)]
+        self.renderers: dict[str, Renderer] = {}
+        for name, model, data in self.found:
             mujoco.mj_forward(model, data)
-            renderer.frame(model, data)
-            spent_s += time.perf_counter() - start
-            frames += 1
-    return frames / spent_s
+            if name not in self.renderers:
+                camera = worlds.family.cameras[0]
+                self.renderers[name] = Renderer(model, size, size, camera, film=False)
+
+    def run(self, times: int) -> int:
+        """Draw every state so many times; how many pictures that makes."""
+        for _ in range(times):
+            for name, model, data in self.found:
+                self.renderers[name].frame(model, data, self.out)
+        return times * len(self.found)
+
+    def close(self) -> None:
+        """Free the drawing contexts."""
+        for renderer in self.renderers.values():
+            renderer.close()
 
 
 def measure(name: str, config: Config) -> dict[str, Any]:
-    """Draw in several processes at once."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(config.processes) as pool:
-        rates = pool.starmap(draw, [(name, config)] * config.processes)
-    print(f"{name:<20}{sum(rates):8,.0f} frames/s", flush=True)
-    return {"family": name, "frames/s": sum(rates), "rates": rates}
+    """Let both take turns.
+
+    Args:
+        name: The family.
+        config: See `Config`.
+    Returns:
+        Medians of pictures a second, raw and of the environment, of their ratio, and of the time of
+        a core that a picture takes [ms], which hangs less on what else the machine does.
+    """
+    env = FamilyVectorEnv(
+        name, config.num_envs, seed=0, observation="pixels", picture_size=config.size
+    )
+    env.reset()
+    raw = Raw(env.worlds, config.size)
+    env.action_space.seed(0)
+    rates: dict[str, list[float]] = {"raw": [], "env": []}
+    spent_s: dict[str, list[float]] = {"raw": [], "env": []}
+
+    def play(times: int) -> int:
+        return sum(len(env.step(env.action_space.sample())[0][PIXELS]) for _ in range(times))
+
+    for turn in range(config.rounds + 1):
+        for what, run in (("raw", raw.run), ("env", play)):
+            start, spent = time.perf_counter(), time.process_time()
+            pictures = run(config.num_steps)
+            if turn:  # the first one opens what draws
+                rates[what].append(pictures / (time.perf_counter() - start))
+                spent_s[what].append((time.process_time() - spent) / pictures)
+    env.close()
+    raw.close()
+    ratio = float(np.median(np.divide(rates["env"], rates["raw"])))
+    medians = {what: float(np.median(found)) for what, found in rates.items()}
+    cpu_ms = {f"{what} cpu ms": 1e3 * float(np.median(s)) for what, s in spent_s.items()}
+    print(
+        f"{name:<28}{medians['env']:8,.0f} frames/s, {ratio:.2f} of raw {medians['raw']:,.0f};"
+        f" {cpu_ms['env cpu ms']:.2f} ms of a core a frame",
+        flush=True,
+    )
+    return {"family": name, **medians, "env/raw": ratio, **cpu_ms}
 
 
 def main(config: Config) -> None:
     """Measure every family and write the result."""
     names = config.families or [n for n in family_names() if make_family(n).cameras]
     rows = [measure(name, config) for name in names]
-    settings = {"size": config.size, "processes": config.processes}
+    load = os.getloadavg()[0]
+    settings = {"size": config.size, "num_envs": config.num_envs, "load": load}
     print(f"wrote {write_result(config.name, {**settings, 'rows': rows})}")
 
 

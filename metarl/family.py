@@ -41,7 +41,9 @@ class TaskFamily(Generic[Task]):
         control_dt_s: Control period [s]; a multiple of each model's time step.
         weights: Weight of each named reward term.
         film_camera: The camera of films and pictures.
-        cameras: Cameras that may be observed.
+        cameras: Cameras that may be observed; environments that observe pixels take the first one.
+        beside_pictures: Those blocks of `observe` that stay where pixels are observed: no camera
+            shows them (the robot's joints, a recipe).
         idle_actions: Actions that do nothing here (a grip that holds a tool for good).
         same_test: Declares ``test = train`` (published standards); results say so.
         narrowed: Its tasks are some of a wider family's, whose observations it keeps; some of
@@ -55,6 +57,7 @@ class TaskFamily(Generic[Task]):
     weights: ClassVar[Mapping[str, float]] = {}
     film_camera: ClassVar[str | int] = -1
     cameras: ClassVar[tuple[str, ...]] = ()
+    beside_pictures: ClassVar[tuple[str, ...]] = ("robot",)
     idle_actions: tuple[int, ...] = ()
     same_test: ClassVar[bool] = False
     narrowed: bool = False

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from metarl.conformance import contract, determinism, faults, interop, observations, skill
+from metarl.conformance import (
+    contract,
+    determinism,
+    faults,
+    interop,
+    observations,
+    pictures,
+    skill,
+)
 from metarl.conformance.patience import Hangs, run_patiently
 from metarl.conformance.subject import NotShown, Skipped, Subject
 from metarl.errors import MetaRLError, describe, is_interrupt
@@ -22,6 +30,7 @@ _CHECKS = {
     **faults.CHECKS,
     **skill.CHECKS,
     **interop.CHECKS,
+    **pictures.CHECKS,
 }
 
 

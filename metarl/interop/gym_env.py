@@ -9,9 +9,10 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from metarl.family import TaskFamily
+from metarl.film.camera import SIZE
 from metarl.film.episode import HEIGHT, WIDTH
 from metarl.interop.episodes import Episodes, build_family, checked_options
-from metarl.interop.spaces import Observation, Shown, action_space, observation_space
+from metarl.interop.spaces import Observation, Shown, action_space
 from metarl.interop.view import View
 from metarl.streams import checked_seed
 from metarl.types import Split
@@ -32,7 +33,10 @@ class FamilyEnv(gymnasium.Env[Any, np.ndarray]):
         seed: Seed of the tasks and episodes until `reset` is given another. None: one from the
             operating system, so that no two environments are alike; `np_random_seed` tells it.
         new_task_every_episode: Draw a new task whenever an episode starts.
-        observation: ``"flat"``, or ``"dict"``: the family's blocks by name.
+        observation: ``"flat"``; ``"dict"``: the family's blocks by name; ``"pixels"``: a picture
+            beside the blocks that it does not show; ``"pixels-only"``. See `Shown`.
+        picture_size: Width and height of a picture that is observed [pixels].
+        picture_camera: Which of the family's `cameras` takes it; None is the first one.
         render_mode: ``"rgb_array"`` or None.
         width: Width of a frame [pixels].
         height: Height of a frame [pixels].
@@ -51,6 +55,8 @@ class FamilyEnv(gymnasium.Env[Any, np.ndarray]):
         seed: int | None = None,
         new_task_every_episode: bool = True,
         observation: Observation = "flat",
+        picture_size: int = SIZE,
+        picture_camera: str | None = None,
         render_mode: str | None = None,
         width: int = WIDTH,
         height: int = HEIGHT,
@@ -63,9 +69,9 @@ class FamilyEnv(gymnasium.Env[Any, np.ndarray]):
         )
         self.episodes.reseed(self._seed(seed))
         self.worlds = self.episodes.worlds
-        self.observation_space = observation_space(self.worlds.spec, observation)
+        self._shown = Shown(self.worlds, observation, size=picture_size, camera=picture_camera)
+        self.observation_space = self._shown.space
         self.action_space = action_space(self.worlds.spec)
-        self._shown = Shown(self.worlds.spec, self.observation_space)
         self._view = View(self.worlds, render_mode, width=width, height=height, camera=camera)
         self.render_mode = render_mode
         self.metadata = {
@@ -102,7 +108,7 @@ class FamilyEnv(gymnasium.Env[Any, np.ndarray]):
         if seed is not None:
             self.episodes.reseed(self._seed(seed))
         obs = self.episodes.start(task=options.get("task"), new_task=options.get("new_task"))
-        return self._shown(obs[0]), {}
+        return self._one(obs[0]), {}
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advance by one control step.
@@ -119,7 +125,12 @@ class FamilyEnv(gymnasium.Env[Any, np.ndarray]):
             "diverged": one.diverged,
             "terms": one.terms,
         }
-        return self._shown(one.obs), one.reward, one.terminated, one.truncated, info
+        return self._one(one.obs, one.diverged), one.reward, one.terminated, one.truncated, info
+
+    def _one(self, obs: np.ndarray, diverged: bool = False) -> Any:
+        if self._shown.camera is None:
+            return self._shown.form(obs)
+        return self._shown.each(obs[None], np.zeros(1, int), np.array([diverged]))[0]
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """Draw the world: RGB, shape (height, width, 3), uint8; None without a mode."""
@@ -128,3 +139,4 @@ class FamilyEnv(gymnasium.Env[Any, np.ndarray]):
     def close(self) -> None:
         """Free the drawing context."""
         self._view.close()
+        self._shown.close()

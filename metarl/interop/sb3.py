@@ -12,9 +12,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import ConfigError, ShapeError, UnknownNameError
 from metarl.family import TaskFamily
+from metarl.film.camera import SIZE
 from metarl.film.episode import HEIGHT, WIDTH
 from metarl.interop.episodes import Episodes, build_family, checked_options
-from metarl.interop.spaces import Observation, Shown, action_space, observation_space
+from metarl.interop.spaces import Observation, Shown, action_space
 from metarl.interop.view import View
 from metarl.streams import checked_seed, fresh_seed
 from metarl.types import Split, Step, take
@@ -36,8 +37,11 @@ class FamilyVecEnv(VecEnv):
             operating system.
         num_threads: Physics threads; 0 takes every core.
         new_task_every_episode: Draw a new task whenever an episode starts.
-        observation: ``"flat"``, or ``"dict"``: the family's blocks by name, for SB3's
-            ``MultiInputPolicy``.
+        observation: ``"flat"`` for SB3's ``MlpPolicy``; ``"dict"``, the family's blocks by name, or
+            ``"pixels"``, a picture beside the blocks that it does not show, for its
+            ``MultiInputPolicy``; ``"pixels-only"`` for its ``CnnPolicy``. See `Shown`.
+        picture_size: Width and height of a picture that is observed [pixels].
+        picture_camera: Which of the family's `cameras` takes it; None is the first one.
         render_mode: ``"rgb_array"`` or None.
         width: Width of a frame [pixels].
         height: Height of a frame [pixels].
@@ -56,6 +60,8 @@ class FamilyVecEnv(VecEnv):
         num_threads: int = 0,
         new_task_every_episode: bool = True,
         observation: Observation = "flat",
+        picture_size: int = SIZE,
+        picture_camera: str | None = None,
         render_mode: str | None = None,
         width: int = WIDTH,
         height: int = HEIGHT,
@@ -72,9 +78,8 @@ class FamilyVecEnv(VecEnv):
         spec = self.worlds.spec
         self.view = View(self.worlds, render_mode, width=width, height=height, camera=camera)
         self.render_mode = render_mode
-        space = observation_space(spec, observation)
-        self._shown = Shown(spec, space)
-        super().__init__(num_envs, space, action_space(spec))
+        self._shown = Shown(self.worlds, observation, size=picture_size, camera=picture_camera)
+        super().__init__(num_envs, self._shown.space, action_space(spec))
         metadata: dict[str, Any] = self.metadata
         metadata["render_fps"] = round(1 / self.family.control_dt_s)
         self._returns = np.zeros(num_envs)
@@ -150,14 +155,15 @@ class FamilyVecEnv(VecEnv):
         if done.any():
             ids = np.flatnonzero(done)
             self._book(step, ids, infos)
-            obs = self.episodes.start(ids)
+            obs = self.episodes.start(ids)  # those that diverged are among them
         return self._shown(obs), step.reward, done, infos
 
     def _book(self, step: Step, ids: np.ndarray, infos: list[dict[str, Any]]) -> None:
         seconds = round(time.perf_counter() - self._start_s, 6)
-        for i in ids.tolist():
+        last = self._shown.each(step.obs, ids, step.diverged)
+        for i, seen in zip(ids.tolist(), last):
             infos[i] |= {
-                "terminal_observation": self._shown(step.obs[i]),
+                "terminal_observation": seen,
                 "TimeLimit.truncated": bool(step.truncated[i]),
                 "is_success": bool(step.success[i]),
                 "score": float(step.score[i]),
@@ -178,6 +184,7 @@ class FamilyVecEnv(VecEnv):
     def close(self) -> None:
         """Free the drawing contexts."""
         self.view.close()
+        self._shown.close()
 
     # Single worlds ------------------------------------------------------------------------
 
@@ -298,7 +305,7 @@ class World:
             )
         vec._returns[i], vec._lengths[i] = 0.0, 0
         obs = vec.episodes.start(np.array([i]), task=own.get("task"), new_task=own.get("new_task"))
-        return vec._shown(obs[i].copy()), {}
+        return vec._shown.each(obs, np.array([i]))[0], {}
 
     def render(self) -> np.ndarray | None:
         """Draw it: RGB, shape (height, width, 3), uint8; None without a mode."""

@@ -12,9 +12,10 @@ from gymnasium.vector.utils import batch_space
 
 from metarl.errors import ConfigError, ShapeError, require
 from metarl.family import TaskFamily
+from metarl.film.camera import SIZE
 from metarl.film.episode import HEIGHT, WIDTH
 from metarl.interop.episodes import OPTIONS, Episodes, build_family, checked_options
-from metarl.interop.spaces import Observation, Shown, action_space, observation_space
+from metarl.interop.spaces import Observation, Shown, action_space
 from metarl.interop.view import View
 from metarl.streams import checked_seed
 from metarl.types import Split, Step
@@ -40,7 +41,10 @@ class FamilyVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         new_task_every_episode: Draw a new task whenever an episode starts.
         autoreset_mode: ``"SameStep"``, ``"NextStep"`` or ``"Disabled"``, or Gymnasium's enum.
         max_episode_steps: End episodes before the family's horizon; None or -1: at the horizon.
-        observation: ``"flat"``, or ``"dict"``: the family's blocks by name.
+        observation: ``"flat"``; ``"dict"``: the family's blocks by name; ``"pixels"``: a picture
+            beside the blocks that it does not show; ``"pixels-only"``. See `Shown`.
+        picture_size: Width and height of a picture that is observed [pixels].
+        picture_camera: Which of the family's `cameras` takes it; None is the first one.
         render_mode: ``"rgb_array"`` or None.
         width: Width of a frame [pixels].
         height: Height of a frame [pixels].
@@ -67,6 +71,8 @@ class FamilyVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         max_episode_steps: int | None = None,
         observation: Observation = "flat",
+        picture_size: int = SIZE,
+        picture_camera: str | None = None,
         render_mode: str | None = None,
         width: int = WIDTH,
         height: int = HEIGHT,
@@ -83,11 +89,11 @@ class FamilyVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         )  # fmt: skip
         self.episodes.reseed(self._seed(seed))
         self.worlds = self.episodes.worlds
-        self.single_observation_space = observation_space(self.worlds.spec, observation)
+        self._shown = Shown(self.worlds, observation, size=picture_size, camera=picture_camera)
+        self.single_observation_space = self._shown.space
         self.single_action_space = action_space(self.worlds.spec)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._shown = Shown(self.worlds.spec, self.single_observation_space)
         self._view = View(self.worlds, render_mode, width=width, height=height, camera=camera)
         self.render_mode = render_mode
         self.metadata = {
@@ -144,7 +150,8 @@ class FamilyVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         step = self.worlds.step(actions)
         truncated = self._truncated(step)
         done = step.terminated | truncated
-        obs, same_step = step.obs, self.autoreset_mode is AutoresetMode.SAME_STEP
+        same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
+        obs, diverged = step.obs, step.diverged & (not same_step)  # all of these are done
         infos = _infos(step, ~done if same_step else np.ones(self.num_envs, bool))
         if done.any() and same_step:
             infos |= self._final(step, done)
@@ -152,7 +159,7 @@ class FamilyVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         elif done.any():
             self._over = done
         reward = step.reward.astype(np.float64)
-        return self._shown(obs), reward, step.terminated, truncated, infos
+        return self._shown(obs, diverged), reward, step.terminated, truncated, infos
 
     def _truncated(self, step: Step) -> np.ndarray:
         if self._limit >= self.family.horizon:
@@ -183,12 +190,13 @@ class FamilyVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
         obs = step.obs
         obs[ids] = self.episodes.start(ids)[ids]
         reward = np.where(on, step.reward.astype(np.float64), 0.0)
-        return self._shown(obs), reward, terminated, truncated, _infos(step, on)
+        return self._shown(obs, step.diverged & on), reward, terminated, truncated, _infos(step, on)
 
     def _final(self, step: Step, done: np.ndarray) -> dict[str, Any]:
         final_obs = np.full(len(done), None, object)
-        for i in np.flatnonzero(done):
-            final_obs[i] = self._shown(step.obs[i].copy())
+        ids = np.flatnonzero(done)
+        for i, own in zip(ids, self._shown.each(step.obs, ids, step.diverged)):
+            final_obs[i] = own
         return {
             "final_obs": final_obs,
             "_final_obs": done.copy(),
@@ -205,6 +213,7 @@ class FamilyVectorEnv(VectorEnv[Any, np.ndarray, np.ndarray]):
     def close_extras(self, **kwargs: Any) -> None:
         """Free the drawing contexts."""
         self._view.close()
+        self._shown.close()
 
 
 def _mode(mode: AutoresetMode | str) -> AutoresetMode:

@@ -266,10 +266,14 @@ class Scene:
 
     def field_without_numbers(self, ids: np.ndarray) -> str:
         """Find an own model field of some worlds that is not finite; empty if there is none."""
-        for (kind, name), values in self._views.items():
-            if kind == "model" and values.dtype.kind == "f" and not np.isfinite(values[ids]).all():
+        for name, values in self.own_fields().items():
+            if values.dtype.kind == "f" and not np.isfinite(values[ids]).all():
                 return name
         return ""
+
+    def own_fields(self) -> dict[str, np.ndarray]:
+        """The model fields with a value per world, by name, (N, ...) each; see `model_field`."""
+        return {name: values for (kind, name), values in self._views.items() if kind == "model"}
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """Make derived arrays current after writes to the state."""

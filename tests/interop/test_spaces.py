@@ -105,5 +105,5 @@ def test_sb3_by_block_is_its_own_wrapper_of_single_environments():
 
 def test_unknown_kinds():
     for make in (FamilyEnv, FamilyVectorEnv, FamilyVecEnv):
-        with pytest.raises(ConfigError, match="observation is 'blocks'; expected 'flat' or 'dict'"):
+        with pytest.raises(ConfigError, match="observation is 'blocks'; expected 'flat', 'dict'"):
             make(Slide(), **({} if make is FamilyEnv else {"num_envs": 1}), observation="blocks")

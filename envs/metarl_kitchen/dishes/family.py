@@ -65,6 +65,7 @@ class Dishes(KitchenFamily[DishTask]):
     task_type = DishTask
     horizon = 600
     film_camera = "close"
+    beside_pictures = ("robot", "recipe")
     weights = {"approach": 0.2, "steps": 2.0, "heat": 0.3, "taste": 0.5, "done": 0.5, "dish": 3.0}
     floor_m = 0.015  # low enough to lay food on the plate, though some hands sag
 
