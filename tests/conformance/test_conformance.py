@@ -319,10 +319,10 @@ def test_wrong_threads_would_be_seen(monkeypatch):
 def test_warnings_are_errors(monkeypatch):
     low = np.full(9, -np.inf, np.float32)
     space = gymnasium.spaces.Box(low, -low)
-    monkeypatch.setattr("metarl.interop.gym_env.observation_space", lambda *_: space)
+    monkeypatch.setattr("metarl.interop.spaces.Shown._space", lambda *_: space)
     assert "minimum value" in run(Slide(), "Gymnasium accepts it").detail
     space = gymnasium.spaces.Discrete(9)
-    monkeypatch.setattr("metarl.interop.gym_env.observation_space", lambda *_: space)
+    monkeypatch.setattr("metarl.interop.spaces.Shown._space", lambda *_: space)
     assert not run(Slide(), "Stable-Baselines3 accepts it").passed
 
 
