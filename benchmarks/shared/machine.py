@@ -26,7 +26,7 @@ def provenance() -> dict[str, Any]:
     return {
         "command": shlex.join(["python", *said]),
         "date": time.strftime("%Y-%m-%d"),
-        "cpu": _cpu(),
+        "cpu": processor(),
         "num_cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
@@ -49,7 +49,8 @@ def _simd() -> list[str]:
     return config(mode="dicts")["SIMD Extensions"]["found"]
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """The name of this machine's processor, as it tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
