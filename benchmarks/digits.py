@@ -66,7 +66,9 @@ def main(config: Config) -> int:
         print(f"wrote {write_result('digits', {'processors': known | {processor(): rows}})}")
         return 0
     if processor() not in known:
-        print(f"no digits of {processor()} are kept, only of {', '.join(known)}; --write keeps them")
+        print(
+            f"no digits of {processor()} are kept, only of {', '.join(known)}; --write keeps them"
+        )
         return 1
     for row, before in zip(rows, known[processor()], strict=True):
         words = "same" if row == before else "OTHER"
