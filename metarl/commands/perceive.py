@@ -162,7 +162,7 @@ class FewShot:
     """nearest-centroid, logistic, maml, anil, anil-frozen; all: every one"""
     ways: int | None = fields.count(None, least=2, optional=True)
     """classes of a task; None: 5"""
-    shots: tuple[int, ...] = (1, 5)
+    shots: tuple[int, ...] = fields.counts((1, 5), most=1000)
     """pictures of each class that a task names, one or several numbers"""
     queries: int | None = fields.count(None, optional=True)
     """pictures of each class that a task asks about; None: 15"""

@@ -131,6 +131,17 @@ def widths(default: Sequence[int], *, least: int = 0) -> Any:
     return _field(tuple(default), holds, f"widths >= 1 and <= {WIDEST}, at most {DEEPEST} of them")
 
 
+def counts(default: Sequence[int], *, most: int) -> Any:
+    """One or several integers that count something, each from 1 to `most`."""
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, tuple | list) or not value:
+            return False
+        return all(_is_whole(n) and 1 <= n <= most for n in value)
+
+    return _field(tuple(default), holds, f"integers >= 1 and <= {most}, at least one of them")
+
+
 def _whole(default: int | None, least: int, most: int, optional: bool) -> Any:
     def holds(value: Any) -> bool:
         return optional if value is None else _is_whole(value) and least <= value <= most

@@ -150,7 +150,10 @@ def test_a_report_is_written_of_a_run(run, capsys):
             "unknown few-shot method 'protonet'",
         ),
         ("few-shot --data kitchen:ingredients --ways 1", "ways"),
-        ("few-shot --data kitchen:ingredients --shots 0", "--shots is 0"),
+        (
+            "few-shot --data kitchen:ingredients --shots 0",
+            "--shots is (0,); expected integers >= 1",
+        ),
         ("few-shot --data kitchen:ingredients --set rate=1", "rate"),
         ("few-shot --data kitchen:ingredients --set shots=3", "give --shots"),
         ("few-shot --data kitchen:ingredients --pictures 9", "too few pictures"),

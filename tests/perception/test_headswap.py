@@ -59,7 +59,7 @@ def test_other_strategies_move_the_trunk(trained, drawn, name):
     inputs, target = to_tensor(drawn.pixels), torch.from_numpy(drawn.doneness)
     few = FitConfig(max_epochs=10, patience=10)
     student, _, best = swap_head(trained[0], get_strategy(name), inputs, target, seed=0, config=few)
-    assert best > 5  # in the second phase, where there are two
+    assert best > (5 if name == "lp-ft" else 0)  # in the second phase, where there are two
     assert state(student.trunk) != state(trained[0].trunk)
     assert student.state_dict().keys() == trained[0].state_dict().keys()  # plain weights
 
