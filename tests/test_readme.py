@@ -202,6 +202,14 @@ def test_what_is_said_of_the_soak_was_measured():
     assert f"train by at most {100 * trains:.1f}%" in text
 
 
+def test_what_is_said_of_stirring_was_measured():
+    found = json.loads((ROOT / "benchmarks/results/stir-imitated.json").read_text())
+    train, test = (f"{100 * row['success']:.0f}%" for row in found["rows"])
+    text = " ".join((ROOT / "benchmarks/README.md").read_text().split())
+    assert f"{train} of {found['num_tasks']} train and {test} of {found['num_tasks']}" in text
+    assert f"{found['trained']['config']['iterations']} iterations, the task in view" in text
+
+
 def test_what_is_said_of_the_experts_was_measured():
     rows = json.loads((ROOT / "benchmarks/results/experts.json").read_text())["rows"]
     dishes = [r for r in rows if "expert_test" not in r]
