@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.errors import CheckpointError, MetaRLError
 from metarl.nn.network import Network
 from metarl.perception.calibration import Calibration, calibrate
 from metarl.perception.classifier import derive_seed
@@ -25,10 +24,11 @@ from metarl.perception.fitting import Fitting, look
 from metarl.perception.model import Model
 from metarl.perception.own import Labelled
 from metarl.perception.questions import describe_question
+from metarl.perception.resuming import resume_from
 from metarl.perception.swap_config import SwapConfig
 from metarl.perception.trunks import PictureTrunk
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.state import flatten, unflatten
+from metarl.runs.state import flatten
 from metarl.transfer.strategy import TRUNK, Strategy, depths_of, drawn_anew, prepare
 from metarl.transfer.student import Student
 
@@ -129,20 +129,11 @@ class Work:
         Raises:
             CheckpointError: If it is of other pictures, another trunk or another module.
         """
-        state = unflatten(checkpoint.tensors, checkpoint.meta)
-        if state.get("of") != self.of:
-            raise CheckpointError(
-                "the pictures or the trunk's weights have changed since this run was started; put"
-                " them back, or start another run"
-            )
-        try:
-            self.fitting.restore(state["fitting"])
-            self.seconds += float(state["seconds"])
-        except MetaRLError:
-            raise
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            raise CheckpointError(f"the newest checkpoint is of another network ({why})") from error
+        resume_from(checkpoint, self.of, self._take)
+
+    def _take(self, state: Any) -> None:
+        self.fitting.restore(state["fitting"])
+        self.seconds += float(state["seconds"])
 
     @cached_property
     def calibration(self) -> Calibration:

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metarl.errors import CheckpointError, MetaRLError, TrainingError
+from metarl.errors import TrainingError
 from metarl.perception.fewshot.config import FewShotConfig
 from metarl.perception.fewshot.learners import MetaLearner
 from metarl.perception.fewshot.tasks import Tasks, accuracy
+from metarl.perception.resuming import resume_from
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.state import flatten, load_optimizer, unflatten
+from metarl.runs.state import flatten, load_optimizer
 
 
 class OuterLoop:
@@ -78,18 +79,9 @@ class OuterLoop:
         Raises:
             CheckpointError: If it is of other pictures, another trunk or another network.
         """
-        state = unflatten(checkpoint.tensors, checkpoint.meta)
-        if state.get("of") != self.of:
-            raise CheckpointError(
-                "the pictures or the trunk's weights have changed since this run was started; put"
-                " them back, or start another run"
-            )
-        try:
-            self.network.load_state_dict(state["network"])
-            load_optimizer(self.optimizer, state["optimizer"])
-            self.iterations, self.seconds = int(state["counts"][0]), float(state["counts"][1])
-        except MetaRLError:
-            raise
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            raise CheckpointError(f"the newest checkpoint is of another network ({why})") from error
+        resume_from(checkpoint, self.of, self._take)
+
+    def _take(self, state: Any) -> None:
+        self.network.load_state_dict(state["network"])
+        load_optimizer(self.optimizer, state["optimizer"])
+        self.iterations, self.seconds = int(state["counts"][0]), float(state["counts"][1])
