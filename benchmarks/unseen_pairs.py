@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from shared.learned import Judged
 from shared.machine import RESULTS, restart_for_same_bits
-from shared.pair_cells import Features, Judged, Nearest
+from shared.pair_cells import Features, Nearest
 from shared.pair_design import MAIN, OTHER_NOISE, RESTRICTED, SPLITS, Design, alone
 from shared.pair_tables import Results, write
 

@@ -1,22 +1,18 @@
-"""The cells of unseen pairs: a training of modular policies, and what it does where it is asked."""
+"""The further cells of unseen pairs: the nearest trained pair, and what the cores say."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from metarl.adapt.evaluate import measure_ceiling
 from metarl.adapt.protocol import Protocol
 from metarl.advise.episodes import Stage
 from metarl.grid.cell import Cell
-from metarl.learn.train import train
 from metarl.matrix.cells import rounded
 from metarl.registry import make_family
 from metarl.runs import fields
@@ -25,97 +21,11 @@ from metarl.runs.policies import load_policy, read_checkpoint
 from metarl.runs.several import of_family
 from metarl.sim.worlds import Worlds
 from metarl.sources import carry
-from shared.policies import cost, keep
+from shared.learned import Learned, rate
 
-METHOD = "modular"
-POLICIES, TRAININGS = "policies", "trainings"  # below the benchmark's folder
 FEATURES_SEED = 77  # of the episodes from which features are taken
 _STATES = 24  # of each pair
 _TO_COMMAND = 6  # three layers and their activations: a plain policy's, up to what its core says
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learned(Cell):
-    """Modular policies, trained on some pairs.
-
-    Args:
-        arm: How it is called.
-        families: Of the pairs.
-        iterations: How long.
-        settings: Fields of the config that differ from its defaults.
-        seed: Of everything that is drawn.
-        noise: Which noise; the first weights stay.
-    """
-
-    arm: str
-    families: tuple[str, ...]
-    iterations: int = fields.count(1)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = fields.seed()
-    noise: int = fields.count(0, least=0)
-
-    @property
-    def key(self) -> str:
-        """Its name."""
-        return f"train.{self.name}"
-
-    @property
-    def name(self) -> str:
-        """How it is called where it is used."""
-        return f"{self.arm}.s{self.seed}"
-
-    @property
-    def file(self) -> str:
-        """Where its policies are, below the benchmark's folder."""
-        return f"{POLICIES}/{self.name}.safetensors"
-
-    def files(self) -> tuple[str, ...]:
-        """Its policies."""
-        return (self.file,)
-
-    def run(self, folder: Path) -> Mapping[str, Any]:
-        """Train, from the last checkpoint of a run that was killed, and keep the parts."""
-        digest = hashlib.sha256(json.dumps(self.definition()).encode()).hexdigest()[:8]
-        made = train(
-            self.families, METHOD, seed=self.seed, iterations=self.iterations, resume=True,
-            out=folder / TRAININGS / f"{self.name}-{digest}", num_threads=1, noise=self.noise,
-            **self.settings,
-        )  # fmt: skip
-        keep(made, folder / self.file, {})
-        return cost(made)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged(Cell):
-    """Policies of parts, without an update, on held-out tasks of pairs that have met or not.
-
-    Args:
-        start: Their training.
-        families: Of the pairs.
-        protocol: Which tasks, and how many episodes.
-    """
-
-    start: Learned
-    families: tuple[str, ...]
-    protocol: Protocol
-
-    @property
-    def key(self) -> str:
-        """Its name."""
-        return f"judge.{self.start.name}"
-
-    def needs(self) -> tuple[Cell, ...]:
-        """The training."""
-        return (self.start,)
-
-    def run(self, folder: Path) -> Mapping[str, Any]:
-        """Give the success of each pair, by family."""
-        found = read_checkpoint(folder / self.start.file)
-        success = {
-            name: _success(name, of_family(found, make_family(name)), self.protocol)
-            for name in self.families
-        }
-        return {"success": success}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +62,7 @@ class Nearest(Cell):
             policy, family = of_family(found, make_family(source)), make_family(target)
             mapping = same_joints(policy, Worlds(family, 1).spec.action_dim)
             carried, _ = carry(policy, family, mapping, name=source)
-            success.setdefault(target, {})[source] = _success(target, carried, self.protocol)
+            success.setdefault(target, {})[source] = rate(target, carried, self.protocol)
         return {"success": success}
 
 
@@ -226,11 +136,6 @@ def explained(rows: np.ndarray, labels: Sequence[str]) -> float:
         for name in dict.fromkeys(labels)
     )
     return float(between / max(((rows - centre) ** 2).sum(), 1e-12))
-
-
-def _success(name: str, policy: Checkpoint, protocol: Protocol) -> float:
-    outcome = measure_ceiling(make_family(name), policy, protocol, task_visible=True)
-    return float(outcome.success.mean())
 
 
 @torch.no_grad()

@@ -9,10 +9,11 @@ from typing import Any
 
 from metarl.adapt.protocol import Protocol
 from metarl.errors import ConfigError
-from shared.pair_cells import Learned
+from shared.learned import Learned
 
 MAIN, OTHER_NOISE, RESTRICTED, ALONE = "main", "other-noise", "restricted", "alone"
 SPLITS = (MAIN, RESTRICTED)
+METHOD = "modular"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Design:
         if arm.startswith(ALONE):
             pairs = [pair for pair in self.pairs if arm == alone(pair)]
         return Learned(
-            arm=arm, families=self.families(pairs), iterations=self.iterations,
+            arm=arm, method=METHOD, families=self.families(pairs), iterations=self.iterations,
             settings=self.settings, seed=seed, noise=int(arm == OTHER_NOISE),
         )  # fmt: skip
 

@@ -1,0 +1,93 @@
+"""Does one network for all skills do as well as a network for each?
+
+    python benchmarks/one_network.py
+
+Each skill's expert is imitated by a network of its own, and by one trunk for all eight, with a head for
+each skill or with one head that sees which skill it is, and with other ways of adding the skills'
+gradients. All see their task, have layers as wide, and as many worlds, iterations and gradient steps a
+skill. They are judged on held-out tasks without an update. A seed is run whole before the next. Finished
+cells are in the run folder, a JSON file each, and merged into one file beside the tables, from which a
+fresh clone goes on as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from shared.learned import Judged
+from shared.machine import RESULTS, restart_for_same_bits
+from shared.skill_design import Design
+from shared.skill_tables import Results, write
+
+from metarl.adapt.protocol import Protocol
+from metarl.grid.cell import Cell
+from metarl.grid.processes import LocalProcesses
+from metarl.grid.run import run_cells
+from metarl.grid.store import MERGED, Store
+
+COMMAND = "python benchmarks/one_network.py"
+DESIGN = Design(
+    skills=("season", "heat", "add", "cover", "serve", "flip", "pour", "stir"),
+    name="kitchen/{skill}",
+    iterations=60,
+    settings={
+        "hidden": (256, 256), "num_worlds": 64, "epochs": 8, "minibatch": 256,
+        "learning_rate": 1e-3, "anneal": 0.5, "log_std": -3.5,
+    },
+    aggregations=("upgrad",),
+    protocol=Protocol(num_tasks=100, eval_episodes=1),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """How much of it is run."""
+
+    seeds: int = 3
+    """Trainings of each arm; with fewer, the others can follow by the same command."""
+    jobs: int | None = None
+    """How many cells at once; none: a process a core."""
+    finished: bool = False
+    """Run nothing; make the tables and the picture from the cells that are there."""
+    again: bool = False
+    """Run cells anew whose definition has changed."""
+    runs: Path = Path("runs/one-network")
+    """Where cells, trainings and policies are kept while it runs."""
+    results: Path = RESULTS / "one-network"
+    """Where the merged cells, the tables and the picture go."""
+
+
+def cells(design: Design, num_seeds: int) -> list[Cell]:
+    """Everything that is measured, a seed whole before the next; the long ones first."""
+    return [
+        Judged(start=start, families=start.families, protocol=design.protocol)
+        for seed in range(num_seeds)
+        for start in [design.learned(arm, seed) for arm in design.arms]
+    ]
+
+
+def main(config: Config, design: Design = DESIGN) -> int:
+    """Run what is missing, then write tables and the picture of every cell that is there."""
+    store, failed = Store(config.runs, config.results / MERGED), False
+    try:
+        if not config.finished:
+            done = run_cells(
+                cells(design, config.seeds), store,
+                workers=LocalProcesses(config.jobs), again=config.again,
+            )  # fmt: skip
+            failed = bool(done.failed)
+    finally:  # one that is stopped leaves what it has, too
+        store.merge()
+    results = Results(design, Store(config.results).read(), config.seeds)
+    for path in write(results, config.results, COMMAND):
+        print(f"wrote {path}")
+    for row in results.rows():
+        print(f"{row.arm:<14} {row.mean:<16} behind {row.behind:<16} worst {row.worst}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    restart_for_same_bits()
+    raise SystemExit(main(tyro.cli(Config)))
