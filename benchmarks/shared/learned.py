@@ -69,8 +69,8 @@ class Learned(Cell):
         digest = hashlib.sha256(json.dumps(self.definition()).encode()).hexdigest()[:8]
         made = train(
             self.families, self.method, seed=self.seed, iterations=self.iterations, resume=True,
-            out=folder / TRAININGS / f"{self.name}-{digest}", num_threads=1,
-            **self.settings, **({"noise": self.noise} if self.noise else {}),
+            out=folder / TRAININGS / f"{self.name}-{digest}", num_threads=1, noise=self.noise,
+            **self.settings,
         )  # fmt: skip
         keep(made, folder / self.file, {})
         return cost(made)

@@ -79,6 +79,8 @@ class DaggerConfig(TrainConfig):
         segment: Control steps for which one of the two acts, while they take turns.
         log_std: Log standard deviation of the actions while the learner acts, and of the
             policy that is saved.
+        noise: Which noise of worlds, tasks, actions and minibatches; the first weights stay. Two of
+            them tell which differences mean nothing.
     """
 
     num_worlds: int = fields.count(512)
@@ -92,3 +94,9 @@ class DaggerConfig(TrainConfig):
     iterations: int = fields.count(25)
     log_std: float = fields.log_std(-1.2)
     task_visible: bool = True
+    noise: int = fields.count(0, least=0)
+
+    @property
+    def noise_seed(self) -> int:
+        """Seed of whatever is drawn but first weights."""
+        return seed_of_noise(self.seed, self.noise)

@@ -58,7 +58,7 @@ class DaggerTrainer:
         self.worlds = Worlds(
             family,
             config.num_worlds,
-            seed=config.seed,
+            seed=config.noise_seed,
             task_visible=config.task_visible,
             num_threads=num_threads,
         )
@@ -68,6 +68,8 @@ class DaggerTrainer:
             self.worlds.spec, self.generator,
             initial=given, log_std=config.log_std, **network_of(vars(config)),
         ).to(config.device)  # fmt: skip
+        if config.noise:
+            self.generator.manual_seed(config.noise_seed)
         self.learned = [p for n, p in self.policy.named_parameters() if n not in NOT_LEARNED]
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 

@@ -95,6 +95,20 @@ def test_resumed_equals_never_stopped(family: type[Reach], mixing: float):
     assert resumed.num_steps == whole.num_steps
 
 
+def test_other_noise_keeps_the_first_weights_alone():
+    one, other, again = (
+        DaggerTrainer(Reach(), dataclasses.replace(TINY, noise=noise)) for noise in (0, 1, 1)
+    )
+    first = [dict(trainer.policy.state_dict()) for trainer in (one, other)]
+    assert all(torch.equal(tensor, first[1][name]) for name, tensor in first[0].items())
+    starts = [trainer.worlds.reset() for trainer in (one, other, again)]
+    assert not np.array_equal(*starts[:2])
+    np.testing.assert_array_equal(*starts[1:])
+    draws = [torch.rand(4, generator=trainer.generator) for trainer in (one, other, again)]
+    assert not torch.equal(*draws[:2])
+    assert torch.equal(*draws[1:])
+
+
 def test_only_first_episodes_count():
     trainer = DaggerTrainer(Fragile(), TINY)
     trainer.iterate()
