@@ -36,8 +36,10 @@ SPATULA_M = 0.135  # from the hand to the tip
 STIR_M, OVER_M = BOTTOM_M + SPATULA_M + 0.004, BOTTOM_M + SPATULA_M + 0.040  # of the hand
 BLADE_M = 0.016  # from its middle to the food that it pushes, with a little air
 LANDING_M = 0.004  # how far behind that place the spatula comes down
-STROKE_M, STROKE_S = 0.0168, 0.15  # how far the expert pushes a piece
+STROKE_M, STROKE_S = 0.026, 0.15  # how far the expert pushes a piece
 ENOUGH_M = 0.0155  # and from where on it leaves one alone that it has left
+ERROR = 0.25  # of its speed that the expert lets pass
+FINE, ROUGH = 0.7, 0.95  # the share of it for which it stays, and that for which it comes back
 ORIGIN = np.zeros(2)
 GRAVITY_M_S2 = 9.81
 BROWN_1_S = 0.36  # browning of a side that lies in a pan of full heat
@@ -232,10 +234,13 @@ class Stir(KitchenFamily[StirTask]):
         food = self._pieces(worlds) - task.pan_m[:, None]
         off = tip[:, None] - food
         apart = distance(off, ORIGIN)
-        # who is at a piece does more than must be; who has left it, comes back for little no more
+        # Far apart, so that whoever imitates it can tell them: what is enough to leave a piece, and
+        # what is too little to leave it alone.
         at = (height < STIR_M + 0.03)[:, None] & (apart < 0.05)
         enough = np.where(at, np.maximum(STROKE_M, STROKE_S * wanted), ENOUGH_M)
-        lacks, wrong = moved < enough, np.abs(slow - 0.03) > np.where(at, 0.12, 0.17)
+        lacks = moved < enough
+        allowed = np.maximum(ERROR, CLOSE_M_S / wanted)
+        wrong = np.abs(slow) > allowed * np.where(at, FINE, ROUGH)
         piece = np.where(lacks, 2, wrong).argmax(axis=1)  # the first of those that lack most
         busy = (lacks | wrong)[rows, piece]
         start, along = self._stroke(worlds, task, piece)
