@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from metarl.adapt.protocol import Protocol
@@ -51,12 +52,16 @@ class Design:
         """A training of an arm: one skill's is called ``alone.SKILL``."""
         alone = arm.removeprefix(f"{ALONE}.")
         if alone != arm:
-            method, skills, more = "dagger", (alone,), {}
-        else:
-            method, skills = "multi-task", self.skills
-            more = {"learner": "dagger"}
-            more |= {"heads": "shared"} if arm == ONE_HEAD else {}
-            more |= {"aggregation": arm} if arm in self.aggregations else {}
+            return self._learned(arm, seed, "dagger", (alone,))
+        more: dict[str, Any] = {"learner": "dagger"}
+        more |= {"heads": "shared"} if arm == ONE_HEAD else {}
+        more |= {"aggregation": arm} if arm in self.aggregations else {}
+        return self._learned(arm, seed, "multi-task", self.skills, more)
+
+    def _learned(
+        self, arm: str, seed: int, method: str, skills: tuple[str, ...],
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Learned:  # fmt: skip
         return Learned(
             arm=arm, method=method, families=tuple(map(self.family, skills)),
             iterations=self.iterations, settings={**self.settings, **more}, seed=seed,

@@ -87,6 +87,22 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class New:
+    """Write a package of yours with a task family that passes every check, to be changed from there."""
+
+    name: Annotated[Positional[str], arg(metavar="NAME")]
+    """the package's name: lower-case letters, digits and _"""
+    out: Path | None = None
+    """the folder, which must not be there; None: one of that name, here"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.new import new
+
+        return new(**vars(self))
+
+
+@dataclass(frozen=True)
 class Check:
     """Run the conformance checks on a family; exit 1 if one fails."""
 
@@ -369,7 +385,8 @@ class Version:
 
 # What they write is in files, or worth keeping: that nobody reads what they print does not end them.
 WRITE_FILES = (
-    "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "demo", "perceive",
+    "new", "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "demo",
+    "perceive",
 )  # fmt: skip
 
 COMMANDS: dict[str, type[Any]] = {
@@ -383,6 +400,7 @@ COMMANDS: dict[str, type[Any]] = {
     "advise": Advise,
     "watch": Watch,
     "perceive": perceive.Perceive,
+    "new": New,
     "check": Check,
     "report": Report,
     "version": Version,
