@@ -52,7 +52,8 @@ def main(config: Config) -> None:
         found = measure_ceiling(family, policy, protocol, task_visible=True)
         rows.append({"split": split, "success": float(found.success.mean())})
         print(f"{config.family} {split}: success {100 * rows[-1]['success']:.1f}%")
-    trained = {name: policy.meta[name] for name in ("command", "steps", "config")}
+    command = policy.meta.get("command", policy.meta["made-with"].get("command"))
+    trained = {"command": command, "steps": policy.meta["steps"], "config": policy.meta["config"]}
     said = {"family": config.family, "num_tasks": config.num_tasks, "episodes": config.episodes}
     print(f"wrote {write_result(config.name, {**said, 'trained': trained, 'rows': rows})}")
 
