@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from metarl.commands.output import cell, make_console, make_table, one_line
@@ -12,7 +11,6 @@ from metarl.methods import Method, get_method, method_names, rule_names, rules_c
 
 # Fields that `metarl train` has options of their own for.
 OPTIONS = ("iterations", "max_seconds", "seed", "device", "backend")
-_FIELD = re.compile(r"        (\w+): (.*)")
 
 
 def list_methods() -> int:
@@ -74,7 +72,7 @@ def show_method(name: str) -> int:
 
 def rows_of(config: type[Any], settings: Any) -> list[tuple[str, str, str, str]]:
     """A row a field of a config: name, default, what is valid, what it is."""
-    from metarl.runs.fields import valid_words
+    from metarl.runs.fields import field_docs, valid_words
 
     docs, types, rows = field_docs(config), get_type_hints(config), []
     for field in dataclasses.fields(config):
@@ -90,22 +88,6 @@ def _words_of(kind: Any, name: str) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(map(str, get_args(kind)))
     return "True, False" if kind is bool else name
-
-
-def field_docs(config: type[Any]) -> dict[str, str]:
-    """What the docstrings of a config and of its bases say of each field."""
-    found: dict[str, str] = {}
-    for cls in reversed(config.__mro__):
-        name = ""
-        for line in (cls.__doc__ or "").splitlines():
-            if match := _FIELD.fullmatch(line):
-                name = match[1]
-                found[name] = match[2]
-            elif name and line.startswith(" " * 12):
-                found[name] += f" {line.strip()}"
-            else:
-                name = ""
-    return found
 
 
 def _row(name: str, method: Method) -> tuple[str, ...]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from metarl.errors import ConfigError
+from metarl.report import settings
 from metarl.report.html import Report, read_bytes
 from metarl.report.perception import add_answers
 from metarl.report.plots import metrics_png
 from metarl.report.start import add_start
 from metarl.report.tasks import add_tasks, is_pair
+from metarl.report.updates import add_updates, is_after
 from metarl.runs.config import read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
 from metarl.runs.run import ADAPTATION_FILE, ANSWERS_FILE, MATRIX_FILE, START_FILE
@@ -53,11 +55,14 @@ def run_report(folder: Path) -> Report:
     about = [str(config[key]) for key in ("family", "method") if key in config]
     about += [f"seed {config['seed']}"] if "seed" in config else []
     report = Report(f"Run {folder.resolve().name}", " · ".join(about))
-    if (folder / "result.json").exists():
-        _add_result(report, read_json(_own(folder, "result.json")))
+    ended = (folder / "result.json").exists()
+    result = read_json(_own(folder, "result.json")) if ended else {}
+    if said := settings.about(config, result):
+        report.facts("What was run", said)
+    _add_result(report, result)
     for film in sorted(folder.glob("films/*.mp4"), key=_before_first):
         report.film(_title(film), _own(folder, film), caption="")
-    _add_metrics(report, folder)
+    _add_metrics(report, folder, ended=ended)
     if (folder / ANSWERS_FILE).exists():
         add_answers(report, read_json(_own(folder, ANSWERS_FILE)))
     if (folder / START_FILE).exists():
@@ -65,13 +70,14 @@ def run_report(folder: Path) -> Report:
     for picture in sorted(folder.glob("pictures/*.png")):
         _own(folder, picture)
         report.picture(_title(picture), read_bytes(picture), caption="", alt=_title(picture))
-    report.facts("Configuration", _flatten(config))
+    settings.add_settings(report, config)
     return report
 
 
 def _add_result(report: Report, result: Mapping[str, Any]) -> None:
     tables = {key: value for key, value in result.items() if _is_table(value)}
-    facts = _flatten({key: value for key, value in result.items() if key not in tables})
+    told = (*tables, *settings.TOLD)
+    facts = _flatten({key: value for key, value in result.items() if key not in told})
     if facts:
         report.facts("Result", facts)
     for key, rows in tables.items():
@@ -92,23 +98,26 @@ def _own(folder: Path, name: str | Path) -> Path:
     return path
 
 
-def _add_metrics(report: Report, folder: Path) -> None:
+def _add_metrics(report: Report, folder: Path, *, ended: bool) -> None:
+    """Draw what was recorded; the last values of a run that has ended are its result."""
     rows, damaged = _read_metrics(folder)
     keys = _metric_keys(rows)
-    drawn = [key for key in keys if not is_pair(key)]
+    add_updates(report, rows, keys)
+    drawn = [key for key in keys if not is_pair(key) and not is_after(key)]
     if drawn:
         png = metrics_png(rows, drawn[:MAX_PANELS], title="Metrics while training")
         alt = f"Training curves of {', '.join(drawn[:MAX_PANELS])}"
         hidden = drawn[MAX_PANELS:]
         caption = f"Not drawn: {', '.join(hidden)}." if hidden else ""
         report.picture("Training", png, caption=caption, alt=alt)
-        last = {
-            key: next(row[key] for row in reversed(rows) if _is_number(row.get(key)))
-            for key in keys
-        }
         add_tasks(report, rows, keys)
-        report.facts("Last recorded values", {"step": rows[-1]["step"], **last})
-    else:
+        if not ended:
+            last = {
+                key: next(row[key] for row in reversed(rows) if _is_number(row.get(key)))
+                for key in keys
+            }
+            report.facts("Last recorded values", {"step": rows[-1]["step"], **last})
+    elif not keys:
         report.text("Training", "No metrics were recorded.")
     if damaged:
         report.text(

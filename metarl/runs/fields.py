@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from metarl.errors import require
 
 _VALID = "valid"
+_DOCUMENTED = re.compile(r"        (\w+): (.*)")  # a field, in a docstring
 MOST = 10**9  # of anything that is counted
 WIDEST = 65_536  # of a layer
 DEEPEST = 64  # of a network
@@ -160,6 +162,22 @@ def _number(
         return is_number and math.isfinite(value) and holds(value)
 
     return _field(default, valid, f"{words}, or None" if optional else words)
+
+
+def field_docs(config: type[Any]) -> dict[str, str]:
+    """What the docstrings of a config and of its bases say of each field."""
+    found: dict[str, str] = {}
+    for cls in reversed(config.__mro__):
+        name = ""
+        for line in (cls.__doc__ or "").splitlines():
+            if match := _DOCUMENTED.fullmatch(line):
+                name = match[1]
+                found[name] = match[2]
+            elif name and line.startswith(" " * 12):
+                found[name] += f" {line.strip()}"
+            else:
+                name = ""
+    return found
 
 
 def _is_whole(value: Any) -> bool:

@@ -9,7 +9,6 @@ import pytest
 from louder import announce
 
 from metarl import cli
-from metarl.commands.methods import field_docs
 from metarl.methods import (
     adapting_config,
     get_training,
@@ -17,6 +16,7 @@ from metarl.methods import (
     rule_names,
     training_names,
 )
+from metarl.runs.fields import field_docs
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from metarl.errors import CheckpointError, ConfigError, MetaRLError, OutputError, ShapeError
+from metarl.meta.maml.config import MamlConfig
 from metarl.report import (
     Curve,
     Report,
@@ -16,6 +17,8 @@ from metarl.report import (
     heatmap_png,
     run_report,
 )
+from metarl.runs.config import describe_config
+from metarl.runs.fields import field_docs
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -256,7 +259,7 @@ def test_wild_metrics_do_not_break_a_report(tmp_path):
         '["text"]',
         '{"step": 2, "success": NaN, "$\\\\foo{": 1.0}',
     ]
-    folder = make_run(tmp_path / "run", **{"metrics.jsonl": "\n".join(rows)})
+    folder = make_run(tmp_path / "run", **{"metrics.jsonl": "\n".join(rows), "result.json": None})
     html = run_report(folder).render()
     assert "0.6" in html
     assert "3 line(s)" in html
@@ -292,6 +295,68 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         run_report(tmp_path)
     with pytest.raises(ConfigError, match="is not a folder"):
         run_report(tmp_path / "gone")
+
+
+def trained(folder: Path, **settings) -> Path:
+    """A folder as `metarl train` leaves it."""
+    config = describe_config(
+        MamlConfig(**settings), "/there/__main__.py train kitchen/season --seed 3 --method maml"
+    )
+    rows = [
+        {"step": step, **{f"success_{k}": 0.1 * k + 0.01 * step for k in range(4)}, "loss": 1.0}
+        for step in range(1, 10)
+    ]
+    return make_run(
+        folder,
+        **{
+            "config.json": json.dumps(config),
+            "metrics.jsonl": "\n".join(map(json.dumps, rows)),
+            "result.json": json.dumps({"steps": 1234567, "seconds": 600.0, "success_3": 0.39}),
+        },
+    )
+
+
+def test_a_report_begins_with_what_was_run(tmp_path):
+    page = Page(run_report(trained(tmp_path / "run", outer_rate=1e-4)).render())
+    assert "metarl train kitchen/season --seed 3 --method maml" in page.text
+    assert {"1,234,567", "10 min"} <= set(page.text)
+    assert page.text.index("What was run") < page.text.index("Result")
+
+
+def test_a_report_says_what_differs_from_the_defaults_and_what_it_means(tmp_path):
+    page = Page(run_report(trained(tmp_path / "run", outer_rate=1e-4)).render())
+    start = page.text.index("outer_rate")
+    assert page.text[start : start + 3] == ["outer_rate", "0.0001", f"{MamlConfig().outer_rate:g}"]
+    assert page.text[start + 3] == field_docs(MamlConfig)["outer_rate"]
+    assert [cell for cell in page.text if cell == "num_tasks"] == ["num_tasks"]  # in all settings
+    plain = Page(run_report(trained(tmp_path / "plain")).render())
+    assert "Every setting is the default." in plain.text
+
+
+def test_a_report_of_an_unknown_method_shows_its_settings(tmp_path):
+    made = {"command": "metarl train a/b --method gone"}
+    config = json.dumps({"class": "GoneConfig", "rate": 0.5, "made-with": made})
+    page = Page(run_report(make_run(tmp_path / "run", **{"config.json": config})).render())
+    assert {"All settings", "rate", "0.5"} <= set(page.text)
+    assert "Settings that differ from the defaults" not in page.text
+
+
+@pytest.mark.parametrize("made", [None, 3, {}, {"command": 'train "'}, {"command": None}])
+def test_a_report_of_a_run_without_a_command_is_whole(tmp_path, made):
+    config = json.dumps({"class": 3, "rate": 0.5, "made-with": made})
+    page = Page(run_report(make_run(tmp_path / "run", **{"config.json": config})).render())
+    assert {"All settings", "rate", "0.5"} <= set(page.text)
+
+
+def test_success_after_each_update_is_one_picture(tmp_path):
+    page = Page(run_report(trained(tmp_path / "run")).render())
+    alts = [image["alt"] for image in page.all("img")]
+    assert alts == [
+        "Success after each update. iterations 1–3: 2% before, 32% after; iterations 4–6: 5% before,"
+        " 35% after; iterations 7–9: 8% before, 38% after",
+        "Training curves of loss",
+    ]
+    assert "Last recorded values" not in page.text  # they are the result
 
 
 @pytest.mark.parametrize("content", ['{"family": ', "[1]", ""])

@@ -1,0 +1,129 @@
+"""What was run, on a run's page: the command, what it took, and what was set."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from metarl.errors import MetaRLError
+from metarl.report.html import Report
+from metarl.runs.config import NO_FIELDS, config_defaults
+from metarl.runs.fields import field_docs
+
+_COLUMNS = ("setting", "here", "default", "what it is")
+TOLD = ("steps", "num_steps", "seconds")  # of a result, by `about`
+_METHOD = "--method"
+_MACHINE = ("metarl", "torch", "mujoco", "cpu", "num_cores")
+Saved = Mapping[str, Any]
+
+
+def about(config: Saved, result: Saved) -> dict[str, object]:
+    """Say what was run, what it took and where.
+
+    Args:
+        config: What config.json holds.
+        result: What result.json holds; empty: the run has not ended.
+    """
+    made = config.get("made-with")
+    made = made if isinstance(made, Mapping) else {}
+    said: dict[str, object] = {}
+    if command := made.get("command"):
+        said["command"] = _plain_command(str(command))
+    steps, seconds = result.get("steps"), result.get("seconds")
+    if _is_number(steps):
+        said["control steps"] = f"{steps:,.0f}"
+    if seconds is not None and _is_number(seconds):
+        said["training time"] = _duration(seconds)
+    if not result:
+        said["state"] = "not finished"
+    where = [f"{name} {made[name]}" for name in _MACHINE[:3] if name in made]
+    where += [str(made["cpu"])] if "cpu" in made else []
+    where += [f"{made['num_cores']} cores"] if "num_cores" in made else []
+    if where:
+        said["made with"] = ", ".join(where)
+    return said
+
+
+def add_settings(report: Report, config: Saved) -> None:
+    """Add what differs from the method's defaults, with what it means; then all settings.
+
+    A config of a method that is not known here is shown as it is.
+
+    Args:
+        report: The page.
+        config: What config.json holds.
+    """
+    found = _defaults_and_docs(config)
+    if found is not None:
+        defaults, docs = found
+        rows = [
+            [name, value, defaults[name], docs.get(name, "")]
+            for name, value in config.items()
+            if name in defaults and value != defaults[name]
+        ]
+        if rows:
+            report.table("Settings that differ from the defaults", _COLUMNS, rows)
+        else:
+            report.text("Settings", "Every setting is the default.")
+    report.facts("All settings", _flatten({k: v for k, v in config.items() if k != "made-with"}))
+
+
+def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
+    """The defaults of the method that a run was trained by, and what they mean; None: not known."""
+    from metarl.methods import defaults_of, get_training, training_names
+
+    name = _method_of(config)
+    if name not in training_names():
+        return None
+    try:
+        training = get_training(name)
+        defaults = {**config_defaults(training.config()), **defaults_of(training)}
+    except MetaRLError:  # a package's that is broken or gone
+        return None
+    if training.config.__name__ != str(config.get("class")).rpartition(".")[2]:
+        return None
+    return _as_saved(defaults), field_docs(training.config)
+
+
+def _method_of(config: Saved) -> str:
+    made = config.get("made-with")
+    command = made.get("command", "") if isinstance(made, Mapping) else ""
+    try:
+        words = shlex.split(str(command))
+    except ValueError:
+        return ""
+    if "train" not in words:
+        return ""
+    given = words.index(_METHOD) + 1 if _METHOD in words else len(words)
+    return words[given] if given < len(words) else "maml"
+
+
+def _plain_command(command: str) -> str:
+    """The command as one types it, however Python was started."""
+    program, _, rest = command.partition(" ")
+    return f"metarl {rest}" if program.endswith("__main__.py") else command
+
+
+def _as_saved(values: Saved) -> Saved:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+
+
+def _flatten(mapping: Saved, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, dict) and value:
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        elif prefix or key not in NO_FIELDS:
+            flat[f"{prefix}{key}"] = value
+    return flat
