@@ -204,10 +204,16 @@ def test_what_is_said_of_the_soak_was_measured():
 
 def test_what_is_said_of_stirring_was_measured():
     found = json.loads((ROOT / "benchmarks/results/stir-imitated.json").read_text())
-    train, test = (f"{100 * row['success']:.0f}%" for row in found["rows"])
+    said = [
+        f"{100 * row['success']:.0f}% [{100 * row['interval'][0]:.0f}, {100 * row['interval'][1]:.0f}]"
+        for row in found["rows"]
+    ]
     text = " ".join((ROOT / "benchmarks/README.md").read_text().split())
-    assert f"{train} of {found['num_tasks']} train and {test} of {found['num_tasks']}" in text
-    assert f"{found['trained']['config']['iterations']} iterations, the task in view" in text
+    assert f"{said[0]} of {found['num_tasks']} train and {said[1]} of {found['num_tasks']}" in text
+    settings = [training["config"] for training in found["trained"]]
+    assert [config.pop("seed") for config in settings] == [0, 1, 2]
+    assert settings[0] == settings[1] == settings[2]
+    assert f"{settings[0]['iterations']} iterations, the task in view" in text
 
 
 def test_what_is_said_of_the_experts_was_measured():

@@ -135,6 +135,24 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """List what was trained, adapted and compared, and how far it is."""
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("runs")
+    """where to look, six folders deep"""
+    json: bool = False
+    """print JSON in place of the table"""
+    page: bool = False
+    """also write index.html into the folder, with links to the reports that are there"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.runs import runs
+
+        return runs(**vars(self))
+
+
+@dataclass(frozen=True)
 class Train:
     """Train a policy on the training tasks of a family, or of several."""
 
@@ -385,8 +403,8 @@ class Version:
 
 # What they write is in files, or worth keeping: that nobody reads what they print does not end them.
 WRITE_FILES = (
-    "new", "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "demo",
-    "perceive",
+    "new", "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "runs",
+    "demo", "perceive",
 )  # fmt: skip
 
 COMMANDS: dict[str, type[Any]] = {
@@ -403,5 +421,6 @@ COMMANDS: dict[str, type[Any]] = {
     "new": New,
     "check": Check,
     "report": Report,
+    "runs": Runs,
     "version": Version,
 }

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from numbers import Integral, Real
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class Report:
         rows: Sequence[Sequence[object]],
         *,
         note: str = "",
+        links: Sequence[str | None] | None = None,
     ) -> None:
         """Add a table; columns of numbers are aligned to the right.
 
@@ -62,6 +64,7 @@ class Report:
             columns: C names.
             rows: Rows of C cells. Floats are written with four significant digits; None is a dash.
             note: The command that measured it, printed beneath.
+            links: Where the first cell of each row leads, as a path from the page; None: nowhere.
         Raises:
             ShapeError: If a row has not one cell a column.
         """
@@ -77,7 +80,10 @@ class Report:
             for i in range(len(columns))
         ]
         head = _row("th", columns, kinds)
-        body = "".join(_row("td", row, kinds) for row in texts)
+        body = "".join(
+            _row("td", row, kinds, link)
+            for row, link in zip(texts, links or [None] * len(texts), strict=True)
+        )
         beneath = f'<p class="note"><code>{escape(note)}</code></p>' if note else ""
         # The wrapper scrolls on a narrow screen; tabindex lets the keyboard scroll it too.
         label = f'class="wide" tabindex="0" role="region" aria-label="{escape(heading)}"'
@@ -232,9 +238,12 @@ def read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def _row(tag: str, cells: Sequence[str], kinds: Sequence[str]) -> str:
-    pairs = zip(cells, kinds, strict=True)
-    return f"<tr>{''.join(f'<{tag}{kind}>{escape(cell)}</{tag}>' for cell, kind in pairs)}</tr>"
+def _row(tag: str, cells: Sequence[str], kinds: Sequence[str], link: str | None = None) -> str:
+    shown = [escape(cell) for cell in cells]
+    if link is not None:
+        shown[0] = f'<a href="{escape(quote(link))}">{shown[0]}</a>'
+    pairs = zip(shown, kinds, strict=True)
+    return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag}>' for cell, kind in pairs)}</tr>"
 
 
 def _figure(content: str, caption: str) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from metarl.errors import MetaRLError
 from metarl.report.html import Report
+from metarl.runs.command import command_of, method_of
 from metarl.runs.config import NO_FIELDS, config_defaults
 from metarl.runs.fields import field_docs
 
 _COLUMNS = ("setting", "here", "default", "what it is")
 TOLD = ("steps", "num_steps", "seconds")  # of a result, by `about`
-_METHOD = "--method"
 _MACHINE = ("metarl", "torch", "mujoco", "cpu", "num_cores")
 Saved = Mapping[str, Any]
 
@@ -28,8 +27,8 @@ def about(config: Saved, result: Saved) -> dict[str, object]:
     made = config.get("made-with")
     made = made if isinstance(made, Mapping) else {}
     said: dict[str, object] = {}
-    if command := made.get("command"):
-        said["command"] = _plain_command(str(command))
+    if command := command_of(config):
+        said["command"] = command
     steps, seconds = result.get("steps"), result.get("seconds")
     if _is_number(steps):
         said["control steps"] = f"{steps:,.0f}"
@@ -73,7 +72,7 @@ def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
     """The defaults of the method that a run was trained by, and what they mean; None: not known."""
     from metarl.methods import defaults_of, get_training, training_names
 
-    name = _method_of(config)
+    name = method_of(command_of(config))
     if name not in training_names():
         return None
     try:
@@ -84,25 +83,6 @@ def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
     if training.config.__name__ != str(config.get("class")).rpartition(".")[2]:
         return None
     return _as_saved(defaults), field_docs(training.config)
-
-
-def _method_of(config: Saved) -> str:
-    made = config.get("made-with")
-    command = made.get("command", "") if isinstance(made, Mapping) else ""
-    try:
-        words = shlex.split(str(command))
-    except ValueError:
-        return ""
-    if "train" not in words:
-        return ""
-    given = words.index(_METHOD) + 1 if _METHOD in words else len(words)
-    return words[given] if given < len(words) else "maml"
-
-
-def _plain_command(command: str) -> str:
-    """The command as one types it, however Python was started."""
-    program, _, rest = command.partition(" ")
-    return f"metarl {rest}" if program.endswith("__main__.py") else command
 
 
 def _as_saved(values: Saved) -> Saved:

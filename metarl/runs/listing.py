@@ -1,0 +1,154 @@
+"""Which runs lie below a folder, and how far each of them is."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from metarl.errors import ConfigError, MetaRLError
+from metarl.runs.command import command_of, method_of, subject_of
+from metarl.runs.config import CONFIG_FILE, read_json
+from metarl.runs.metrics import METRICS_FILE, parse_row
+from metarl.runs.reading import is_number, read_file
+from metarl.runs.run import ADAPTATION_FILE, MATRIX_FILE, RESULT_FILE
+
+PAGE = "report.html"
+MOST = 10_000  # runs that are listed
+DEEPEST = 6  # folders below the one that is asked for
+# What a run came to: the first of these that it recorded.
+_CAME_TO = ("success_after", "success", "score_after", "score", "accuracy", "mae", "return_after", "return")
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A run, an adaptation or a matrix.
+
+    Args:
+        folder: Where it is, from the folder that was asked for.
+        method: By which it was trained or adapted.
+        subject: Families or pictures.
+        seed: None: it has several, or does not say.
+        state: ``finished``, ``not finished``, or ``damaged: ...``.
+        steps: Control steps so far; None: not known.
+        seconds: Training time [s]; None: not known.
+        measure: Which number it came to, ``success`` for example; "": none was recorded.
+        value: That number.
+        page: Its report, from the folder that was asked for; None: not written yet.
+    """
+
+    folder: Path
+    method: str = ""
+    subject: str = ""
+    seed: int | None = None
+    state: str = "not finished"
+    steps: int | None = None
+    seconds: float | None = None
+    measure: str = ""
+    value: float | None = None
+    page: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON values."""
+        said = dataclasses.asdict(self)
+        return {k: str(v) if isinstance(v, Path) else v for k, v in said.items()}
+
+
+def list_runs(folder: Path) -> list[Listed]:
+    """Find what lies below a folder, or is it; links are not followed.
+
+    A run that is damaged is listed as that and hides no other.
+
+    Args:
+        folder: Where to look, at most `DEEPEST` folders deep and for `MOST` runs.
+    Returns:
+        By name.
+    Raises:
+        ConfigError: If it is no folder.
+    """
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "is not there"
+        raise ConfigError(f"{folder} {what}; expected a folder with runs, as metarl train writes")
+    found = list[Listed]()
+    for place in _places(folder):
+        found.append(_listed(place, folder))
+        if len(found) == MOST:
+            break
+    return found
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    for root, names, files in os.walk(folder):
+        names.sort()
+        here = Path(root)
+        if {CONFIG_FILE, ADAPTATION_FILE, MATRIX_FILE} & set(files):
+            names.clear()  # what is below belongs to it
+            yield here
+        elif len(here.relative_to(folder).parts) >= DEEPEST:
+            names.clear()
+
+
+def _listed(place: Path, folder: Path) -> Listed:
+    page = place / PAGE
+    own = Listed(
+        place.relative_to(folder), page=page.relative_to(folder) if page.is_file() else None
+    )
+    try:
+        if (place / ADAPTATION_FILE).exists():
+            return _adaptation(own, read_json(place / ADAPTATION_FILE))
+        if (place / MATRIX_FILE).exists():
+            return _matrix(own, place)
+        return _training(own, place)
+    except MetaRLError as error:
+        return dataclasses.replace(own, state=f"damaged: {error}")
+
+
+def _training(own: Listed, place: Path) -> Listed:
+    config = read_json(place / CONFIG_FILE)
+    ended = (place / RESULT_FILE).exists()
+    result = read_json(place / RESULT_FILE) if ended else _last_row(place)
+    command = command_of(config)
+    measure = next((name for name in _CAME_TO if is_number(result.get(name))), "")
+    steps = result.get("steps", result.get("num_steps"))
+    seconds = result.get("seconds", result.get("time_s"))
+    return dataclasses.replace(
+        own,
+        method=method_of(command) or str(config.get("class", "")),
+        subject=subject_of(command), seed=_whole(config.get("seed")),
+        state="finished" if ended else "not finished", steps=_whole(steps),
+        seconds=float(seconds) if is_number(seconds) else None,
+        measure=measure.removesuffix("_after"), value=result.get(measure),
+    )  # fmt: skip
+
+
+def _adaptation(own: Listed, saved: Mapping[str, Any]) -> Listed:
+    result = saved.get("result")
+    result = result if isinstance(result, Mapping) else saved
+    said = {name: str(result.get(name, "")) for name in ("method", "family")}
+    return dataclasses.replace(
+        own, method=f"adapt, {said['method']}", subject=said["family"], state="finished"
+    )
+
+
+def _matrix(own: Listed, place: Path) -> Listed:
+    done = (place / "matrix.json").exists()
+    return dataclasses.replace(
+        own, method="transfer matrix", state="finished" if done else "not finished"
+    )
+
+
+def _last_row(place: Path) -> Mapping[str, Any]:
+    try:
+        lines = read_file(place / METRICS_FILE).splitlines()
+    except FileNotFoundError:
+        return {}
+    for line in reversed(lines):
+        if (row := parse_row(line)) is not None:
+            return row
+    return {}
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if is_number(value) and float(value).is_integer() else None
