@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from shared.grid import run_grid
 from shared.learned import Judged
 from shared.machine import RESULTS, restart_for_same_bits
 from shared.skill_design import Design
@@ -23,9 +24,6 @@ from shared.skill_tables import Results, write
 
 from metarl.adapt.protocol import Protocol
 from metarl.grid.cell import Cell
-from metarl.grid.processes import LocalProcesses
-from metarl.grid.run import run_cells
-from metarl.grid.store import MERGED, Store
 
 COMMAND = "python benchmarks/one_network.py"
 DESIGN = Design(
@@ -70,17 +68,11 @@ def cells(design: Design, num_seeds: int) -> list[Cell]:
 
 def main(config: Config, design: Design = DESIGN) -> int:
     """Run what is missing, then write tables and the picture of every cell that is there."""
-    store, failed = Store(config.runs, config.results / MERGED), False
-    try:
-        if not config.finished:
-            done = run_cells(
-                cells(design, config.seeds), store,
-                workers=LocalProcesses(config.jobs), again=config.again,
-            )  # fmt: skip
-            failed = bool(done.failed)
-    finally:  # one that is stopped leaves what it has, too
-        store.merge()
-    results = Results(design, Store(config.results).read(), config.seeds)
+    wanted = [] if config.finished else cells(design, config.seeds)
+    records, failed = run_grid(
+        wanted, config.runs, config.results, jobs=config.jobs, again=config.again
+    )
+    results = Results(design, records, config.seeds)
     for path in write(results, config.results, COMMAND):
         print(f"wrote {path}")
     for row in results.rows():

@@ -220,6 +220,13 @@ def format_value(value: object) -> str:
     return str(value)
 
 
+def format_duration(seconds: float) -> str:
+    """Write a time [s] in the unit that a reader would use."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a file.
 

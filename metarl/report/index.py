@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metarl.report.html import Report
+from metarl.report.html import Report, format_duration
 from metarl.runs.listing import Listed
 
 COLUMNS = ("run", "method", "of", "seed", "state", "control steps", "time", "came to")
@@ -30,18 +30,11 @@ def row_of(run: Listed) -> tuple[str, ...]:
     """A run's cells, in the order of `COLUMNS`."""
     steps = "" if run.steps is None else f"{run.steps:,}"
     seed = "" if run.seed is None else str(run.seed)
+    time = "" if run.seconds is None else format_duration(run.seconds)
     return (
-        run.folder.as_posix(), run.method, run.subject, seed, run.state, steps, _time(run.seconds),
+        run.folder.as_posix(), run.method, run.subject, seed, run.state, steps, time,
         _came_to(run),
     )  # fmt: skip
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _came_to(run: Listed) -> str:

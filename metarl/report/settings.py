@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metarl.errors import MetaRLError
-from metarl.report.html import Report
+from metarl.report.html import Report, format_duration
 from metarl.runs.command import command_of, method_of
 from metarl.runs.config import NO_FIELDS, config_defaults
 from metarl.runs.fields import field_docs
@@ -33,7 +33,7 @@ def about(config: Saved, result: Saved) -> dict[str, object]:
     if _is_number(steps):
         said["control steps"] = f"{steps:,.0f}"
     if seconds is not None and _is_number(seconds):
-        said["training time"] = _duration(seconds)
+        said["training time"] = format_duration(seconds)
     if not result:
         said["state"] = "not finished"
     where = [f"{name} {made[name]}" for name in _MACHINE[:3] if name in made]
@@ -87,12 +87,6 @@ def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
 
 def _as_saved(values: Saved) -> Saved:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _is_number(value: Any) -> bool:
