@@ -51,7 +51,8 @@ PACKAGES = {
     for path in (base / "metarl", *(base / name for name in ENVS))
     for path in path.rglob("__init__.py")
 }
-LIBRARY = sorted((ROOT / "metarl").rglob("*.py"))
+TEMPLATE = ROOT / "metarl/template"  # what `metarl new` writes is no part of the library
+LIBRARY = sorted(p for p in (ROOT / "metarl").rglob("*.py") if not p.is_relative_to(TEMPLATE))
 FAMILIES = sorted(p for name in ENVS for p in (ROOT / "envs" / name).rglob("*.py"))
 
 
