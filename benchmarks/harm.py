@@ -27,12 +27,12 @@ from metarl.errors import ConfigError
 from metarl.film.episode import film_episode
 from metarl.matrix.benchmark import read_matrix
 from metarl.matrix.names import short_names
-from metarl.matrix.output import RESULT_FILE
 from metarl.matrix.summary import LEARNING
 from metarl.nn.policy import GaussianPolicy, network_of
 from metarl.registry import make_family, slug
 from metarl.runs.config import read_json
 from metarl.runs.policies import load_policy, read_checkpoint
+from metarl.runs.run import MATRIX_RESULT_FILE
 from metarl.sources import carry
 
 EPISODES, SEED = 64, 77
@@ -131,7 +131,7 @@ def choose(rows: list[dict[str, Any]], config: Config) -> list[tuple[str, str]]:
 
 def main(config: Config) -> None:
     """Look, and write results/NAME.json."""
-    saved = read_json(config.matrix / RESULT_FILE)["rows"]
+    saved = read_json(config.matrix / MATRIX_RESULT_FILE)["rows"]
     rows = [row for row in saved if row["regime"] == LEARNING and row["score"] is not None]
     found = []
     for source, target in choose(rows, config):

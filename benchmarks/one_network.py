@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from shared.grid import run_grid
+from shared.grid import GridConfig, run_grid
 from shared.learned import Judged
 from shared.machine import RESULTS, restart_for_same_bits
 from shared.skill_design import Design
@@ -40,17 +40,9 @@ DESIGN = Design(
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(GridConfig):
     """How much of it is run."""
 
-    seeds: int = 3
-    """Trainings of each arm; with fewer, the others can follow by the same command."""
-    jobs: int | None = None
-    """How many cells at once; none: a process a core."""
-    finished: bool = False
-    """Run nothing; make the tables and the picture from the cells that are there."""
-    again: bool = False
-    """Run cells anew whose definition has changed."""
     runs: Path = Path("runs/one-network")
     """Where cells, trainings and policies are kept while it runs."""
     results: Path = RESULTS / "one-network"
@@ -68,10 +60,7 @@ def cells(design: Design, num_seeds: int) -> list[Cell]:
 
 def main(config: Config, design: Design = DESIGN) -> int:
     """Run what is missing, then write tables and the picture of every cell that is there."""
-    wanted = [] if config.finished else cells(design, config.seeds)
-    records, failed = run_grid(
-        wanted, config.runs, config.results, jobs=config.jobs, again=config.again
-    )
+    records, failed = run_grid(cells(design, config.seeds), config)
     results = Results(design, records, config.seeds)
     for path in write(results, config.results, COMMAND):
         print(f"wrote {path}")

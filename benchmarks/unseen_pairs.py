@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from shared.grid import run_grid
+from shared.grid import GridConfig, run_grid
 from shared.learned import Judged
 from shared.machine import RESULTS, restart_for_same_bits
 from shared.pair_cells import Features, Nearest
@@ -35,24 +35,16 @@ DESIGN = Design(
     num_unseen=6,
     iterations=30,
     # What counts is gradient steps: simulating costs more than they do, and hardly more with more worlds.
-    # Little noise, as stirring taught (README.md): with the usual noise no flip is learned in joint space.
+    # Little noise, as stirring taught (README.md).
     settings={"num_worlds": 64, "epochs": 8, "minibatch": 256, "log_std": -3.5},
     protocol=Protocol(num_tasks=100, eval_episodes=1),
 )
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(GridConfig):
     """How much of it is run."""
 
-    seeds: int = 3
-    """Trainings of each arm; with fewer, the others can follow by the same command."""
-    jobs: int | None = None
-    """How many cells at once; none: a process a core."""
-    finished: bool = False
-    """Run nothing; make tables and the picture from the cells that are there."""
-    again: bool = False
-    """Run cells anew whose definition has changed."""
     runs: Path = Path("runs/unseen-pairs")
     """Where cells, trainings and policies are kept while it runs."""
     results: Path = RESULTS / "unseen-pairs"
@@ -95,10 +87,7 @@ def _nearest(design: Design, split: str, seed: int) -> Nearest:
 
 def main(config: Config, design: Design = DESIGN) -> int:
     """Run what is missing, then write tables and the picture of every cell that is there."""
-    wanted = [] if config.finished else cells(design, config.seeds)
-    records, failed = run_grid(
-        wanted, config.runs, config.results, jobs=config.jobs, again=config.again
-    )
+    records, failed = run_grid(cells(design, config.seeds), config)
     results = Results(design, records, config.seeds)
     for path in write(results, config.results, COMMAND):
         print(f"wrote {path}")

@@ -17,11 +17,10 @@ from metarl.advise.prediction import Arm
 from metarl.advise.signals import SIGNALS, Evidence
 from metarl.errors import CheckpointError
 from metarl.matrix.benchmark import Matrix, read_matrix
-from metarl.matrix.output import RESULT_FILE
 from metarl.matrix.summary import LEARNING
 from metarl.registry import make_family
 from metarl.runs.config import read_json
-from metarl.runs.run import write_json
+from metarl.runs.run import MATRIX_RESULT_FILE, write_json
 
 _DIGITS = 6  # that are kept, so that evidence read again is what it was
 
@@ -53,11 +52,11 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     Raises:
         CheckpointError: If the folder holds none.
     """
-    saved = read_json(folder / RESULT_FILE)
+    saved = read_json(folder / MATRIX_RESULT_FILE)
     rows = [row for row in saved.get("rows", ()) if row["regime"] == LEARNING]
     known = [row for row in rows if row["score"] is not None and math.isfinite(row["score"])]
     if not known:
-        raise CheckpointError(f"{folder / RESULT_FILE} has no learning arm with a score")
+        raise CheckpointError(f"{folder / MATRIX_RESULT_FILE} has no learning arm with a score")
     return known
 
 

@@ -16,9 +16,9 @@ from metarl.matrix.score import Score
 from metarl.matrix.summary import LEARNING, Level, Row, Summary, best_of
 from metarl.runs.checkpoint import write_atomically
 from metarl.runs.config import config_values, made_with
-from metarl.runs.run import write_json
+from metarl.runs.run import MATRIX_RESULT_FILE, write_json
 
-RESULT_FILE, TABLE_FILE = "matrix.json", "matrix.md"
+TABLE_FILE = "matrix.md"
 COLUMNS = (
     "source", "strategy", "exploration", "mean return", "last", "success [%]", "score", "verdict",
 )  # fmt: skip
@@ -119,10 +119,10 @@ def write_tables(matrix: Matrix, summary: Summary, folder: Path, command: str) -
         "missing": summary.missing,
         **made_with(command),
     }
-    write_json(folder / RESULT_FILE, said)
+    write_json(folder / MATRIX_RESULT_FILE, said)
     text = markdown(summary, matrix.num_seeds)
     write_atomically(folder / TABLE_FILE, text.encode())
-    return [folder / RESULT_FILE, folder / TABLE_FILE]
+    return [folder / MATRIX_RESULT_FILE, folder / TABLE_FILE]
 
 
 def _level_json(level: Level) -> dict[str, Any]:

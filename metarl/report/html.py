@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -218,6 +219,22 @@ def format_value(value: object) -> str:
         more = [f"… ({len(value)} in all)"] if len(value) > 8 else []
         return ", ".join([*shown, *more])
     return str(value)
+
+
+def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Write nested names as one, with dots between.
+
+    Args:
+        mapping: Values by name, or further mappings.
+        prefix: Before each name.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, dict) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def format_duration(seconds: float) -> str:

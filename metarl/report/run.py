@@ -8,7 +8,7 @@ from typing import Any
 
 from metarl.errors import ConfigError
 from metarl.report import settings
-from metarl.report.html import Report, read_bytes
+from metarl.report.html import Report, flatten, read_bytes
 from metarl.report.perception import add_answers
 from metarl.report.plots import metrics_png
 from metarl.report.start import add_start
@@ -77,7 +77,7 @@ def run_report(folder: Path) -> Report:
 def _add_result(report: Report, result: Mapping[str, Any]) -> None:
     tables = {key: value for key, value in result.items() if _is_table(value)}
     told = (*tables, *settings.TOLD)
-    facts = _flatten({key: value for key, value in result.items() if key not in told})
+    facts = flatten({key: value for key, value in result.items() if key not in told})
     if facts:
         report.facts("Result", facts)
     for key, rows in tables.items():
@@ -148,16 +148,6 @@ def _metric_keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return next((i for i, word in enumerate(FIRST) if word in key.lower()), len(FIRST))
 
     return sorted(keys, key=rank)  # stable: otherwise in the order of the file
-
-
-def _flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if isinstance(value, dict) and value:
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _is_table(value: object) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from metarl.errors import MetaRLError
-from metarl.report.html import Report, format_duration
+from metarl.report.html import Report, flatten, format_duration
 from metarl.runs.command import command_of, method_of
 from metarl.runs.config import NO_FIELDS, config_defaults
 from metarl.runs.fields import field_docs
+from metarl.runs.reading import is_number
 
 _COLUMNS = ("setting", "here", "default", "what it is")
 TOLD = ("steps", "num_steps", "seconds")  # of a result, by `about`
@@ -30,9 +31,9 @@ def about(config: Saved, result: Saved) -> dict[str, object]:
     if command := command_of(config):
         said["command"] = command
     steps, seconds = result.get("steps"), result.get("seconds")
-    if _is_number(steps):
+    if is_number(steps):
         said["control steps"] = f"{steps:,.0f}"
-    if seconds is not None and _is_number(seconds):
+    if seconds is not None and is_number(seconds):
         said["training time"] = format_duration(seconds)
     if not result:
         said["state"] = "not finished"
@@ -54,7 +55,13 @@ def add_settings(report: Report, config: Saved) -> None:
         config: What config.json holds.
     """
     found = _defaults_and_docs(config)
-    if found is not None:
+    if found is None:
+        report.text(
+            "Settings",
+            "Which of them differ from the defaults is not known: no method that is"
+            " installed here has this config.",
+        )
+    else:
         defaults, docs = found
         rows = [
             [name, value, defaults[name], docs.get(name, "")]
@@ -65,7 +72,7 @@ def add_settings(report: Report, config: Saved) -> None:
             report.table("Settings that differ from the defaults", _COLUMNS, rows)
         else:
             report.text("Settings", "Every setting is the default.")
-    report.facts("All settings", _flatten({k: v for k, v in config.items() if k != "made-with"}))
+    report.facts("All settings", flatten({k: v for k, v in config.items() if k not in NO_FIELDS}))
 
 
 def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
@@ -87,17 +94,3 @@ def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
 
 def _as_saved(values: Saved) -> Saved:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-
-
-def _flatten(mapping: Saved, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if isinstance(value, dict) and value:
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        elif prefix or key not in NO_FIELDS:
-            flat[f"{prefix}{key}"] = value
-    return flat

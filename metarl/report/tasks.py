@@ -13,7 +13,7 @@ from metarl.report.html import Report
 from metarl.report.plots import Curve, curves_png
 
 _EACH = ("success", "return")
-_PARTS = 3  # of a training: its beginning, its middle and its end
+_PARTS = 3
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -40,8 +40,7 @@ def add_tasks(report: Report, rows: Rows, keys: Sequence[str]) -> None:
     if not pairs:
         return
     labels = list(dict.fromkeys(label for key in pairs for label in _labels(key)))
-    for part in np.array_split(np.arange(len(rows)), min(_PARTS, len(rows))):
-        some = [rows[i] for i in part]
+    for some in thirds(rows):
         when = f"iterations {some[0]['step']} to {some[-1]['step']}"
         png = heatmap_png(
             _cosines(some, pairs, labels), labels, labels, title=f"Gradients on the trunk, {when}",
@@ -53,6 +52,12 @@ def add_tasks(report: Report, rows: Rows, keys: Sequence[str]) -> None:
             " with each other, below 0 in conflict.",
             alt=f"Cosines of the gradients of {', '.join(labels)}, {when}",
         )  # fmt: skip
+
+
+def thirds(rows: Rows) -> list[Rows]:
+    """Split a training into its beginning, its middle and its end; a short one into single rows."""
+    parts = np.array_split(np.arange(len(rows)), min(_PARTS, len(rows)))
+    return [[rows[i] for i in part] for part in parts]
 
 
 def _curve(rows: Rows, key: str) -> Curve:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from metarl.report.html import Report
 from metarl.report.plots import Curve, curves_png
+from metarl.report.tasks import Rows, thirds
 
 _AFTER = re.compile(r"success_(\d{1,3})")
-_PARTS = 3  # of a training: its beginning, its middle and its end
-Rows = Sequence[Mapping[str, Any]]
 
 
 def is_after(key: str) -> bool:
@@ -33,8 +31,7 @@ def add_updates(report: Report, rows: Rows, keys: Sequence[str]) -> None:
     if len(after) < 2:
         return
     x, curves = np.array([update for update, _ in after], dtype=np.float64), []
-    for part in np.array_split(np.arange(len(rows)), min(_PARTS, len(rows))):
-        some = [rows[i] for i in part]
+    for some in thirds(rows):
         mean = np.array([_mean(some, key) for _, key in after])
         unknown = np.full_like(mean, np.nan)
         label = f"iterations {some[0]['step']}–{some[-1]['step']}"

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from metarl.errors import ConfigError, MetaRLError
+from metarl.errors import CheckpointError, ConfigError, MetaRLError
 from metarl.runs.command import command_of, method_of, subject_of
 from metarl.runs.config import CONFIG_FILE, read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
 from metarl.runs.reading import is_number, read_file
-from metarl.runs.run import ADAPTATION_FILE, MATRIX_FILE, RESULT_FILE
+from metarl.runs.run import (
+    ADAPTATION_FILE, MATRIX_FILE, MATRIX_RESULT_FILE, RESULT_FILE,
+)
 
 PAGE = "report.html"
 MOST = 10_000  # runs that are listed
@@ -125,15 +127,22 @@ def _training(own: Listed, place: Path) -> Listed:
 
 def _adaptation(own: Listed, saved: Mapping[str, Any]) -> Listed:
     result = saved.get("result")
-    result = result if isinstance(result, Mapping) else saved
-    said = {name: str(result.get(name, "")) for name in ("method", "family")}
+    if not isinstance(result, Mapping):
+        raise CheckpointError(f"{ADAPTATION_FILE} has no result")
+    rates, seconds = result.get("success"), result.get("seconds")
+    given = rates[-1] if isinstance(rates, list) and rates else None
+    last = [rate for rate in given if is_number(rate)] if isinstance(given, list) else []
     return dataclasses.replace(
-        own, method=f"adapt, {said['method']}", subject=said["family"], state="finished"
-    )
+        own, method=f"adapt, {result.get('method', '')}", subject=str(result.get("family", "")),
+        state="finished", steps=_whole(result.get("steps")),
+        seconds=None if seconds is None or not is_number(seconds) else float(seconds),
+        measure="success" if last else "", value=sum(last) / len(last) if last else None,
+    )  # fmt: skip
 
 
 def _matrix(own: Listed, place: Path) -> Listed:
-    done = (place / "matrix.json").exists()
+    said = place / MATRIX_RESULT_FILE
+    done = said.exists() and not read_json(said).get("missing")
     return dataclasses.replace(
         own, method="transfer matrix", state="finished" if done else "not finished"
     )

@@ -58,6 +58,7 @@ __all__ = [
 RESULT_FILE, CHECKPOINTS = "result.json", "checkpoints"
 ADAPTATION_FILE = "adaptation.json"  # in the folder of an adaptation
 MATRIX_FILE = "benchmark.json"  # in the folder of a transfer matrix
+MATRIX_RESULT_FILE = "matrix.json"  # beside it: what is known so far
 ANSWERS_FILE = "answers.json"  # what a picture network answered to its test pictures
 START_FILE = "start.json"  # what it started from, and what became of that
 STEP = "step"  # in a checkpoint's meta

@@ -6,9 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from console import TOY, metarl
 
+from metarl.adapt.results import AdaptationResult
 from metarl.runs.command import method_of, subject_of
 from metarl.runs.listing import list_runs
 
@@ -24,10 +26,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "stopped/result.json").unlink()
     assert metarl("report", folder / "deep/a & b").returncode == 0
     (folder / "adapted").mkdir()
-    result = {"method": "fine-tune", "family": "toy/reach"}
-    (folder / "adapted/adaptation.json").write_text(json.dumps({"result": result}))
-    (folder / "matrix").mkdir()
-    (folder / "matrix/benchmark.json").write_text("{}")
+    rates = np.array([[0.0, 0.0], [1.0, 0.5]])  # after no update and after one, of two tasks
+    result = AdaptationResult("fine-tune", "toy/reach", rates, rates, rates, 400, 7.0)
+    (folder / "adapted/adaptation.json").write_text(json.dumps({"result": result.to_json()}))
+    for name, missing in (("matrix", 0), ("part of a matrix", 3)):
+        (folder / name).mkdir()
+        (folder / name / "benchmark.json").write_text("{}")
+        (folder / name / "matrix.json").write_text(json.dumps({"missing": missing}))
     (folder / "broken").mkdir()
     (folder / "broken/config.json").write_text("{")
     (folder / "no run").mkdir()
@@ -38,7 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_kind_is_listed(folder: Path):
     found = {run.folder.as_posix(): run for run in list_runs(folder)}
-    assert sorted(found) == ["adapted", "broken", "deep/a & b", "matrix", "stopped"]
+    assert sorted(found) == [
+        "adapted", "broken", "deep/a & b", "matrix", "part of a matrix", "stopped",
+    ]  # fmt: skip
     ended, stopped = found["deep/a & b"], found["stopped"]
     assert (ended.method, ended.subject, ended.seed) == ("dagger", TOY, 0)
     assert (ended.state, stopped.state) == ("finished", "not finished")
@@ -47,8 +54,12 @@ def test_every_kind_is_listed(folder: Path):
     assert 0.0 <= ended.value <= 1.0
     assert ended.page is not None
     assert stopped.page is None
-    assert (found["adapted"].method, found["adapted"].subject) == ("adapt, fine-tune", "toy/reach")
+    adapted = found["adapted"]
+    assert (adapted.method, adapted.subject) == ("adapt, fine-tune", "toy/reach")
+    assert (adapted.steps, adapted.seconds, adapted.value) == (400, 7.0, 0.75)
     assert found["matrix"].method == "transfer matrix"
+    assert found["matrix"].state == "finished"
+    assert found["part of a matrix"].state == "not finished"  # its tables are of what there is
     assert "config.json" in found["broken"].state
 
 

@@ -1,6 +1,6 @@
 """The family passes every check of metarl, and its expert solves it."""
 
-import my_package  # registers the families
+import my_package  # noqa: F401  (registers the families)
 import numpy as np
 
 from metarl.conformance import check_family
@@ -16,7 +16,6 @@ def test_it_passes_every_check():
 
 
 def test_the_expert_solves_it():
-    assert my_package.reach.NEAR_M < 0.1
     worlds = Worlds(make_family(NAME), 64, seed=0, split="test")
     worlds.reset()
     for _ in range(worlds.spec.horizon):
