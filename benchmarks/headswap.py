@@ -87,11 +87,12 @@ def measure(config: Config, seed: int) -> tuple[float, list[SwapResult]]:
         num_train=config.num_train,
         num_test=config.num_test,
         seed=seed,
+        control="fine-tune",
         config=FitConfig(max_epochs=config.max_epochs),
     )
     print(f"seed {seed}: accuracy {accuracy:.3f}", flush=True)
     for result in results:
-        print(f"  {result.strategy:12s} mae {result.mae:.4f} {result.seconds:5.1f} s", flush=True)
+        print(f"  {result.strategy:22s} mae {result.mae:.4f} {result.seconds:5.1f} s", flush=True)
     return accuracy, results
 
 

@@ -75,6 +75,7 @@ def compare(
     num_test: int = 500,
     seed: int,
     strategies: Sequence[str] | None = None,
+    control: str | None = None,
     config: FitConfig | None = None,
     progress: Progress | None = None,
 ) -> list[SwapResult]:
@@ -87,16 +88,19 @@ def compare(
         num_test: Other pictures, to judge the result.
         seed: Decides pictures, heads and order.
         strategies: Their names; None: all of `for_pictures`.
+        control: A strategy that is run once more with another new head and another order: a difference
+            as small as between the two means nothing. None: none is.
         config: How to fit; the same for all.
         progress: Called with (strategies done, strategies).
     Returns:
-        One result a strategy, in the order given.
+        One result a strategy, in the order given; the control's last, named ``NAME, other noise``.
     Raises:
         UnknownNameError: If a strategy is unknown.
         ConfigError: If there are too few pictures.
     """
     chosen = [get_strategy(name) for name in strategies or for_pictures()]
-    for strategy in chosen:
+    again = [] if control is None else [get_strategy(control)]
+    for strategy in (*chosen, *again):
         require_for_pictures(strategy)
     require_positive(num_train=num_train, num_test=num_test)
     train = draw_pictures(scene, num_train, seed=derive_seed(seed, "headswap/train"))
@@ -104,17 +108,20 @@ def compare(
     inputs, target = to_tensor(train.pixels), torch.from_numpy(train.doneness)
     questions, truth = to_tensor(test.pixels), torch.from_numpy(test.doneness)
     constant = float((truth - target.median()).abs().mean())
-    results = []
-    for strategy in chosen:
+    results = list[SwapResult]()
+    noise = derive_seed(seed, "headswap/other noise")
+    arms = [(strategy.name, strategy, seed) for strategy in chosen]
+    arms += [(f"{strategy.name}, other noise", strategy, noise) for strategy in again]
+    for name, strategy, own in arms:
         start = time.perf_counter()
         student, epochs, best = swap_head(
-            network, strategy, inputs, target, seed=seed, config=config
+            network, strategy, inputs, target, seed=own, config=config
         )
         seconds = time.perf_counter() - start
         mae = mean_absolute_error(student, questions, truth)
-        results.append(SwapResult(strategy.name, mae, constant, seconds, epochs, best))
+        results.append(SwapResult(name, mae, constant, seconds, epochs, best))
         if progress is not None:
-            progress(len(results), len(chosen))
+            progress(len(results), len(arms))
     return results
 
 

@@ -141,11 +141,17 @@ def _adaptation(own: Listed, saved: Mapping[str, Any]) -> Listed:
 
 
 def _matrix(own: Listed, place: Path) -> Listed:
-    said = place / MATRIX_RESULT_FILE
+    saved, said = read_json(place / MATRIX_FILE), place / MATRIX_RESULT_FILE
+    try:
+        names = [group["name"] for group in saved["groups"]]
+        targets = dict.fromkeys(str(pair[1]) for group in saved["groups"] for pair in group["pairs"])
+    except (KeyError, TypeError, IndexError) as error:
+        raise CheckpointError(f"{MATRIX_FILE} is no definition of a matrix") from error
     done = said.exists() and not read_json(said).get("missing")
     return dataclasses.replace(
-        own, method="transfer matrix", state="finished" if done else "not finished"
-    )
+        own, method="comparison" if names == ["comparison"] else "transfer matrix",
+        subject=" ".join(targets), state="finished" if done else "not finished",
+    )  # fmt: skip
 
 
 def _last_row(place: Path) -> Mapping[str, Any]:

@@ -29,9 +29,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rates = np.array([[0.0, 0.0], [1.0, 0.5]])  # after no update and after one, of two tasks
     result = AdaptationResult("fine-tune", "toy/reach", rates, rates, rates, 400, 7.0)
     (folder / "adapted/adaptation.json").write_text(json.dumps({"result": result.to_json()}))
-    for name, missing in (("matrix", 0), ("part of a matrix", 3)):
+    for name, missing in (("matrix", 0), ("comparison", 3)):
         (folder / name).mkdir()
-        (folder / name / "benchmark.json").write_text("{}")
+        group = {"name": name, "pairs": [["a/x", "a/z"], ["a/y", "a/z"]]}
+        (folder / name / "benchmark.json").write_text(json.dumps({"groups": [group]}))
         (folder / name / "matrix.json").write_text(json.dumps({"missing": missing}))
     (folder / "broken").mkdir()
     (folder / "broken/config.json").write_text("{")
@@ -44,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_kind_is_listed(folder: Path):
     found = {run.folder.as_posix(): run for run in list_runs(folder)}
     assert sorted(found) == [
-        "adapted", "broken", "deep/a & b", "matrix", "part of a matrix", "stopped",
+        "adapted", "broken", "comparison", "deep/a & b", "matrix", "stopped",
     ]  # fmt: skip
     ended, stopped = found["deep/a & b"], found["stopped"]
     assert (ended.method, ended.subject, ended.seed) == ("dagger", TOY, 0)
@@ -57,9 +58,9 @@ def test_every_kind_is_listed(folder: Path):
     adapted = found["adapted"]
     assert (adapted.method, adapted.subject) == ("adapt, fine-tune", "toy/reach")
     assert (adapted.steps, adapted.seconds, adapted.value) == (400, 7.0, 0.75)
-    assert found["matrix"].method == "transfer matrix"
-    assert found["matrix"].state == "finished"
-    assert found["part of a matrix"].state == "not finished"  # its tables are of what there is
+    whole, part = found["matrix"], found["comparison"]
+    assert (whole.method, whole.subject, whole.state) == ("transfer matrix", "a/z", "finished")
+    assert (part.method, part.state) == ("comparison", "not finished")  # its tables are of a part
     assert "config.json" in found["broken"].state
 
 
@@ -83,7 +84,16 @@ def test_the_table_and_the_page(folder: Path):
 def test_json_is_nothing_but_json(folder: Path):
     rows = json.loads(metarl("runs", folder, "--json").stdout)
     assert [row["folder"] for row in rows] == [str(run.folder) for run in list_runs(folder)]
-    assert rows[2]["seed"] == 0
+    assert rows[3]["seed"] == 0
+
+
+def test_a_damaged_matrix_is_listed_as_that(tmp_path: Path):
+    for number, text in enumerate(
+        ("{}", '{"groups": 3}', '{"groups": [{"name": "a", "pairs": [1]}]}')
+    ):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "benchmark.json").write_text(text)
+    assert {run.state[:7] for run in list_runs(tmp_path)} == {"damaged"}
 
 
 def test_nothing_there_is_said(tmp_path: Path):

@@ -180,6 +180,22 @@ def test_fit_stops_when_patience_ends_and_keeps_the_best_epoch():
     assert echo.answer.item() == pytest.approx(answers[nearest - 1], abs=1e-5)
 
 
+def test_the_control_is_the_same_strategy_with_other_noise(trained, scene):
+    own, other = compare(
+        trained[0], scene, num_train=20, num_test=10, seed=3, strategies=["fine-tune"],
+        control="fine-tune", config=QUICK,
+    )  # fmt: skip
+    assert [own.strategy, other.strategy] == ["fine-tune", "fine-tune, other noise"]
+    assert own.constant_mae == other.constant_mae  # of the same pictures
+    assert own.mae != other.mae
+    (alone,) = compare(
+        trained[0], scene, num_train=20, num_test=10, seed=3, strategies=["fine-tune"], config=QUICK
+    )
+    assert alone.mae == own.mae
+    with pytest.raises(UnknownNameError, match="frozen-trunk"):
+        compare(trained[0], scene, seed=0, control="frozen")
+
+
 def test_bad_budgets_are_refused(trained, scene):
     for bad in ({"batch_size": 0}, {"patience": 0}, {"held_back": 1.0}, {"held_back": 0.0}):
         with pytest.raises(ConfigError, match=next(iter(bad))):
@@ -232,7 +248,7 @@ def test_headswap_benchmark_writes_json_and_pictures(tmp_path):
     sizes += ("--num-train", "10", "--num-test", "8")
     run_benchmark("headswap.py", "--seeds", "2", *sizes, "--out", str(tmp_path))
     report = json.loads((tmp_path / "headswap.json").read_text())
-    assert list(report["strategies"]) == for_pictures()
+    assert list(report["strategies"]) == [*for_pictures(), "fine-tune, other noise"]
     for summary in report["strategies"].values():
         errors = [result["mae"] for result in summary["results"]]
         assert summary["mae"]["mean"] == pytest.approx(np.mean(errors))
