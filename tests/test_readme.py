@@ -216,6 +216,17 @@ def test_what_is_said_of_stirring_was_measured():
     assert f"{settings[0]['iterations']} iterations, the task in view" in text
 
 
+def test_what_is_said_of_the_head_swap_was_measured():
+    found = json.loads((ROOT / "benchmarks/results/headswap.json").read_text())
+    text = (ROOT / "benchmarks/README.md").read_text()
+    for name, row in found["strategies"].items():
+        mean, low, high = (row["mae"][end] for end in ("mean", "mean_low", "mean_high"))
+        shown = f"`{name}`".replace("`fine-tune, other noise`", "`fine-tune`, other noise")
+        line = f"| {shown} | {mean:.3f} [{low:.3f}, {high:.3f}] | {row['seconds']['mean']:.1f} |"
+        assert line in text
+    assert f"always the median: {found['constant_mae']:.3f}" in text
+
+
 def test_what_is_said_of_the_experts_was_measured():
     rows = json.loads((ROOT / "benchmarks/results/experts.json").read_text())["rows"]
     dishes = [r for r in rows if "expert_test" not in r]
