@@ -158,22 +158,25 @@ class ByExpert:
         self.actor, self.config, self.generator = actor, config, generator
 
     def gather(self, k: int, worlds: Worlds, share: float) -> Gathered:
-        lesson = collect_lesson(
-            worlds, lambda obs: self._act(k, obs), share=share,
-            segment=self.config.segment, generator=self.generator,
-        )  # fmt: skip
         device = self.config.device
+        with torch.no_grad():
+            params = self.actor.parameters(k)  # once, for they stay during an episode
+
+        @torch.no_grad()
+        def act(obs: np.ndarray) -> np.ndarray:
+            seen = torch.from_numpy(obs).to(device)
+            mean, log_std = self.actor(k, seen, params)
+            noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
+            return (mean + log_std.exp() * noise).cpu().numpy()
+
+        lesson = collect_lesson(
+            worlds, act, share=share, segment=self.config.segment, generator=self.generator
+        )
         samples = {
             "obs": torch.from_numpy(lesson.obs).to(device),
             "wanted": torch.from_numpy(lesson.wanted).to(device),
         }
         return Gathered(samples, lesson.outcome, len(lesson.obs))
-
-    @torch.no_grad()
-    def _act(self, k: int, obs: np.ndarray) -> np.ndarray:
-        mean, log_std = self.actor(k, torch.from_numpy(obs).to(self.config.device))
-        noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
-        return (mean + log_std.exp() * noise).cpu().numpy()
 
     def loss(self, k: int, some: Samples) -> Tensor:
         return (self.actor(k, some["obs"])[0] - some["wanted"]).square().mean()

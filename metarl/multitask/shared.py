@@ -96,22 +96,25 @@ class Shells:
 
     def __init__(self, shared: Any, networks: Sequence[Network]):
         self.shared, self.networks = shared, tuple(networks)
+        self._named = parameters_of(shared)
 
     def parameters(self, k: int) -> Params:
         """A task's parameters, by its plain network's names; gradients reach the shared ones."""
         own = {n: p.detach() for n, p in parameters_of(self.networks[k]).items() if n == "context"}
-        return {**own, **seen(self.shared.views[k], parameters_of(self.shared))}
+        return {**own, **seen(self.shared.views[k], self._named)}
 
-    def __call__(self, k: int, obs: Tensor) -> Any:
+    def __call__(self, k: int, obs: Tensor, params: Params | None = None) -> Any:
         """Ask a task's network.
 
         Args:
             k: Which task.
             obs: As its family gives them, (..., D).
+            params: The task's `parameters`, where who asks has them; None: they are made.
         Returns:
             Of a policy mean (..., A) and log standard deviation (A,), of a critic values (...).
         """
-        return functional_call(self.networks[k], self.parameters(k), (obs,))
+        params = self.parameters(k) if params is None else params
+        return functional_call(self.networks[k], params, (obs,))
 
 
 def policy_shells(shared: Any, tasks: TaskList, device: str, **network: Any) -> Shells:
