@@ -105,12 +105,13 @@ def _bounded(gain: float) -> float:
     return float(np.clip(gain, -1.0, 1.0))
 
 
-def load_model(path: Path = SHIPPED) -> Model | None:
+def load_model(path: Path | str = SHIPPED) -> Model | None:
     """Read a model, by default the shipped one; None if there is none.
 
     Raises:
         CheckpointError: If the file holds something else.
     """
+    path = Path(path)
     if not path.exists():
         return None
     saved = read_json(path)

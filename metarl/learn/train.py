@@ -40,14 +40,14 @@ def train(
     seed: int | None = None,
     max_seconds: float | None = None,
     iterations: int | None = None,
-    out: Path,
+    out: Path | str,
     resume: bool = False,
     backend: str | None = None,
     device: str | None = None,
-    start: Path | Checkpoint | None = None,
+    start: Path | str | Checkpoint | None = None,
     mapping: Sequence[str] = (),
     names: Sequence[str] = (),
-    statistics: Path | None = None,
+    statistics: Path | str | None = None,
     strategy: str | None = None,
     num_threads: int = 0,
     **options: Any,
@@ -82,6 +82,9 @@ def train(
         UnknownNameError: If there is no such method or strategy.
         ConfigError: If an option is unknown, of another type, out of range, or without effect.
     """
+    out = Path(out)
+    start = Path(start) if isinstance(start, str) else start
+    statistics = Path(statistics) if isinstance(statistics, str) else statistics
     training = get_training(method)
     if strategy is not None:
         require_strategy(training.config, method, strategy)

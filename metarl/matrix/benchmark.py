@@ -153,22 +153,24 @@ class Matrix(fields.Checked):
         return found
 
 
-def write_matrix(matrix: Matrix, folder: Path) -> None:
+def write_matrix(matrix: Matrix, folder: Path | str) -> None:
     """Keep a matrix's definition in its folder.
 
     Raises:
         CheckpointError: If it cannot be written.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / MATRIX_FILE, config_values(matrix))
 
 
-def read_matrix(folder: Path) -> Matrix:
+def read_matrix(folder: Path | str) -> Matrix:
     """Read what `write_matrix` wrote.
 
     Raises:
         CheckpointError: If there is none, or it is damaged.
     """
+    folder = Path(folder)
     try:
         return load_config(folder / MATRIX_FILE, Matrix)
     except ConfigError as error:

@@ -65,7 +65,7 @@ def build_backbone(name: str, out_features: int, generator: torch.Generator) -> 
 
 
 def trained_backbone(
-    name: str, out_features: int, generator: torch.Generator, *, weights: Path | None = None
+    name: str, out_features: int, generator: torch.Generator, *, weights: Path | str | None = None
 ) -> tuple[Network, Origin]:
     """Build a picture network whose trunk knows something, with a head that is drawn.
 
@@ -82,6 +82,7 @@ def trained_backbone(
         MissingDependencyError: If it needs what is not installed; the message says how to.
         CheckpointError: If the file cannot be read, or nothing in it fits.
     """
+    weights = None if weights is None else Path(weights)
     network = build_backbone(name, out_features, generator)
     if weights is not None:
         tensors, words = read_weights(weights), str(weights)

@@ -72,7 +72,7 @@ def train_classifier(
 
 
 def save_classifier(
-    path: Path, network: Network, *, backbone: str, classes: tuple[str, ...], **meta: Any
+    path: Path | str, network: Network, *, backbone: str, classes: tuple[str, ...], **meta: Any
 ) -> None:
     """Write a classifier's checkpoint.
 
@@ -85,11 +85,12 @@ def save_classifier(
     Raises:
         CheckpointError: If the file cannot be written.
     """
+    path = Path(path)
     about = {"backbone": backbone, "classes": list(classes), **meta}
     save_checkpoint(path, network.state_dict(), about)
 
 
-def load_classifier(path: Path) -> tuple[Network, dict[str, Any]]:
+def load_classifier(path: Path | str) -> tuple[Network, dict[str, Any]]:
     """Read a classifier's checkpoint.
 
     Args:
@@ -100,7 +101,8 @@ def load_classifier(path: Path) -> tuple[Network, dict[str, Any]]:
         CheckpointError: If the file is missing, damaged, or from another architecture; the
             message lists the keys that do not fit.
     """
-    checkpoint = load_checkpoint(Path(path))
+    path = Path(path)
+    checkpoint = load_checkpoint(path)
     backbone, classes = require_classifier(path, checkpoint.meta)
     network = build_backbone(backbone, len(classes), torch.Generator())
     report = load_partial(network, checkpoint.tensors)

@@ -110,7 +110,7 @@ def truth_of(row: dict[str, Any], names: Sequence[str]) -> str:
     return ", ".join(f"{n} {t:.3g}" for n, t in zip(names, row["truth"]))
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path | str) -> Model:
     """Read a model.
 
     Args:
@@ -118,6 +118,7 @@ def load_model(path: Path) -> Model:
     Raises:
         CheckpointError: If there is none, or it is damaged or of another architecture.
     """
+    path = Path(path)
     file = path / MODEL_FILE if path.is_dir() else path
     if path.is_dir() and not file.exists():
         raise CheckpointError(

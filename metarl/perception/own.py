@@ -77,7 +77,7 @@ class _Found:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_own(path: Path, size: int, progress: Progress | None = None) -> Labelled:
+def read_own(path: Path | str, size: int, progress: Progress | None = None) -> Labelled:
     """Read a folder or a table of pictures.
 
     Args:
@@ -94,6 +94,7 @@ def read_own(path: Path, size: int, progress: Progress | None = None) -> Labelle
             pictures can be read, or they do not fit into memory.
         MissingDependencyError: If a Parquet file is given and pyarrow is not installed.
     """
+    path = Path(path)
     found = _of_folder(path) if path.is_dir() else _of_table(path)
     require_memory(len(found.files) * size * size * 3, f"{len(found.files)} pictures")
     pixels, rows, notes = list[np.ndarray](), list[tuple[str, Any]](), Counter[str]()

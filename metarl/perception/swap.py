@@ -49,7 +49,7 @@ class Swapped:
 @steady()
 def swap(
     config: SwapConfig,
-    folder: Path,
+    folder: Path | str,
     *,
     resume: bool = False,
     command: str = "",
@@ -72,6 +72,7 @@ def swap(
         Stopped: After a signal, with everything saved.
         MetaRLError: If pictures, weights or settings are not as they must be, or a loss is not finite.
     """
+    folder = Path(folder)
     require_device(config.device)
     chosen = get_strategy(config.strategy, config.strategy_settings)
     require_for_pictures(chosen)
@@ -103,7 +104,7 @@ def swap_all(
     base: SwapConfig,
     strategies: Sequence[str],
     seeds: int,
-    folder: Path,
+    folder: Path | str,
     *,
     command: str = "",
     tell: Tell = lambda line: None,
@@ -126,6 +127,7 @@ def swap_all(
         Stopped: After a signal; the same command goes on.
         MetaRLError: As for `swap`; a run that is there with another config is refused.
     """
+    folder = Path(folder)
     results = []
     for seed in range(base.seed, base.seed + seeds):
         data = pictures_of(dataclasses.replace(base, seed=seed))

@@ -23,7 +23,7 @@ MOST = 1e300
 FIRST = ("success", "score", "return")  # what a reader looks for before any loss
 
 
-def run_report(folder: Path) -> Report:
+def run_report(folder: Path | str) -> Report:
     """Build the report of a run, or of an adaptation: its result, films, training curves, pictures and configuration.
 
     Args:

@@ -58,7 +58,7 @@ class Listed:
         return {k: str(v) if isinstance(v, Path) else v for k, v in said.items()}
 
 
-def list_runs(folder: Path) -> list[Listed]:
+def list_runs(folder: Path | str) -> list[Listed]:
     """Find what lies below a folder, or is it; links are not followed.
 
     A run that is damaged is listed as that and hides no other.
@@ -70,6 +70,7 @@ def list_runs(folder: Path) -> list[Listed]:
     Raises:
         ConfigError: If it is no folder.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "is not there"
         raise ConfigError(f"{folder} {what}; expected a folder with runs, as metarl train writes")

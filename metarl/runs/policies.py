@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from metarl.sim.worlds import Worlds
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path | str) -> Checkpoint:
     """Load a checkpoint file, or the newest checkpoint of a run folder.
 
     Raises:
         CheckpointError: If there is none, or it is damaged.
     """
+    path = Path(path)
     from metarl.runs.checkpoint import load_checkpoint
     from metarl.runs.run import latest_checkpoint
 

@@ -108,3 +108,12 @@ def test_a_student_from_nothing_forgets_statistics_and_its_teacher_keeps_them(mo
     held = [t for n, t in found.tensors.items() if "normaliser.mean" in n and "policy." not in n]
     mean = model.get_vec_normalize_env().obs_rms.mean
     assert [t[:4].tolist() for t in held] == [mean[:4].tolist()]
+
+
+def test_paths_may_be_strings(tmp_path):
+    first = train("classic/point-goal", "ppo", out=str(tmp_path / "a"), **TINY)
+    second = train("classic/point-goal", "ppo", out=str(tmp_path / "b"), start=str(first), **TINY)
+    assert (
+        read_checkpoint(str(tmp_path / "b")).tensors.keys()
+        == read_checkpoint(second).tensors.keys()
+    )

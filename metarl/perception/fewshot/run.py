@@ -54,7 +54,7 @@ class Judged:
 @steady()
 def few_shot(
     config: FewShotConfig,
-    folder: Path,
+    folder: Path | str,
     *,
     resume: bool = False,
     command: str = "",
@@ -76,6 +76,7 @@ def few_shot(
         Stopped: After a signal, with everything learned saved.
         MetaRLError: If pictures, weights or settings are not as they must be, or a loss is not finite.
     """
+    folder = Path(folder)
     require_device(config.device)
     if pool is None:
         pool = load_pool(config)

@@ -27,7 +27,7 @@ def few_shot_all(
     methods: Sequence[str],
     shots: Sequence[int],
     seeds: int,
-    folder: Path,
+    folder: Path | str,
     *,
     command: str = "",
     tell: Tell = lambda line: None,
@@ -53,6 +53,7 @@ def few_shot_all(
         Stopped: After a signal; the same command goes on.
         MetaRLError: As for `few_shot`; a run that is there with another config is refused.
     """
+    folder = Path(folder)
     accuracies: dict[tuple[str, int], list[np.ndarray]] = {}
     for seed in range(base.seed, base.seed + seeds):
         configs = [
