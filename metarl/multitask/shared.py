@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -96,7 +97,10 @@ class Shells:
 
     def __init__(self, shared: Any, networks: Sequence[Network]):
         self.shared, self.networks = shared, tuple(networks)
-        self._named = parameters_of(shared)
+
+    @cached_property
+    def _named(self) -> Params:
+        return parameters_of(self.shared)
 
     def parameters(self, k: int) -> Params:
         """A task's parameters, by its plain network's names; gradients reach the shared ones."""
