@@ -26,6 +26,7 @@ OF_GRAMIAN = {
     "aligned-mtl": "AlignedMTLWeighting",
     "imtl-g": "IMTLGWeighting",
 }
+PLAIN = ("mean", "sum")
 DRAWS = ("pcgrad", "graddrop")
 
 
@@ -110,6 +111,11 @@ class Aggregator:
         if self.optimizer is not None:
             self.optimizer.step()
         return leaf.grad
+
+    @property
+    def plain(self) -> bool:
+        """Whether gradients are just added up, so that nobody has to see one task's alone."""
+        return self.name in PLAIN
 
     @property
     def looks_back(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -42,10 +42,13 @@ class Learner(Protocol):
         """Run an episode in every world of task k; `share` is the expert's of the acting."""
 
     def loss(self, k: int, some: Samples) -> Tensor:
-        """What the policy is to make small in task k, ()."""
+        """What task k's policy is to make small, (); its gradient is one task's work."""
 
-    def value_loss(self, k: int, some: Samples) -> Tensor | None:
-        """What the critic is to make small in task k, (); None: there is no critic."""
+    def losses(self, some: Sequence[Samples]) -> Tensor:
+        """The same of all tasks, (K,), up to rounding; their sum's gradient is soon found."""
+
+    def value_losses(self, some: Sequence[Samples]) -> Tensor | None:
+        """What the critics are to make small, (K,); None: there are none."""
 
 
 class ByReward:
@@ -114,7 +117,14 @@ class ByReward:
         return {**found, "advantage": centred / (centred.square().mean().sqrt() + _SMALL)}
 
     def loss(self, k: int, some: Samples) -> Tensor:
-        mean, log_std = self.actor(k, some["obs"])
+        return self._loss(self.actor(k, some["obs"]), some)
+
+    def losses(self, some: Sequence[Samples]) -> Tensor:
+        asked = self.actor.together([each["obs"] for each in some])
+        return torch.stack([self._loss(given, each) for given, each in zip(asked, some)])
+
+    def _loss(self, policy: tuple[Tensor, Tensor], some: Samples) -> Tensor:
+        mean, log_std = policy
         log_prob = gaussian_log_prob(mean, log_std, some["action"])
         everything = torch.ones_like(log_prob)
         loss = clipped_surrogate(
@@ -122,8 +132,9 @@ class ByReward:
         )
         return loss - self.config.entropy * gaussian_entropy(log_std)
 
-    def value_loss(self, k: int, some: Samples) -> Tensor | None:
-        return (self.critic(k, some["obs"]) - some["target"]).square().mean()
+    def value_losses(self, some: Sequence[Samples]) -> Tensor | None:
+        values = self.critic.together([each["obs"] for each in some])
+        return _squares(values, [each["target"] for each in some])
 
 
 _SMALL = 1e-6
@@ -181,8 +192,17 @@ class ByExpert:
     def loss(self, k: int, some: Samples) -> Tensor:
         return (self.actor(k, some["obs"])[0] - some["wanted"]).square().mean()
 
-    def value_loss(self, k: int, some: Samples) -> Tensor | None:
+    def losses(self, some: Sequence[Samples]) -> Tensor:
+        means = [mean for mean, _ in self.actor.together([each["obs"] for each in some])]
+        return _squares(means, [each["wanted"] for each in some])
+
+    def value_losses(self, some: Sequence[Samples]) -> Tensor | None:
         return None
+
+
+def _squares(given: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """Mean squared differences, one a task, (K,)."""
+    return torch.stack([(x - y).square().mean() for x, y in zip(given, wanted)])
 
 
 def take_rows(samples: Samples, rows: Tensor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from metarl.nn.initialise import linear
 from metarl.nn.network import Network
 from metarl.nn.policy import Critic, GaussianPolicy
 from metarl.nn.trunks import Mlp
-from metarl.nn.views import Part, View, seen
+from metarl.nn.views import Part, View, indices, seen
 
 FIRST = "trunk.layers.0"
 
@@ -56,7 +56,8 @@ class SharedNetwork(nn.Module):
     ):
         super().__init__()
         one_hot = len(outs) if one_head else 0
-        self.trunk = Mlp(tasks.obs_dim + one_hot, hidden, activation, generator=generator)
+        self._width = tasks.obs_dim + one_hot
+        self.trunk = Mlp(self._width, hidden, activation, generator=generator)
         widths = outs[:1] if one_head else outs
         self.heads = nn.ModuleList(
             linear(self.trunk.num_features, out, generator, gain=head_gain) for out in widths
@@ -66,6 +67,7 @@ class SharedNetwork(nn.Module):
         self.views: tuple[View, ...] = tuple(
             self._view(k, tasks, one_head) for k in range(len(outs))
         )
+        self._places, self._one_head = tasks.places, one_head
         own = () if one_head else ("heads", "log_stds")
         self.common = [n for n, _ in self.named_parameters() if n.partition(".")[0] not in own]
 
@@ -74,6 +76,24 @@ class SharedNetwork(nn.Module):
         names = [f"trunk.{n}" for n, _ in self.trunk.named_parameters()]
         first = Part(f"{FIRST}.weight", tuple(columns))
         return {**{name: Part(name) for name in names}, f"{FIRST}.weight": first}
+
+    def together(self, obs: Sequence[Tensor]) -> list[Tensor]:
+        """Ask all tasks' heads at once.
+
+        Args:
+            obs: Of each task, (M, D), as its family gives them.
+        Returns:
+            What each task's plain network's head gives, (M, A), up to rounding.
+        """
+        rows = []
+        for k, (x, places) in enumerate(zip(obs, self._places)):
+            row = x.new_zeros(len(x), self._width).index_copy(1, indices(places, x), x)
+            if self._one_head:
+                row[:, k - len(obs)] = 1.0
+            rows.append(row)
+        features = self.trunk(torch.cat(rows)).split([len(x) for x in obs])
+        heads = self.heads if not self._one_head else [self.heads[0]] * len(obs)
+        return [head(x) for head, x in zip(heads, features)]
 
     def _view(self, k: int, tasks: TaskList, one_head: bool) -> View:
         view = dict(self.trunk_view(tasks.places[k]))
@@ -91,7 +111,7 @@ class Shells:
     """The tasks' plain networks, which hold no weights of their own that count.
 
     Args:
-        shared: What they are views of.
+        shared: What they are views of, with ``views`` and ``together``.
         networks: One a task.
     """
 
@@ -119,6 +139,24 @@ class Shells:
         """
         params = self.parameters(k) if params is None else params
         return functional_call(self.networks[k], params, (obs,))
+
+    def together(self, obs: Sequence[Tensor]) -> list[Any]:
+        """Ask every task's network, in a fraction of the time that one after the other takes.
+
+        Args:
+            obs: Of each task, (M, D), as its family gives them.
+        Returns:
+            What each answers, up to rounding.
+        """
+        return [self._answer(k, raw) for k, raw in enumerate(self.shared.together(obs))]
+
+    def _answer(self, k: int, raw: Tensor) -> Any:
+        """Make a task's answer of what its head gives."""
+        network = self.networks[k]
+        if not isinstance(network, GaussianPolicy):
+            return raw.squeeze(-1)
+        spread = seen({"log_std": self.shared.views[k]["log_std"]}, self._named)["log_std"]
+        return network.distribution(raw, spread)
 
 
 def policy_shells(shared: Any, tasks: TaskList, device: str, **network: Any) -> Shells:

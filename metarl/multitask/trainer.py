@@ -215,13 +215,14 @@ class MultiTaskTrainer:
             orders = [
                 torch.randperm(n, generator=self.generator).tensor_split(count) for n in sizes
             ]
-            for rows in zip(*orders):
+            for i, rows in enumerate(zip(*orders)):
                 some = [take_rows(x, r.to(config.device)) for x, r in zip(samples, rows)]
                 stepped = descend(
                     self.learner, some, self.actor, self.optimizers["policy"], self.aggregator,
-                    max_grad_norm=config.max_grad_norm, generator=self.generator,
+                    max_grad_norm=config.max_grad_norm, generator=self.generator, apart=i == 0,
                 )  # fmt: skip
-                cosines.append(stepped.cosines)
+                if stepped.cosines is not None:
+                    cosines.append(stepped.cosines)
                 if config.learner == "ppo":
                     values.append(self._descend_values(some))
                 if epoch == config.epochs - 1:

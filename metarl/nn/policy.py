@@ -77,13 +77,18 @@ class GaussianPolicy(Network):
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Map features (..., F) to mean actions (..., A)."""
-        mean = self.head(features)
-        return mean.tanh() if self.squash else mean
+        return self._mean(self.head(features))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Map observations (..., D) to mean (..., A) and log standard deviation (A,)."""
-        mean = self.forward_head(self.forward_features(x))
-        return mean, self.log_std.clamp(*LOG_STD_RANGE)
+        return self.distribution(self.head(self.forward_features(x)), self.log_std)
+
+    def distribution(self, raw: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
+        """Make mean (..., A) and log standard deviation (A,) of what a head gives, and a spread (A,)."""
+        return self._mean(raw), log_std.clamp(*LOG_STD_RANGE)
+
+    def _mean(self, raw: Tensor) -> Tensor:
+        return raw.tanh() if self.squash else raw
 
     def reinitialise(self, generator: torch.Generator) -> None:
         """As of every `Network`; statistics of observations are forgotten."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +47,11 @@ def seen(view: View, shared: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def indices(places: Sequence[int], like: Tensor) -> Tensor:
+    """Places as a tensor where another one lives, (N,)."""
+    return torch.tensor(places, dtype=torch.long).to(like.device)
+
+
 def _stacked(parts: Stack, shared: Mapping[str, Tensor]) -> Tensor:
     taken = [_taken(part, shared) for part in parts]
     places = {place for part in parts for place in part.at or ()}
@@ -61,15 +66,13 @@ def _stacked(parts: Stack, shared: Mapping[str, Tensor]) -> Tensor:
 
 def _spread(rows: Tensor, at: tuple[int, ...], width: int) -> Tensor:
     """Rows whose columns stand elsewhere, (R, C) -> (R, width)."""
-    places = torch.tensor(at, dtype=torch.long).to(rows.device)
-    return rows.new_zeros(len(rows), width).index_add(1, places, rows)
+    return rows.new_zeros(len(rows), width).index_add(1, indices(at, rows), rows)
 
 
 def _taken(part: Part, shared: Mapping[str, Tensor]) -> Tensor:
     tensor = shared[part.tensor]
     if part.columns is not None:
-        places = torch.tensor(part.columns, dtype=torch.long).to(tensor.device)
-        tensor = tensor.index_select(-1, places)
+        tensor = tensor.index_select(-1, indices(part.columns, tensor))
     if part.plus is not None:
         name, column = part.plus
         tensor = tensor + shared[name][..., column]

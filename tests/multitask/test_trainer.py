@@ -205,6 +205,34 @@ def test_what_is_missing_is_told():
             dataclasses.replace(TINY, **settings)
 
 
+@pytest.mark.parametrize("learner", ["ppo", "dagger"])
+@pytest.mark.parametrize("more", [{}, {"heads": "shared", "aggregation": "sum"}])
+def test_all_tasks_at_once_give_what_each_alone_gives(learner: str, more: dict[str, Any]):
+    """Losses, gradients and so the step, of networks that are no longer what they were drawn."""
+    one, other = (make(Reach(), Fails(), Slide(), learner=learner, **more) for _ in range(2))
+    for trainer in (one, other):
+        trainer.iterate()
+    some = [{n: x[:40] for n, x in g.samples.items()} for g in one._gather()]
+    with torch.no_grad():
+        apart = torch.stack([one.learner.loss(k, each) for k, each in enumerate(some)])
+        assert torch.allclose(one.learner.losses(some), apart, rtol=1e-5)
+        if learner == "ppo":
+            for k, values in enumerate(one.learner.critic.together([x["obs"] for x in some])):
+                assert torch.allclose(values, one.learner.critic(k, some[k]["obs"]), atol=1e-6)
+    for trainer, alone in ((one, True), (other, False)):
+        stepped = descend(
+            trainer.learner, some, trainer.actor, trainer.optimizers["policy"], trainer.aggregator,
+            max_grad_norm=1e9, generator=trainer.generator, apart=alone,
+        )  # fmt: skip
+        assert (stepped.cosines is None) != alone
+        assert torch.allclose(stepped.losses, apart, rtol=1e-5)
+    theirs = parameters_of(other.actor)
+    for name, parameter in parameters_of(one.actor).items():
+        if parameter.requires_grad:
+            assert parameter.grad.abs().max() > 0.0, name
+            assert torch.allclose(parameter.grad, theirs[name].grad, rtol=1e-4, atol=1e-7), name
+
+
 def test_one_seed_one_result():
     one, same, other = make(), make(), make(seed=1)
     figures = [{**t.iterate(), "steps_per_s": 0} for t in (one, same, other)]
@@ -254,6 +282,11 @@ def test_every_tensor_of_a_step_lives_on_the_parameters_device(aggregation: str)
             learner, some, actor, movers[0],
             weigher, max_grad_norm=1.0, generator=generator,
         )  # fmt: skip
+        if weigher.plain:
+            descend(
+                learner, some, actor, movers[0],
+                weigher, max_grad_norm=1.0, generator=generator, apart=False,
+            )  # fmt: skip
         values = descend_values(by_reward, some, critic, movers[1], max_grad_norm=1.0)
         for x in (stepped.losses, stepped.cosines, values, *actor.parameters()):
             assert x.device.type == "meta"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metarl.multitask.modular.config import ModularConfig
 from metarl.multitask.modular.pairs import Pairs
+from metarl.multitask.tasks import Column
 from metarl.nn.initialise import TRUNK_GAIN, linear
-from metarl.nn.views import Part, Stack, View
+from metarl.nn.trunks import ACTIVATIONS
+from metarl.nn.views import Part, Stack, View, indices
 from metarl.runs.pairs import Pair
 
 EVERY = "every"  # instead of a robot or skill: the part of all of them
@@ -102,6 +105,60 @@ class ModularNetwork(nn.Module):
         view |= {f"head.{n}": Part(f"{decoder}.head.{n}") for n in ("weight", "bias")}
         return {**view, "log_std": Part(f"log_std.{robot}")}
 
+    def together(self, obs: Sequence[Tensor]) -> list[Tensor]:
+        """Ask all trained pairs' decoders at once, each part once.
+
+        Args:
+            obs: Of each trained pair, (M, D), as its family gives them.
+        Returns:
+            What each pair's plain policy's head gives, (M, A), up to rounding.
+        """
+        c, part = self.config, self.get_submodule
+        act = ACTIVATIONS[c.activation]()
+        robots = [self._keys[pair.robot] for pair in self.pairs.trained]
+        skills = [self._keys[pair.skill] for pair in self.pairs.trained]
+        all_of_them = [EVERY] * len(obs)
+        own, things, named = (
+            [_columns(x, *where) for x, where in zip(obs, table)] for table in self._tables
+        )
+
+        def encode(key: str, x: Tensor) -> Tensor:
+            return act(part(f"encoder.{key}")(x))
+
+        def look(key: str, x: Tensor) -> Tensor:
+            return act(part(f"core.{key}.things")(x))
+
+        def decide(key: str, x: Tensor) -> Tensor:
+            return act(part(f"core.{key}.command")(act(part(f"core.{key}.hidden")(x))))
+
+        def stand(key: str, x: Tensor) -> Tensor:
+            for name in POSTURES:
+                x = act(part(f"decoder.{key}.{name}")(x))
+            return x
+
+        def move(key: str, x: Tensor) -> Tensor:
+            return part(f"decoder.{key}.head")(act(part(f"decoder.{key}.hidden")(x)))
+
+        told = _each(encode, *((robots, own) if self._named is None else (all_of_them, named)))
+        seen = _beside(told, _each(look, skills, things))
+        command = _each(decide, skills if c.cores == "per-skill" else all_of_them, seen)
+        return _each(move, robots, _beside(command, _each(stand, robots, own)))
+
+    @cached_property
+    def _tables(self) -> tuple[list[Where], list[Where], list[Where]]:
+        """Where each trained pair finds its robot's columns, its skill's, and those of every robot."""
+        pairs = self.pairs
+
+        def where(pair: Pair, columns: list[Column]) -> Where:
+            there, own = pairs.places(pair, columns)
+            return list(there), list(own), len(columns)
+
+        return (
+            [where(pair, pairs.robots[pair.robot]) for pair in pairs.trained],
+            [where(pair, pairs.skills[pair.skill]) for pair in pairs.trained],
+            [where(pair, self._named or []) for pair in pairs.trained],
+        )
+
     def _add_robot(self, robot: str, log_std: float) -> None:
         c, columns, key = self.config, self.pairs.robots[robot], self._keys[robot]
         sees = [self._draw(len(columns), c.posture)]
@@ -127,6 +184,34 @@ class ModularNetwork(nn.Module):
             "hidden": self._draw(c.encoded + c.things, c.core),
             "command": self._draw(c.core, c.command),
         }
+
+
+Where = tuple[
+    list[int], list[int], int
+]  # among some columns, among a pair's own; how many they are
+
+
+def _columns(obs: Tensor, there: list[int], own: list[int], count: int) -> Tensor:
+    """Some columns of what a pair observes, (M, D) -> (M, C), with zeros for what it does not."""
+    seen = obs.index_select(1, indices(own, obs))
+    return obs.new_zeros(len(obs), count).index_copy(1, indices(there, obs), seen)
+
+
+def _beside(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.cat(pair, -1) for pair in zip(left, right)]
+
+
+def _each(
+    ask: Callable[[str, Tensor], Tensor], keys: Sequence[str], rows: Sequence[Tensor]
+) -> list[Tensor]:
+    """Apply to each rows what its key names, once a key."""
+    found: list[Tensor | None] = [None] * len(rows)
+    for key in dict.fromkeys(keys):
+        mine = [i for i, other in enumerate(keys) if other == key]
+        answers = ask(key, torch.cat([rows[i] for i in mine]))
+        for i, x in zip(mine, answers.split([len(rows[i]) for i in mine])):
+            found[i] = x
+    return [x for x in found if x is not None]
 
 
 def _run(first: int, count: int) -> tuple[int, ...]:

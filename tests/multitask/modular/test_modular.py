@@ -115,6 +115,20 @@ def test_a_plain_policy_does_what_its_parts_did():
             assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"activation": "relu"}, {"cores": "shared", "squash": True}, {"encoders": "named"}],
+)
+def test_all_pairs_at_once_do_what_each_alone_does(settings: dict[str, Any]):
+    trainer = make(**settings)
+    trainer.iterate()
+    obs = [torch.from_numpy(worlds.reset())[: 3 + k] for k, worlds in enumerate(trainer.worlds)]
+    for k, (mean, log_std) in enumerate(trainer.policies.together(obs)):
+        alone, spread = trainer.policies(k, obs[k])
+        assert torch.allclose(mean, alone, atol=1e-6)
+        assert torch.equal(log_std, spread)
+
+
 def test_a_gradient_reaches_the_parts_of_its_pair_alone():
     trainer = make()
     samples = trainer._gather()[2].samples  # of mirrored with straight
@@ -241,8 +255,9 @@ def test_no_tensor_of_an_update_is_on_another_device():
         optimizer = torch.optim.Adam(actor.parameters())
         aggregator = Aggregator("mean", 3, rate=0.1, device="meta")
         how = {"max_grad_norm": 1.0, "generator": torch.Generator()}
-        stepped = descend(learner, some, actor, optimizer, aggregator, **how)
         stray = [{**each, "obs": torch.ones(each["obs"].shape)} for each in some]
-        with pytest.raises(RuntimeError, match="device"):
-            descend(learner, stray, actor, optimizer, aggregator, **how)
-    assert stepped.losses.device.type == "meta"
+        for apart in (True, False):
+            stepped = descend(learner, some, actor, optimizer, aggregator, apart=apart, **how)
+            assert stepped.losses.device.type == "meta"
+            with pytest.raises(RuntimeError, match="device"):
+                descend(learner, stray, actor, optimizer, aggregator, apart=apart, **how)
