@@ -32,7 +32,7 @@ DESIGN = Design(
     iterations=60,
     settings={
         "hidden": (256, 256), "num_worlds": 64, "epochs": 8, "minibatch": 256,
-        "learning_rate": 1e-3, "anneal": 0.5, "log_std": -3.5,
+        "learning_rate": 1e-3, "anneal": 0.5, "log_std": -3.0,
     },
     aggregations=("upgrad",),
     protocol=Protocol(num_tasks=100, eval_episodes=1),
