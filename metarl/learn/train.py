@@ -122,12 +122,21 @@ def train(
     from rich.console import Console
 
     from metarl.learn.loop import train as run_loop
+    from metarl.nn.policy import LOG_STD_RANGE
 
     initial = None if began is None else began.tensors
     trained_on = families if training.several else made
     trainer = training.trainer(trained_on, config, initial=initial, num_threads=num_threads)
     trainer.method = method  # several may share a trainer
     console = Console(stderr=True)
+    low, high = LOG_STD_RANGE
+    spread = getattr(config, "log_std", None)
+    if spread is not None and not low <= spread <= high:
+        console.print(
+            f"log_std {spread:g} acts as {low if spread < low else high:g}: a policy's spread stays"
+            f" within {low:g} .. {high:g}",
+            soft_wrap=True,
+        )
     if training.several:
         console.print(printable(trainer.said), markup=False, highlight=False, soft_wrap=True)
     if began is not None:

@@ -117,3 +117,10 @@ def test_paths_may_be_strings(tmp_path):
         read_checkpoint(str(tmp_path / "b")).tensors.keys()
         == read_checkpoint(second).tensors.keys()
     )
+
+
+def test_a_spread_that_acts_as_another_is_told(tmp_path, capsys):
+    train("toy/reach", "ppo", out=tmp_path / "a", log_std=-3.5, **TINY)
+    assert "log_std -3.5 acts as -3: " in capsys.readouterr().err
+    train("toy/reach", "ppo", out=tmp_path / "b", log_std=-3.0, **TINY)
+    assert "acts as" not in capsys.readouterr().err
