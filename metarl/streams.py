@@ -168,3 +168,19 @@ class Streams:
         """Draw integers in [0, high), shape (n,) or (n, size)."""
         _count(size, numpy, "integers(high)")
         return (self.uniform(size=size) * high).astype(np.int64)
+
+
+def derive_seed(seed: int, purpose: str) -> int:
+    """Derive an independent seed for one purpose.
+
+    Args:
+        seed: The user's seed, >= 0.
+        purpose: What it is for.
+    Returns:
+        An integer in [0, 2**32).
+    Raises:
+        ConfigError: If the seed is no such integer.
+    """
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed is {seed!r}; expected an integer >= 0")
+    return int(np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1)[0])

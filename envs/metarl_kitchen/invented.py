@@ -13,7 +13,7 @@ import numpy as np
 
 from metarl.perception.pictures import register_scene
 from metarl_kitchen.ingredients import Ingredients
-from metarl_kitchen.pantry import Part, Rgb, Tint
+from metarl_kitchen.pantry import Part, Rgb, Tint, Ware
 
 NUM_INVENTED = 80
 BROWN = np.array((0.62, 0.36, 0.12))  # what golden tends to
@@ -30,8 +30,15 @@ class InventedIngredients(Ingredients):
 
     classes: ClassVar[tuple[str, ...]] = tuple(f"invented-{i:02d}" for i in range(NUM_INVENTED))
 
-    def __init__(self) -> None:
-        self.parts = {name: invent(np.random.default_rng(i)) for i, name in enumerate(self.classes)}
+    def stock(self) -> tuple[dict[str, list[Part]], dict[str, Ware]]:
+        """What there is, as parts, and what it weighs and costs, each by name."""
+        parts, wares = dict[str, list[Part]](), dict[str, Ware]()
+        for i, name in enumerate(self.classes):
+            rng = np.random.default_rng(i)
+            parts[name] = invent(rng)
+            euro = float(np.exp(rng.uniform(np.log(1.0), np.log(30.0))))
+            wares[name] = Ware(float(rng.uniform(40.0, 160.0)), euro)
+        return parts, wares
 
 
 def invent(rng: np.random.Generator) -> list[Part]:

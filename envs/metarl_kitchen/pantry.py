@@ -194,3 +194,28 @@ MENU = {
     "tofu": tofu,
     "tomato": tomato,
 }
+
+
+@dataclass(frozen=True)
+class Ware:
+    """What a portion of usual size weighs, and what it costs at a market.
+
+    Attributes:
+        grams: Weight [g].
+        euro_per_kg: Price [EUR/kg].
+    """
+
+    grams: float
+    euro_per_kg: float
+
+
+WARES = {
+    "carrot": Ware(110.0, 1.5),
+    "egg": Ware(55.0, 5.0),
+    "greens": Ware(90.0, 4.0),
+    "mushroom": Ware(70.0, 8.0),
+    "pork": Ware(160.0, 12.0),
+    "shrimp": Ware(80.0, 24.0),
+    "tofu": Ware(140.0, 7.0),
+    "tomato": Ware(120.0, 3.0),
+}

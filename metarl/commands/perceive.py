@@ -20,10 +20,11 @@ class Swap:
     """Swap a picture network's head: learn a new question on what a trunk already knows."""
 
     data: str | None = None
-    """a folder with a folder a class, a table FILE.csv or .parquet (file,target[,target...]), or
-    kitchen:doneness, kitchen:class, which are rendered"""
+    """a folder with a folder a class; a table FILE.csv or .parquet (file,target[,target...]), or some
+    columns of it, FILE.csv:COLUMN[,COLUMN...]; or kitchen:class, doneness, portion_g, price_eur, or
+    x_m,y_m, which are rendered (perceive render says what kitchen may be)"""
     test: str | None = None
-    """other pictures to judge by, a folder or a table; None: a fifth of the data is held out"""
+    """other pictures to judge by, likewise; None: a fifth of the data is held out, or others rendered"""
     backbone: str | None = None
     """small-cnn, tf_efficientnet_lite0, _lite1, _lite2, mobilenet_v2, or a model of timm; None: small-cnn"""
     weights: str | None = None
@@ -194,14 +195,39 @@ class FewShot:
 
 
 @dataclass(frozen=True)
-class Perceive:
-    """See: swap a picture network's head, ask it, compare the ways, take its features, learn from few.
+class Render:
+    """Render a set of pictures of the kitchen, with a table of what is in each."""
 
-    metarl perceive swap, predict, compare, embed, few-shot; each has --help.
+    scene: Annotated[Positional[str], arg(metavar="SCENE")] = "kitchen"
+    """kitchen (eight ingredients), kitchen/invented-ingredients (eighty), or another package's; behind
+    it @shift=light, camera, texture or clutter: what is as it never is otherwise"""
+    num: int = fields.count(1000, most=1_000_000)
+    """how many pictures"""
+    out: Path | None = None
+    """the folder, which must not be there yet; None: datasets/SCENE-sSEED"""
+    size: int = fields.count(84, least=8, most=1024)
+    """width and height [pixels]"""
+    seed: int = fields.seed(0)
+    """decides everything in the pictures"""
+    jobs: int | None = fields.count(None, most=1024, optional=True)
+    """processes, which change no result; None: one a core"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.rendering import render
+
+        return render(**vars(self))
+
+
+@dataclass(frozen=True)
+class Perceive:
+    """See: swap a picture network's head, ask it, compare the ways, take features, learn from few, render.
+
+    metarl perceive swap, predict, compare, embed, few-shot, render; each has --help.
     """
 
     words: Annotated[
-        Positional[tuple[str, ...]], arg(metavar="swap|predict|compare|embed|few-shot ...")
+        Positional[tuple[str, ...]], arg(metavar="swap|predict|compare|embed|few-shot|render ...")
     ] = ()
     """the command, and what follows it"""
 
@@ -212,4 +238,5 @@ class Perceive:
 
 COMMANDS = {
     "swap": Swap, "predict": Predict, "compare": Compare, "embed": Embed, "few-shot": FewShot,
+    "render": Render,
 }  # fmt: skip

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from metarl.ambient import steady
-from metarl.errors import CheckpointError, ConfigError, TrainingError
+from metarl.errors import CheckpointError, TrainingError
 from metarl.nn.network import Network, load_partial
 from metarl.perception.arrays import require_pictures, to_tensor
 from metarl.perception.backbones import BACKBONES, build_backbone, is_backbone
 from metarl.perception.pictures import Progress, draw_pictures, get_scene, require_positive
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
+from metarl.streams import derive_seed
 
 RATE = 3e-3
 BATCH_SIZE = 64
@@ -181,19 +181,3 @@ def mirror(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """
     flip = torch.rand(len(pictures), generator=generator) < 0.5
     return torch.where(flip[:, None, None, None], pictures.flip(-1), pictures)
-
-
-def derive_seed(seed: int, purpose: str) -> int:
-    """Derive an independent seed for one purpose.
-
-    Args:
-        seed: The user's seed, >= 0.
-        purpose: What it is for.
-    Returns:
-        An integer in [0, 2**32).
-    Raises:
-        ConfigError: If the seed is no such integer.
-    """
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise ConfigError(f"seed is {seed!r}; expected an integer >= 0")
-    return int(np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1)[0])

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from metarl.errors import ConfigError
-from metarl.perception.classifier import derive_seed
-from metarl.perception.given import SCENES, is_rendered, require_data
+from metarl.perception.given import (
+    CLASS,
+    is_rendered,
+    own_of,
+    require_data,
+    require_targets,
+    scene_of,
+)
 from metarl.perception.own import Labelled, Progress, read_own
-from metarl.perception.pictures import draw_pictures, get_scene
+from metarl.perception.pictures import draw_pictures, get_scene, measures_of
 from metarl.perception.questions import Classes, Question, numbers_of
 from metarl.perception.splits import split, tell_copies, tell_leaks
+from metarl.streams import derive_seed
 
 NUM_TEST = 500  # rendered pictures that judge
 
@@ -63,9 +69,9 @@ def load_data(
     """Load or render pictures, and part them.
 
     Args:
-        given: A folder of pictures with a folder a class, a table, or ``SCENE:TARGET``, such as
-            ``kitchen:doneness``.
-        test: Pictures to judge by, likewise a folder or table; None: some of the given are held out.
+        given: A folder of pictures with a folder a class; a table, or ``TABLE:COLUMN[,COLUMN...]``; or
+            ``SCENE:TARGET[,TARGET...]``, such as ``kitchen:doneness``, which is rendered.
+        test: Pictures to judge by, likewise; None: some of the given are held out, or others rendered.
         size: Width and height [pixels].
         seed: Decides what is rendered, what is held out, and the order.
         num_pictures: How many to learn from; None: all there are, or 200 that are rendered.
@@ -78,17 +84,16 @@ def load_data(
     """
     require_data(given, test)
     if is_rendered(given):
-        return _rendered(given, size, seed, num_pictures, progress)
-    found = read_own(Path(given), size, progress)
+        return _rendered(given, test, size, seed, num_pictures, progress)
+    path, columns = own_of(given)
+    found = read_own(path, size, progress, columns=columns)
     told, left_out = [*found.told, *tell_copies(found)], found.left_out
     rng = np.random.default_rng(derive_seed(seed, "perceive/split"))
     if test is None:
         train, judged = split(found, held_out, rng)
     else:
-        train, judged = (
-            found.take(rng.permutation(len(found))),
-            read_own(Path(test), size, progress),
-        )
+        train = found.take(rng.permutation(len(found)))
+        judged = _judging(test, size, seed, found.columns, progress)
         left_out += judged.left_out
         told += [f"of the test: {line}" for line in judged.told]
     if num_pictures is not None and num_pictures > len(train):
@@ -98,6 +103,17 @@ def load_data(
     train = train.take(range(num_pictures or len(train)))
     told += tell_leaks(train, judged)
     return Data(train, judged, _question(train, judged), tuple(told), left_out)
+
+
+def _judging(
+    test: str, size: int, seed: int, columns: tuple[str, ...], progress: Progress | None
+) -> Labelled:
+    """Read or render the pictures that judge."""
+    if is_rendered(test):
+        return _draw(*scene_of(test), "test", NUM_TEST, size, seed, progress)
+    path, wanted = own_of(test)
+    # A table that has more columns is asked for those of the training pictures.
+    return read_own(path, size, progress, columns=wanted or (columns if path.is_file() else None))
 
 
 def _question(train: Labelled, test: Labelled) -> Question:
@@ -118,18 +134,39 @@ def _question(train: Labelled, test: Labelled) -> Question:
 
 
 def _rendered(
-    given: str, size: int, seed: int, num_pictures: int | None, progress: Progress | None
+    given: str,
+    test: str | None,
+    size: int,
+    seed: int,
+    num_pictures: int | None,
+    progress: Progress | None,
 ) -> Data:
-    name, _, target = given.rpartition(":")
-    scene = get_scene(SCENES.get(name, name))
-    parts = []
-    for part, n in (("train", num_pictures or 200), ("test", NUM_TEST)):
-        drawn = draw_pictures(
-            scene, n, seed=derive_seed(seed, f"perceive/{part}"), size=size, progress=progress
-        )
-        words = np.array(scene.classes)[drawn.label]
-        names = tuple(f"{part} {i}" for i in range(n))
-        rows = words if target == "class" else drawn.doneness[:, None]
-        parts.append(Labelled(names, drawn.pixels, (target,), rows))
-    train, judged = parts
-    return Data(train, judged, _question(train, judged), (), ())
+    scene, targets = scene_of(given)
+    train = _draw(scene, targets, "train", num_pictures or 200, size, seed, progress)
+    if test is None:
+        judged = _draw(scene, targets, "test", NUM_TEST, size, seed, progress)
+    else:
+        judged = _judging(test, size, seed, train.columns, progress)
+    return Data(train, judged, _question(train, judged), judged.told, judged.left_out)
+
+
+def _draw(
+    name: str,
+    targets: tuple[str, ...],
+    part: str,
+    n: int,
+    size: int,
+    seed: int,
+    progress: Progress | None,
+) -> Labelled:
+    """Render pictures of a scene, asked for some targets."""
+    scene = get_scene(name)
+    offered = measures_of(scene, scene.sample(np.random.default_rng(0), 1), 1)
+    require_targets(name, targets, offered)
+    seed = derive_seed(seed, f"perceive/{part}")
+    drawn = draw_pictures(scene, n, seed=seed, size=size, progress=progress)
+    if targets == (CLASS,):
+        target = np.array(scene.classes)[drawn.label]
+    else:
+        target = np.stack([drawn.measures[name] for name in targets], 1)
+    return Labelled(tuple(f"{part} {i}" for i in range(n)), drawn.pixels, targets, target)

@@ -15,7 +15,6 @@ from metarl.errors import ConfigError
 from metarl.nn.network import Network
 from metarl.perception.arrays import require_pictures, require_target, to_tensor
 from metarl.perception.classifier import (
-    derive_seed,
     load_classifier,
     predict,
     save_classifier,
@@ -23,6 +22,7 @@ from metarl.perception.classifier import (
 )
 from metarl.perception.fitting import FitConfig, Fitting
 from metarl.perception.pictures import PictureScene, Progress, draw_pictures, require_positive
+from metarl.streams import derive_seed
 from metarl.transfer.strategy import (
     Strategy,
     drawn_anew,

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from metarl.errors import ConfigError, MissingDependencyError
+from metarl.errors import ConfigError, MissingDependencyError, unknown
 from metarl.machine import require_memory
+from metarl.perception.given import TABLES
 from metarl.perception.photos import ENDINGS, BadPicture, read_picture
 from metarl.runs.reading import open_file
 
 Progress = Callable[[int, int], None]
 FILE = "file"  # the column of a table that names a picture
-TABLES = (".csv", ".parquet")
 MAX_ROWS = 1_000_000
 _SHOWN = 3  # names of a list
 
@@ -77,7 +77,13 @@ class _Found:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_own(path: Path | str, size: int, progress: Progress | None = None) -> Labelled:
+def read_own(
+    path: Path | str,
+    size: int,
+    progress: Progress | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> Labelled:
     """Read a folder or a table of pictures.
 
     Args:
@@ -86,6 +92,7 @@ def read_own(path: Path | str, size: int, progress: Progress | None = None) -> L
             numbers, or one column of words, which are classes.
         size: Width and height that all are brought to [pixels].
         progress: Called with (files done, files).
+        columns: Of a table: those that are asked for; None: all.
     Returns:
         The pictures that can be read, in the order of their names or rows; the rest are in
         `left_out`.
@@ -95,7 +102,7 @@ def read_own(path: Path | str, size: int, progress: Progress | None = None) -> L
         MissingDependencyError: If a Parquet file is given and pyarrow is not installed.
     """
     path = Path(path)
-    found = _of_folder(path) if path.is_dir() else _of_table(path)
+    found = _of_folder(path) if path.is_dir() else _of_table(path, columns)
     require_memory(len(found.files) * size * size * 3, f"{len(found.files)} pictures")
     pixels, rows, notes = list[np.ndarray](), list[tuple[str, Any]](), Counter[str]()
     for done, (name, file, target) in enumerate(found.files, start=1):
@@ -173,7 +180,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 # A table ----------------------------------------------------------------------------------
 
 
-def _of_table(path: Path) -> _Found:
+def _of_table(path: Path, wanted: Sequence[str] | None) -> _Found:
     if path.suffix.lower() not in TABLES:
         what = "is no folder" if path.exists() else "does not exist"
         raise ConfigError(f"{path} {what}; expected a folder of pictures, or {', '.join(TABLES)}")
@@ -182,8 +189,19 @@ def _of_table(path: Path) -> _Found:
     if not rows or FILE not in rows[0] or not columns:
         has = ", ".join(map(str, rows[0])) if rows else "no rows"
         raise ConfigError(f"{path} has {has}; expected columns {FILE},TARGET[,TARGET...] and rows")
-    found = _Found(columns)
-    words = len(columns) == 1 and _are_words(rows, columns[0])
+    for name in wanted or ():
+        if name not in columns:
+            raise ConfigError(f"{path}: {unknown('column', name, columns)}")
+    columns = columns if wanted is None else tuple(dict.fromkeys(wanted))
+    found, of_words = _Found(columns), [name for name in columns if _are_words(rows, name)]
+    if of_words and len(columns) > 1:
+        numbers = [name for name in columns if name not in of_words]
+        raise ConfigError(
+            f"{path}: {', '.join(of_words)} holds words, which are classes, and there are other"
+            f" columns, too; choose {path}:{of_words[0]}"
+            + (f", or numbers, {path}:{','.join(numbers)}" if numbers else "")
+        )
+    words = bool(of_words)
     for number, row in enumerate(rows, start=2):  # as an editor counts the lines of a CSV
         name = str(row[FILE] or "")
         target = _word(row, columns[0]) if words else _numbers(row, columns)

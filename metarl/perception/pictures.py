@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from types import TracebackType
@@ -16,6 +16,7 @@ import numpy as np
 from metarl.errors import ConfigError, FamilyError, UnknownNameError
 from metarl.film.render import Renderer
 from metarl.machine import require_memory
+from metarl.registry import split_name
 from metarl.sim.models import compile_model, load_spec
 from metarl.types import take
 
@@ -24,6 +25,10 @@ Progress = Callable[[int, int], None]  # (done, total)
 
 class PictureScene(Protocol):
     """What a package supplies so that pictures of its things can be drawn.
+
+    It may also have ``options``, a mapping of names to the words that each may have, which are given to
+    it by keyword where its name ends in ``@NAME=VALUE,...``; and ``measures(rows)``, further numbers
+    that a picture can be asked for, by name, each of shape (n,).
 
     Attributes:
         classes: What can be in a picture; a label indexes this.
@@ -48,7 +53,7 @@ class PictureScene(Protocol):
 
 
 SceneType = TypeVar("SceneType", bound=type)
-SCENES: dict[str, type[PictureScene]] = {}
+SCENES: dict[str, Any] = {}  # classes of `PictureScene`
 
 
 def register_scene(name: str) -> Callable[[SceneType], SceneType]:
@@ -81,20 +86,29 @@ def get_scene(name: str) -> PictureScene:
     """Find a scene by name and build it.
 
     Args:
-        name: A registered name such as ``kitchen/ingredients``, or ``module:name`` for a
-            scene that no installed package announces.
+        name: A registered name such as ``kitchen/ingredients``, with options such as
+            ``kitchen/ingredients@shift=light``; or ``module:name`` for a scene that no installed
+            package announces.
     Returns:
         A new scene.
     Raises:
-        UnknownNameError: If there is no such scene; the message lists the valid names, and
-            the packages that could not be imported.
+        UnknownNameError: If there is no such scene, option or value; the message lists the valid
+            names, and the packages that could not be imported.
+        ConfigError: If an option is not ``NAME=VALUE``, or stands there twice.
     """
-    module, _, wanted = name.rpartition(":")
+    module, _, named = name.rpartition(":")
+    wanted, options = split_name(named)
     if wanted not in SCENES:
         broken = load_modules([module] if module else announced_modules())
         if wanted not in SCENES:
             raise UnknownNameError("picture scene", wanted, [*SCENES, *broken])
-    return SCENES[wanted]()
+    valid: Mapping[str, tuple[str, ...]] = getattr(SCENES[wanted], "options", {})
+    for option, value in options.items():
+        if option not in valid:
+            raise UnknownNameError(f"option of {wanted}", option, valid)
+        if value not in valid[option]:
+            raise UnknownNameError(f"{option} of {wanted}", value, valid[option])
+    return SCENES[wanted](**options)
 
 
 def announced_modules() -> list[str]:
@@ -127,11 +141,14 @@ class Pictures:
         pixels: Shape (n, size, size, 3), uint8, RGB.
         label: Index into the scene's classes, shape (n,), int64.
         doneness: 0 raw to 1 burnt, shape (n,), float32.
+        measures: Every number that a picture can be asked for, by name, doneness among them, each of
+            shape (n,), float32.
     """
 
     pixels: np.ndarray
     label: np.ndarray
     doneness: np.ndarray
+    measures: Mapping[str, np.ndarray]
 
 
 class Studio:
@@ -208,7 +225,32 @@ def draw_pictures(
             studio.shoot(take(rows, np.asarray(i)), out=pixels[i])
             if progress is not None:
                 progress(i + 1, n)
-    return Pictures(pixels, rows.label.astype(np.int64), rows.doneness.astype(np.float32))
+    measures = measures_of(scene, rows, n)
+    return Pictures(pixels, rows.label.astype(np.int64), measures["doneness"], measures)
+
+
+def measures_of(scene: PictureScene, rows: Any, n: int) -> dict[str, np.ndarray]:
+    """Every number that rows can be asked for.
+
+    Args:
+        scene: Whose rows they are.
+        rows: What its `sample` gave.
+        n: How many rows there are.
+    Returns:
+        By name, doneness first, each of shape (n,), float32.
+    Raises:
+        FamilyError: If the scene's own are not finite numbers, or not one a row.
+    """
+    measure = getattr(scene, "measures", None)
+    found = {"doneness": rows.doneness, **(measure(rows) if measure is not None else {})}
+    for name, values in found.items():
+        values = np.asarray(values)
+        if values.shape != (n,) or values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise FamilyError(
+                f"{origin(type(scene))}.measures gave {name} as {values.dtype} of shape"
+                f" {values.shape}; expected finite floats, shape ({n},)"
+            )
+    return {name: np.asarray(values, np.float32) for name, values in found.items()}
 
 
 def require_valid_rows(scene: PictureScene, rows: Any, n: int) -> None:

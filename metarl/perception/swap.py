@@ -15,7 +15,6 @@ from metarl.ambient import steady
 from metarl.machine import require_device
 from metarl.perception.album import album_png
 from metarl.perception.backbones import Origin, trained_backbone
-from metarl.perception.classifier import derive_seed
 from metarl.perception.data import Data, load_data
 from metarl.perception.headswap import require_for_pictures
 from metarl.perception.model import MODEL_FILE, Model, truth_of, words_of
@@ -26,6 +25,7 @@ from metarl.runs.checkpoint import save_checkpoint, write_atomically
 from metarl.runs.config import read_json, require_same
 from metarl.runs.run import ANSWERS_FILE, RESULT_FILE, Run
 from metarl.runs.signals import Signals, Stopped, on_signals
+from metarl.streams import derive_seed
 from metarl.transfer.strategy import get_strategy
 
 PICTURES_FILE = "pictures.json"

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from metarl.nn.network import Network
 from metarl.perception.calibration import Calibration, calibrate
-from metarl.perception.classifier import derive_seed
 from metarl.perception.data import Data
 from metarl.perception.features import cached_features, pictures_hash, trunk_hash
 from metarl.perception.fitting import Fitting, look
@@ -29,6 +28,7 @@ from metarl.perception.swap_config import SwapConfig
 from metarl.perception.trunks import PictureTrunk
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten
+from metarl.streams import derive_seed
 from metarl.transfer.strategy import TRUNK, Strategy, depths_of, drawn_anew, prepare
 from metarl.transfer.student import Student
 

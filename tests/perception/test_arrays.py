@@ -9,9 +9,10 @@ import torch
 from metarl.errors import ConfigError, FamilyError, ShapeError
 from metarl.perception.arrays import to_tensor
 from metarl.perception.backbones import build_backbone
-from metarl.perception.classifier import derive_seed, predict
+from metarl.perception.classifier import predict
 from metarl.perception.headswap import FitConfig, fit, mean_absolute_error, swap_head
 from metarl.perception.pictures import draw_pictures, require_valid_rows
+from metarl.streams import derive_seed
 from metarl.transfer.strategy import get_strategy
 from metarl.transfer.student import Student
 

@@ -220,7 +220,11 @@ def test_parquet_is_read_where_pyarrow_is_and_else_one_line_says_so(tmp_path):
         ([["file"], ["a.png"]], "expected columns file,TARGET"),
         ([["file", "salt"]], "has no rows"),
         ([["file", "salt"], ["a.png", "1", "2"]], "line 2 has more cells"),
-        ([["file", "salt", "heat"], ["a.png", "x", "1"]], "no row of .* is whole; 1 without all"),
+        (
+            [["file", "salt", "heat"], ["a.png", "x", "1"]],
+            "choose .*t.csv:salt, or numbers, .*:heat",
+        ),
+        ([["file", "salt"], ["", "1"]], "no row of .* is whole; 1 without a file"),
         ([["file", "salt"], ["a.png", "1"]], "no picture in .* can be read; 1 is missing"),
     ],
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from metarl.errors import ConfigError, unknown
-from metarl.perception.given import is_rendered
+from metarl.perception.given import is_rendered, own_of
 
 INVENTED = "kitchen:ingredients"  # the short name of the scene with classes enough
 
@@ -23,7 +21,7 @@ def require_pool_data(given: str) -> None:
         if given != INVENTED and target != "class":
             valid = ("class", "ingredients")
             raise ConfigError(f"--data {given}: {unknown('target', target, valid)}")
-    elif not Path(given).exists():
+    elif not own_of(given)[0].exists():
         raise ConfigError(
             f"{given} does not exist; expected a folder with a folder a class, a table FILE.csv with"
             f" a column of classes, or {INVENTED}"

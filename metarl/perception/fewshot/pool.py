@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,13 +12,13 @@ from torch import Tensor
 
 from metarl.errors import ConfigError
 from metarl.machine import require_memory
-from metarl.perception.classifier import derive_seed
 from metarl.perception.fewshot.config import FewShotConfig
 from metarl.perception.fewshot.given import INVENTED, require_pool_data
-from metarl.perception.given import SCENES, is_rendered
+from metarl.perception.given import is_rendered, own_of, scene_of
 from metarl.perception.own import Progress, read_own
 from metarl.perception.pictures import PictureScene, Studio, get_scene, require_valid_rows
 from metarl.perception.splits import tell_copies
+from metarl.streams import derive_seed
 from metarl.types import take
 
 _SCENES = {INVENTED: "kitchen/invented-ingredients"}
@@ -68,7 +67,8 @@ def load_pool(config: FewShotConfig, progress: Progress | None = None) -> Pool:
         pixels, label, names = _rendered(config, progress)
         told: tuple[str, ...] = ()
     else:
-        found = read_own(Path(config.data), config.size, progress)
+        path, columns = own_of(config.data)
+        found = read_own(path, config.size, progress, columns=columns)
         if not found.asks_class:
             raise ConfigError(
                 f"{config.data} asks for {', '.join(found.columns)}, which are numbers; few-shot"
@@ -135,8 +135,7 @@ def _rendered(
     config: FewShotConfig, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Draw as many pictures of each class."""
-    name = config.data.rpartition(":")[0]
-    scene = get_scene(_SCENES.get(config.data) or SCENES.get(name, name))
+    scene = get_scene(_SCENES.get(config.data) or scene_of(config.data)[0])
     label = np.repeat(np.arange(len(scene.classes)), config.pictures)
     _require_enough_pictures(config, label, scene.classes)
     part_classes(config, scene.classes)  # before anything is drawn

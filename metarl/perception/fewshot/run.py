@@ -18,7 +18,6 @@ from metarl.ambient import steady
 from metarl.machine import require_device
 from metarl.nn.network import Network
 from metarl.perception.backbones import Origin, trained_backbone
-from metarl.perception.classifier import derive_seed
 from metarl.perception.features import cached_features, pictures_hash, trunk_hash
 from metarl.perception.fewshot.config import FewShotConfig
 from metarl.perception.fewshot.learners import (
@@ -32,6 +31,7 @@ from metarl.perception.fewshot.pool import Pool, load_pool
 from metarl.perception.fewshot.tasks import Tasks, accuracy
 from metarl.runs.run import Run
 from metarl.runs.signals import Signals, Stopped, on_signals
+from metarl.streams import derive_seed
 
 Tell = Callable[[str], None]
 CLASSES_FILE, EPISODES_FILE = "classes.json", "episodes.json"  # of a run folder

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from metarl.meta.maml.learn2learn_backend import load_learn2learn
-from metarl.perception.classifier import derive_seed
+from metarl.streams import derive_seed
 
 
 @dataclass(frozen=True)
