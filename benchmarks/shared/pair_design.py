@@ -20,8 +20,8 @@ METHOD = "modular"
 class Design:
     """What is trained and how it is measured.
 
-    Unseen are, in the alphabet's order of skills and of robots: the j-th skill with robot j modulo their
-    number, for the first `num_unseen` skills. So every robot lacks as many, and no skill lacks two. In the
+    Unseen are, in the alphabet's order of skills and of robots: the j-th skill with robot j + `turn` modulo
+    their number, for the first `num_unseen` skills. So every robot lacks as many, and no skill lacks two. In the
     restricted split the last robot was met with the first skill alone, all others with every skill.
 
     Args:
@@ -33,6 +33,7 @@ class Design:
         settings: Fields of the config that differ from its defaults.
         protocol: Which held-out tasks, and how many episodes.
         num_episodes: Of each pair, from which features are taken.
+        turn: Another one leaves out other pairs, by which a design may be chosen.
     Raises:
         ConfigError: If some robot or skill would be trained in no pair.
     Source: Mendez et al. 2022, arXiv:2207.04136 (the restricted split).
@@ -46,6 +47,7 @@ class Design:
     settings: Mapping[str, Any] = field(default_factory=dict)
     protocol: Protocol = Protocol()
     num_episodes: int = 8
+    turn: int = 0
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -69,7 +71,7 @@ class Design:
         robots, skills = sorted(self.robots), sorted(self.skills)
         if split == RESTRICTED:
             return [(robots[-1], skill) for skill in skills[1:]]
-        return [(robots[j % len(robots)], skills[j]) for j in range(self.num_unseen)]
+        return [(robots[(j + self.turn) % len(robots)], skills[j]) for j in range(self.num_unseen)]
 
     def trained(self, split: str) -> list[tuple[str, str]]:
         """The pairs that do."""

@@ -104,6 +104,33 @@ def evaluate_adaptation(
 
 
 @steady()
+def adapt_only(
+    family: TaskFamily[Any],
+    method: str,
+    checkpoint: Checkpoint,
+    protocol: Protocol,
+    *,
+    settings: Any = None,
+    progress: Progress | None = None,
+) -> list[State]:
+    """Adapt as `evaluate_adaptation` does, and judge nothing.
+
+    Args:
+        family: As for `evaluate_adaptation`, like all others.
+    Returns:
+        The adaptation's state before the first update and after each.
+    """
+    adaptation = start_adaptation(family, method, checkpoint, protocol, settings=settings)
+    states = [adaptation.state()]
+    for done in range(protocol.updates):
+        adaptation.update()
+        states.append(adaptation.state())
+        if progress is not None:
+            progress(done + 1, protocol.updates)
+    return states
+
+
+@steady()
 def start_adaptation(
     family: TaskFamily[Any],
     method: str,

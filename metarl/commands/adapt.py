@@ -143,12 +143,10 @@ def _film(
     from metarl.report.before_after import film_adaptation, lapse
 
     method, times = comparison.result.method, lapse(family)
+    path = folder / "before-after.mp4"
     pace = f", {times} times as fast as life" if times > 1 else ""
     try:
-        path = film_adaptation(
-            family, method, checkpoint, protocol, states, folder / "before-after.mp4",
-            settings=settings,
-        )  # fmt: skip
+        film_adaptation(family, method, checkpoint, protocol, states, path, settings=settings)
     except MetaRLError as error:
         say(f"no film: {error}")
     else:

@@ -68,8 +68,16 @@ class Watch:
     """where the tasks come from"""
     seed: int = fields.seed()
     """of tasks, worlds and the random policy"""
-    episodes: int = fields.count(3, most=MOST)
-    """how many, each on a task of its own"""
+    episodes: int | None = fields.count(None, most=MOST, optional=True)
+    """how many, each on a task of its own; None: 3, or 1 of each task of a grid"""
+    updates: tuple[int, ...] = fields.counts((), least=0, most=1000, empty=True)
+    """in place of episodes: one task after so many updates each, side by side, for example 0 1 5"""
+    strategy: str | None = None
+    """with --updates: how it adapts, as for metarl adapt; None: the way it was trained for, or fine-tune"""
+    grid: str | None = None
+    """ROWSxCOLUMNS, for example 3x3: so many tasks at once"""
+    show: Literal["camera"] | None = None
+    """what the family's camera sees, beside the film"""
     out: Path | None = None
     """the film, .mp4 or .gif; None: film.mp4, or film-2.mp4 where that is taken, and so on"""
     overwrite: bool = False

@@ -1,55 +1,62 @@
-"""Captions burnt into frames, and frames side by side."""
+"""Captions burnt into frames, and several frames at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from metarl.errors import ShapeError
 
+GAP = 4  # pixels between frames
 
-def side_by_side_frames(
-    left: Iterable[np.ndarray], right: Iterable[np.ndarray], labels: tuple[str, str]
-) -> Iterator[np.ndarray]:
-    """Pair two sequences of frames; the one that ends first waits on its last frame.
+
+def tiled_frames(streams: Sequence[Iterable[np.ndarray]], columns: int) -> Iterator[np.ndarray]:
+    """Show several sequences of frames at once; one that ends waits on its last frame.
 
     Args:
-        left: Frames, each (H, W, 3), uint8.
-        right: Likewise, of the same height.
-        labels: Burnt in above each.
+        streams: Of frames, each (H, W, 3), uint8, all of one shape.
+        columns: How many stand side by side.
     Yields:
-        Frames of both.
+        Frames of all, as `tile` lays them.
+    Raises:
+        ShapeError: If one has no frame, or shapes differ.
     """
-    streams = (iter(left), iter(right))
-    last: list[np.ndarray | None] = [None, None]
+    running = [iter(stream) for stream in streams]
+    last: list[np.ndarray | None] = [None] * len(running)
     while True:
-        new = [next(stream, None) for stream in streams]
+        new = [next(stream, None) for stream in running]
         if all(frame is None for frame in new):
             return
         last = [old if frame is None else frame for frame, old in zip(new, last)]
-        if last[0] is None or last[1] is None:
-            raise ShapeError("both sides of a film need at least one frame")
-        yield side_by_side(last[0], last[1], labels)
+        shown = [frame for frame in last if frame is not None]
+        if len(shown) < len(last):
+            raise ShapeError("every part of a film needs at least one frame")
+        yield tile(shown, columns)
 
 
-def side_by_side(left: np.ndarray, right: np.ndarray, labels: tuple[str, str]) -> np.ndarray:
-    """Join two frames under captions.
+def tile(frames: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Lay frames out in rows, white lines between them.
 
     Args:
-        left: Shape (H, W, 3), uint8.
-        right: Shape (H, W', 3), uint8.
-        labels: Burnt in above each; "" for none.
+        frames: Each (H, W, 3), uint8, all of one shape.
+        columns: How many stand side by side; a last row that is not full ends in white.
     Returns:
-        Shape (H, W + 4 + W', 3), uint8.
+        Shape (rows * (H + 4) - 4, columns * (W + 4) - 4, 3), uint8.
     Raises:
-        ShapeError: If the heights differ.
+        ShapeError: If shapes differ, or there is no frame.
     """
-    if left.shape[0] != right.shape[0]:
-        raise ShapeError(f"frames side by side need one height: {left.shape}, {right.shape}")
-    gap = np.full((left.shape[0], 4, 3), 255, np.uint8)
-    sides = [burn(f, text) if text else f for f, text in zip((left, right), labels)]
-    return np.concatenate([sides[0], gap, sides[1]], axis=1)
+    shapes = {frame.shape for frame in frames}
+    if len(shapes) != 1:
+        raise ShapeError(f"frames at once need one shape; got {sorted(shapes) or 'none'}")
+    height, width, _ = frames[0].shape
+    columns = max(1, min(columns, len(frames)))
+    rows = -(-len(frames) // columns)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    for i, frame in enumerate(frames):
+        top, left = i // columns * (height + GAP), i % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = frame
+    return sheet
 
 
 def burn(frame: np.ndarray, text: str, at: str = "top") -> np.ndarray:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
 
-from metarl.film.captions import burn
+from metarl.film.captions import burn, tile
 from metarl.film.encoder import write_film
 from metarl.film.render import Renderer
 from metarl.film.stage import FREE_CAMERA, Stage, is_bare
@@ -57,6 +57,43 @@ def episode_frames(
         over[world] = False
         if over.any():
             obs = worlds.reset(np.flatnonzero(over))
+
+
+def all_frames(
+    worlds: Worlds,
+    act: Act,
+    renderers: Mapping[str, Renderer],
+    columns: int,
+    *,
+    caption: Callable[[int, int, Step | None], str] | None = None,
+) -> Iterator[np.ndarray]:
+    """Run one episode of every world and draw all of them; one that has ended waits on its last frame.
+
+    Args:
+        worlds: Their tasks are assigned; they are reset here.
+        act: The policy.
+        renderers: By the name of a model, as `Worlds.model_name` gives it, all of one size.
+        columns: How many worlds stand side by side.
+        caption: What stands at the bottom of a world's frame, from (world, control steps done, the last
+            one); None for nothing.
+    Yields:
+        RGB, shape (H, W, 3), uint8.
+    """
+    obs, step = worlds.reset(), None
+    running = np.ones(worlds.num_worlds, bool)
+    shown: list[np.ndarray] = [np.empty(0)] * worlds.num_worlds
+    for done in range(worlds.family.horizon + 1):
+        for i in np.flatnonzero(running).tolist():
+            text = caption(i, done, step) if caption else ""
+            shown[i] = _shot(worlds, renderers[worlds.model_name(i)], i, text)
+        yield tile(shown, columns)
+        running &= ~worlds.done if step is not None else True
+        if not running.any():
+            return
+        if step is not None and worlds.done.any():
+            obs = worlds.reset(np.flatnonzero(worlds.done))
+        step = worlds.step(act(obs))
+        obs = step.obs
 
 
 def _shot(worlds: Worlds, renderer: Renderer, world: int, text: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The same held-out task before and after adaptation, side by side on film."""
+"""The same held-out task before adaptation and after some updates of it, side by side on film."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metarl.adapt.evaluate import start_adaptation
 from metarl.adapt.protocol import Protocol, held_out_tasks
 from metarl.ambient import steady
 from metarl.family import TaskFamily
-from metarl.film.captions import side_by_side_frames
+from metarl.film.captions import tiled_frames
 from metarl.film.encoder import check_film, write_film
 from metarl.film.episode import episode_frames, film_renderer
 from metarl.runs.checkpoint import Checkpoint
@@ -22,7 +22,7 @@ from metarl.runs.files import check_output, output_error, write_whole
 from metarl.sim.worlds import Worlds
 from metarl.types import take
 
-WIDTH, HEIGHT = 400, 304
+WIDTH, HEIGHT, COLUMNS = 400, 304, 3
 FRAMES = 200  # of a side, at most; longer episodes are shown in time lapse
 
 
@@ -42,9 +42,10 @@ def film_adaptation(
     *,
     task: int = 0,
     every: int | None = None,
+    shown: Sequence[int] | None = None,
     settings: Any = None,
-) -> Path:
-    """Film a task before the first and after the last update; the last frame becomes a PNG.
+) -> dict[int, bool]:
+    """Film a task after some updates, side by side; the last frame becomes a PNG.
 
     Args:
         family: The family.
@@ -56,7 +57,10 @@ def film_adaptation(
         task: Which of the protocol's tasks.
         every: Only each so manyth control step has a frame: so many times as fast as life. None:
             as `lapse` says.
+        shown: After how many updates each; None: before the first and after the last.
         settings: The method's, as for `evaluate_adaptation`.
+    Returns:
+        Whether the episode on film succeeded, by the number of updates before it.
     Raises:
         OutputError: If film or picture cannot be written there.
         RenderError: If nothing can be drawn.
@@ -65,33 +69,44 @@ def film_adaptation(
     check_output(_picture(path), overwrite=True)
     adaptation = start_adaptation(family, method, checkpoint, protocol, settings=settings)
     one = take(held_out_tasks(family, protocol), slice(task, task + 1))
-    sides, every = [], lapse(family) if every is None else every
-    updates = len(states) - 1
-    after = f"after {updates} update{'s' * (updates != 1)}"
-    for label, state in (("before", states[0]), (after, states[-1])):
+    sides, solved = [], dict[int, bool]()
+    every = lapse(family) if every is None else every
+    for updates in (0, len(states) - 1) if shown is None else shown:
         worlds = Worlds(family, 1, seed=protocol.seed, held_out=True)
         worlds.assign(one)
         with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
-            act = adaptation.act_in(worlds, task, state)
-            caption = _outcome(worlds, label)
+            act = adaptation.act_in(worlds, task, states[updates])
+            solved[updates] = False
+
+            def note(success: bool, updates: int = updates) -> None:
+                solved[updates] = success
+
+            caption = _outcome(worlds, said(updates), note)
             sides.append(list(episode_frames(worlds, act, renderer, caption=caption, every=every)))
-    frames = list(side_by_side_frames(sides[0], sides[1], ("", "")))  # above is the family's own
+    frames = list(tiled_frames(sides, COLUMNS))
     write_film(path, frames, fps=1.0 / family.control_dt_s)
     png = imageio.imwrite("<bytes>", frames[-1], extension=".png")
     try:
         write_whole(_picture(path), png)
     except OSError as error:
         raise output_error(_picture(path), error) from error
-    return path
+    return solved
+
+
+def said(updates: int) -> str:
+    """Say how far adaptation is."""
+    return "before" if not updates else f"after {updates} update{'s' * (updates != 1)}"
 
 
 def _picture(path: Path) -> Path:
     return path.with_suffix(".png")
 
 
-def _outcome(worlds: Worlds, label: str) -> Callable[[int, Any], str]:
+def _outcome(worlds: Worlds, label: str, note: Callable[[bool], None]) -> Callable[[int, Any], str]:
     def caption(done: int, step: Any) -> str:
         ended = step is not None and worlds.done[0]
+        if ended:
+            note(bool(step.success[0]))
         outcome = ("success" if step.success[0] else "failure") if ended else ""
         return f"{label}  ·  {done * worlds.family.control_dt_s:.1f} s  {outcome}"
 

@@ -133,15 +133,16 @@ def widths(default: Sequence[int], *, least: int = 0) -> Any:
     return _field(tuple(default), holds, f"widths >= 1 and <= {WIDEST}, at most {DEEPEST} of them")
 
 
-def counts(default: Sequence[int], *, most: int) -> Any:
-    """One or several integers that count something, each from 1 to `most`."""
+def counts(default: Sequence[int], *, most: int, least: int = 1, empty: bool = False) -> Any:
+    """Integers that count something, each from `least` to `most`; at least one, unless `empty`."""
 
     def holds(value: Any) -> bool:
-        if not isinstance(value, tuple | list) or not value:
+        if not isinstance(value, tuple | list) or not (value or empty):
             return False
-        return all(_is_whole(n) and 1 <= n <= most for n in value)
+        return all(_is_whole(n) and least <= n <= most for n in value)
 
-    return _field(tuple(default), holds, f"integers >= 1 and <= {most}, at least one of them")
+    words = f"integers >= {least} and <= {most}" + ", at least one of them" * (not empty)
+    return _field(tuple(default), holds, words)
 
 
 def _whole(default: int | None, least: int, most: int, optional: bool) -> Any:

@@ -12,6 +12,7 @@ import torch
 from console import TOY, metarl
 
 from metarl import cli
+from metarl.commands import live as live_module
 from metarl.commands import watch as watch_module
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import make_family
@@ -109,7 +110,7 @@ def test_live_window_follows_the_world(tmp_path, monkeypatch, capsys):
         viewers.append(FakeViewer(model, data))
         return viewers[-1]
 
-    monkeypatch.setattr(watch_module, "load_triton_first", lambda: loaded.append(True))
+    monkeypatch.setattr(live_module, "load_triton_first", lambda: loaded.append(True))
     monkeypatch.setattr(watch_module, "display_answers", lambda: True)
     monkeypatch.setattr(mujoco.viewer, "launch_passive", launch)
     out = str(tmp_path / "film.mp4")
@@ -127,7 +128,7 @@ def test_a_window_looks_as_films_do():
     model, data = worlds.world()
     mujoco.mj_forward(model, data)
     view, film = mujoco.MjvCamera(), data.camera(family.film_camera)
-    watch_module._look_as_in_films(view, film)
+    live_module._look_as_in_films(view, film)
     scene = mujoco.MjvScene(model, maxgeom=1)
     mujoco.mjv_updateCamera(model, data, view, scene)
     place = np.mean([eye.pos for eye in scene.camera], axis=0)

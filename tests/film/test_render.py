@@ -16,7 +16,7 @@ from metarl.adapt.evaluate import evaluate_adaptation
 from metarl.adapt.protocol import Protocol
 from metarl.errors import ConfigError, OutputError, RenderError, ShapeError, UnknownNameError
 from metarl.film import gl
-from metarl.film.captions import burn, side_by_side, side_by_side_frames
+from metarl.film.captions import burn, tile, tiled_frames
 from metarl.film.encoder import HOLD_S, write_film
 from metarl.film.episode import episode_frames, film_episode, film_renderer
 from metarl.film.render import Renderer
@@ -225,7 +225,8 @@ def test_two_episodes_side_by_side(reach):
     with film_renderer(worlds, width=96, height=64) as renderer:
         acts = (lambda obs: worlds.expert(), lambda obs: np.zeros((1, 2)))
         left, right = (list(episode_frames(worlds, act, renderer)) for act in acts)
-    frames = list(side_by_side_frames(left[:10], right, ("after", "before")))
+    frames = list(tiled_frames((left[:10], right), 2))
+    assert np.array_equal(frames[-1][:, :96], left[9])  # which waits
     assert len(frames) == reach.horizon + 1
     assert frames[0].shape == (64, 96 + 4 + 96, 3)
 
@@ -264,9 +265,20 @@ def test_long_caption_shrinks():
     assert burnt[:, -3:-1].max() == 0
 
 
-def test_sides_need_one_height():
-    with pytest.raises(ShapeError, match="one height"):
-        side_by_side(gradient(1)[0], gradient(1, height=10)[0], ("", ""))
+def test_frames_at_once_stand_in_rows():
+    frames = [np.full((6, 10, 3), shade, np.uint8) for shade in (10, 20, 30)]
+    sheet = tile(frames, 2)
+    assert sheet.shape == (6 + 4 + 6, 10 + 4 + 10, 3)
+    assert (sheet[:6, :10] == 10).all()
+    assert (sheet[:6, 14:] == 20).all()
+    assert (sheet[10:, :10] == 30).all()
+    assert (sheet[10:, 14:] == 255).all()  # nothing is there
+    with pytest.raises(ShapeError, match="one shape"):
+        tile([gradient(1)[0], gradient(1, height=10)[0]], 2)
+    with pytest.raises(ShapeError, match="none"):
+        tile([], 2)
+    with pytest.raises(ShapeError, match="at least one frame"):
+        next(tiled_frames((frames, ()), 2))
 
 
 class Blushing(Reach):

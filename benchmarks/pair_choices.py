@@ -1,0 +1,92 @@
+"""Which policies of parts do pairs that they never met? The choice behind `unseen_pairs.py`.
+
+    python benchmarks/pair_choices.py
+
+Five skills with three robots, other pairs left out than those that `unseen_pairs.py` reports, another
+seed, other tasks. Each way of building the parts is trained once; what it does with the pairs that it
+met, and with those that it did not, is a row. Finished cells are kept, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from shared.grid import GridConfig, run_grid
+from shared.learned import Judged, Learned
+from shared.machine import RESULTS, restart_for_same_bits, write_result
+from shared.pair_design import MAIN, METHOD, Design
+
+from metarl.adapt.protocol import Protocol
+
+SEED = 100
+SETTINGS = {"num_worlds": 64, "epochs": 8, "minibatch": 256, "log_std": -3.0}
+DESIGN = Design(
+    robots=("gantry", "panda", "ur5e"),
+    skills=("add", "cover", "heat", "pour", "season"),
+    name="kitchen/{skill}@robot={robot},control=joint",
+    num_unseen=5,
+    iterations=30,
+    settings=SETTINGS,
+    protocol=Protocol(num_tasks=50, eval_episodes=1, seed=2000),
+    turn=1,
+)
+NAMED: dict[str, Any] = {"encoders": "named"}
+CHOICES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "named": NAMED,
+    "named-narrow": {**NAMED, "encoded": 8, "command": 6},
+    "named-shared": {**NAMED, "cores": "shared"},
+    "shared": {"cores": "shared"},
+    "named-narrow-shared": {**NAMED, "encoded": 8, "command": 6, "cores": "shared"},
+    "named-decay": {**NAMED, "weight_decay": 0.01},
+}
+
+
+@dataclass(frozen=True)
+class Config(GridConfig):
+    """How much of it is run."""
+
+    runs: Path = Path("runs/pair-choices")
+    """Where cells, trainings and policies are kept while it runs."""
+    results: Path = RESULTS / "pair-choices"
+    """Where the merged cells go."""
+    choices: tuple[str, ...] = tuple(CHOICES)
+    """Which."""
+
+
+def judged(choice: str) -> Judged:
+    """What a choice is trained on, and where it is judged: every pair."""
+    start = Learned(
+        arm=choice, method=METHOD, families=DESIGN.families(DESIGN.trained(MAIN)),
+        iterations=DESIGN.iterations, settings={**SETTINGS, **CHOICES[choice]}, seed=SEED,
+    )  # fmt: skip
+    return Judged(start=start, families=DESIGN.families(DESIGN.pairs), protocol=DESIGN.protocol)
+
+
+def main(config: Config) -> int:
+    """Run what is missing, and write every row that is there."""
+    cells = {choice: judged(choice) for choice in config.choices}
+    records, failed = run_grid(list(cells.values()), config)
+    rows = []
+    for choice, cell in cells.items():
+        if cell.key not in records:
+            continue
+        success = records[cell.key].result["success"]
+        unseen = {name: success[name] for name in DESIGN.families(DESIGN.unseen(MAIN))}
+        met = [rate for name, rate in success.items() if name not in unseen]
+        row = {"choice": choice, "settings": CHOICES[choice], "trained": float(np.mean(met))}
+        rows.append({**row, "unseen": float(np.mean(list(unseen.values()))), "each": unseen})
+        print(
+            f"{choice:<20} trained {row['trained']:.2f}  unseen {rows[-1]['unseen']:.2f}  {unseen}"
+        )
+    print(f"wrote {write_result('pair-choices', {'seed': SEED, 'rows': rows})}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    restart_for_same_bits()
+    raise SystemExit(main(tyro.cli(Config)))
