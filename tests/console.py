@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from metarl.nn.policy import GaussianPolicy
+from metarl.runs.checkpoint import save_checkpoint
+
 HERE = Path(__file__).parent  # toy.py is here: toy:toy/reach finds it in the working folder
 TOY = "toy:toy/reach"
 
@@ -32,3 +37,16 @@ def metarl(
     command = [sys.executable, "-m", "metarl", *map(str, words)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
     return subprocess.run(command, cwd=cwd, env=env | (more or {}), timeout=timeout, **streams)
+
+
+def policy_file(path: Path, robot: int = 4, **changes: object) -> Path:
+    policy = GaussianPolicy(robot + 2, 2, 2, torch.Generator().manual_seed(0), hidden=(8,))
+    tensors = {f"policy.{name}": value for name, value in policy.state_dict().items()}
+    meta = {
+        "family": "toy/reach",
+        "blocks": {"robot": robot, "task": 2},
+        "action_dim": 2,
+        "config": {"hidden": [8], "task_visible": True},
+    }
+    save_checkpoint(path, tensors, meta | changes)
+    return path

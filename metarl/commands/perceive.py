@@ -46,6 +46,8 @@ class Swap:
     """at most so many passes over the pictures; None: 100"""
     batch_size: int | None = fields.count(None, optional=True)
     """pictures in a step; None: 16"""
+    descend: bool = False
+    """learn the head of a trunk that stands by steps, too; else it is solved, which takes no rate"""
     device: str | None = None
     """where the network lives: cpu, cuda, cuda:1; None: cpu"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
@@ -108,6 +110,8 @@ class Compare:
     epochs: int | None = fields.count(None, optional=True)
     """likewise"""
     batch_size: int | None = fields.count(None, optional=True)
+    """likewise"""
+    descend: bool = False
     """likewise"""
     device: str | None = None
     """likewise"""

@@ -95,7 +95,9 @@ def compare(
 
 def _fields(flags: Mapping[str, Any]) -> dict[str, Any]:
     """What is given, by the config's own names."""
-    return {_FIELDS.get(name, name): v for name, v in flags.items() if v is not None}
+    solve = {"solve": False} if flags["descend"] else {}
+    given = {name: v for name, v in flags.items() if v is not None and name != "descend"}
+    return {_FIELDS.get(name, name): v for name, v in given.items()} | solve
 
 
 def _usual(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,12 +27,16 @@ class FitConfig:
     strategy has more to begin (LP-FT the trunk), it begins that instead of ending. The pictures held
     back are part of the training pictures: no test picture is looked at.
 
+    Where the trunk stands there is nothing to descend: the head is solved (`Solving`), unless
+    `solve` is False.
+
     Attributes:
         rate: Adam's learning rate, before the strategy's scale.
         batch_size: Pictures in a step.
         max_epochs: Passes over the training pictures, at most.
         patience: Epochs without improvement after which it ends.
         held_back: Fraction of the training pictures that decides when to end.
+        solve: Whether the head of a trunk that stands is solved.
     """
 
     rate: float = 3e-3
@@ -40,6 +44,7 @@ class FitConfig:
     max_epochs: int = 100
     patience: int = 15
     held_back: float = 0.2
+    solve: bool = True
 
     def __post_init__(self) -> None:
         require_positive(
@@ -70,6 +75,9 @@ class Asked(Protocol):
 
     def error(self, outputs: Tensor, target: Tensor) -> float:
         """What decides when to end."""
+
+    def wanted(self, target: Tensor) -> Tensor | None:
+        """The numbers that outputs should be, (n, out); None: the target names classes."""
 
 
 class Fitting:
@@ -138,6 +146,11 @@ class Fitting:
                 self._kept = {n: t.clone() for n, t in self.student.network.state_dict().items()}
         mean = float(torch.stack(losses).mean())
         return {"loss": mean, "held-back error": now, "best": self.error}
+
+    def unseen(self) -> tuple[Tensor, Tensor]:
+        """Answers to the pictures that no weight was fitted to, (n, out), and what belongs to them."""
+        inputs, target = self.held_back
+        return look(self.student.network, inputs), target
 
     def keep_best(self) -> None:
         """Give the module, as plain weights, what its best epoch handed out."""

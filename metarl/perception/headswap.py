@@ -22,6 +22,7 @@ from metarl.perception.classifier import (
 )
 from metarl.perception.fitting import FitConfig, Fitting
 from metarl.perception.pictures import PictureScene, Progress, draw_pictures, require_positive
+from metarl.perception.solving import Solving
 from metarl.streams import derive_seed
 from metarl.transfer.strategy import (
     Strategy,
@@ -170,6 +171,10 @@ def swap_head(
     student = learning(swapped)
     if student.trunk_stands():
         inputs = predict(swapped.trunk, inputs)
+        if config.solve:
+            solving = Solving(swapped.head, inputs, target, asked=_Fraction())
+            solving.epoch()
+            return swapped, solving.epochs, solving.best
         student = learning(nn.Sequential(OrderedDict(head=swapped.head)))
     generator.manual_seed(derive_seed(seed, "headswap/order"))
     epochs, best = fit(student, inputs, target, generator, config)
@@ -232,6 +237,9 @@ class _Fraction:
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         return nn.functional.mse_loss(outputs.squeeze(-1), target)
+
+    def wanted(self, target: Tensor) -> Tensor:
+        return target[:, None]
 
     def error(self, outputs: Tensor, target: Tensor) -> float:
         return float((outputs.squeeze(-1).clamp(0.0, 1.0) - target).abs().mean())

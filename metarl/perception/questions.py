@@ -38,6 +38,9 @@ class Classes:
         """What decides when to end: the cross-entropy, which the last mistakes still move."""
         return float(self.loss(outputs, target))
 
+    def wanted(self, target: Tensor) -> None:
+        """No numbers: the target names classes."""
+
     def wrong(self, outputs: Tensor, target: Tensor) -> np.ndarray:
         """How wrong each answer is, for the worst first: 1 - p(truth), shape (n,)."""
         return 1.0 - outputs.softmax(-1).gather(1, target[:, None])[:, 0].numpy()
@@ -102,6 +105,10 @@ class Numbers:
         """Bring numbers, (n, k), to the head's units."""
         mean, std = (torch.tensor(x, device=target.device) for x in (self.mean, self.std))
         return (target - mean) / std
+
+    def wanted(self, target: Tensor) -> Tensor:
+        """What the head should give, (n, k)."""
+        return self.scaled(target)
 
     def answers(self, outputs: Tensor) -> Tensor:
         """Bring the head's outputs, (n, k), to the numbers' own units."""

@@ -19,6 +19,7 @@ from metarl.perception.data import Data, load_data
 from metarl.perception.headswap import require_for_pictures
 from metarl.perception.model import MODEL_FILE, Model, truth_of, words_of
 from metarl.perception.own import Progress
+from metarl.perception.solving import Solving
 from metarl.perception.swap_config import SwapConfig
 from metarl.perception.work import Tell, Work, suited
 from metarl.runs.checkpoint import save_checkpoint, write_atomically
@@ -88,6 +89,10 @@ def swap(
     with on_signals() as signals, Run.create(folder, config, resume=resume, command=command) as run:
         run.record(PICTURES_FILE, _about(data, origin))
         work = Work(config, strategy, data, network, generator, features or folder / "features")
+        if isinstance(work.fitting, Solving):
+            tell(
+                "the trunk stands, so that its head is solved: rate, epochs and batch size play no part"
+            )
         _go_on(work, run)
         _fit(work, run, signals)
         result, answers = work.judge()

@@ -30,6 +30,8 @@ class SwapConfig(fields.Checked):
         max_epochs: Passes over the training pictures, at most.
         patience: Epochs without improvement after which it ends.
         held_back: Share of the training pictures that decides when to end, and calibrates.
+        solve: Whether the head of a trunk that stands is solved, with a penalty chosen on pictures left
+            out in turn; else it is descended like everything.
         device: Where the network lives.
     """
 
@@ -48,11 +50,12 @@ class SwapConfig(fields.Checked):
     max_epochs: int = fields.count(100)
     patience: int = fields.count(15)
     held_back: float = fields.factor(0.2, below=True)
+    solve: bool = True
     device: str = "cpu"
 
     def fit(self) -> FitConfig:
         """How it is fitted."""
         return FitConfig(
             rate=self.rate, batch_size=self.batch_size, max_epochs=self.max_epochs,
-            patience=self.patience, held_back=self.held_back,
+            patience=self.patience, held_back=self.held_back, solve=self.solve,
         )  # fmt: skip

@@ -24,6 +24,7 @@ from metarl.perception.model import Model
 from metarl.perception.own import Labelled
 from metarl.perception.questions import describe_question
 from metarl.perception.resuming import resume_from
+from metarl.perception.solving import Solving
 from metarl.perception.swap_config import SwapConfig
 from metarl.perception.trunks import PictureTrunk
 from metarl.runs.checkpoint import Checkpoint
@@ -97,10 +98,15 @@ class Work:
             student = learning(nn.Sequential(OrderedDict(head=self.network.get_classifier())))
         self.forward = student.network
         generator.manual_seed(derive_seed(config.seed, "headswap/order"))
-        self.fitting = Fitting(
-            student, self._inputs(data.train), data.target(data.train), asked=data.question,
-            generator=generator, config=config.fit(),
-        )  # fmt: skip
+        inputs, target = self._inputs(data.train), data.target(data.train)
+        head, fit = self.network.get_classifier(), config.fit()
+        self.fitting: Fitting | Solving
+        if self.trunk_stands and fit.solve and isinstance(head, nn.Linear):
+            self.fitting = Solving(head, inputs, target, asked=data.question)
+        else:
+            self.fitting = Fitting(
+                student, inputs, target, asked=data.question, generator=generator, config=fit
+            )
         source = "".join((trunk_hash(network.trunk), pictures_hash(data.pixels(data.train))))
         self.of = hashlib.sha256(source.encode()).hexdigest()
         self.seconds = time.monotonic() - begun
@@ -138,8 +144,7 @@ class Work:
     @cached_property
     def calibration(self) -> Calibration:
         """Of the network as it is; asked for once it is trained."""
-        inputs, target = self.fitting.held_back
-        return calibrate(self.data.question, look(self.forward, inputs), target)
+        return calibrate(self.data.question, *self.fitting.unseen())
 
     def model(self) -> Model:
         """What is kept of it, to answer other pictures."""

@@ -132,7 +132,7 @@ def test_a_report_is_written_of_a_run(run, capsys):
         ("swap", "metarl perceive swap lacks --data"),
         ("swap --data nowhere", "nowhere does not exist"),
         ("swap --data kitchen:colour", "valid: class, doneness"),
-        ("swap --data kitchen:doneness --test .", "--test has no effect with kitchen:doneness"),
+        ("swap --data kitchen:doneness --test nowhere", "nowhere does not exist"),
         ("swap --data . --strategy frozen", "did you mean 'frozen-trunk'"),
         ("swap --data . --strategy lp-ft --set head_share=2", "head_share"),
         ("swap --data . --size 4", "size"),

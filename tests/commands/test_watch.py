@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import imageio.v3 as iio
 import mujoco
 import numpy as np
 import pytest
-import torch
-from console import TOY, metarl
+from console import TOY, metarl, policy_file
 
 from metarl import cli
 from metarl.commands import live as live_module
 from metarl.commands import watch as watch_module
-from metarl.nn.policy import GaussianPolicy
 from metarl.registry import make_family
-from metarl.runs.checkpoint import save_checkpoint
 from metarl.sim.worlds import Worlds
 
 
@@ -43,19 +38,6 @@ def test_watch_other_policies(tmp_path, policy):
     assert done.returncode == 0, done.stderr
     assert "display" not in done.stdout
     assert out.exists()
-
-
-def policy_file(path: Path, robot: int = 4, **changes: object) -> Path:
-    policy = GaussianPolicy(robot + 2, 2, 2, torch.Generator().manual_seed(0), hidden=(8,))
-    tensors = {f"policy.{name}": value for name, value in policy.state_dict().items()}
-    meta = {
-        "family": "toy/reach",
-        "blocks": {"robot": robot, "task": 2},
-        "action_dim": 2,
-        "config": {"hidden": [8], "task_visible": True},
-    }
-    save_checkpoint(path, tensors, meta | changes)
-    return path
 
 
 def test_watch_a_checkpoint(tmp_path):

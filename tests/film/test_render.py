@@ -239,7 +239,9 @@ def test_films_of_adaptation_show_long_episodes_in_time_lapse(tmp_path):
     start = Checkpoint(*PpoTrainer(family, PpoConfig(num_worlds=2, hidden=(8,))).checkpoint())
     protocol = Protocol(num_tasks=2, episodes=2, updates=1, eval_episodes=1)
     evaluate_adaptation(family, "fine-tune", start, protocol, keep=keep)
-    path = film_adaptation(family, "fine-tune", start, protocol, keep, tmp_path / "film.mp4")
+    path = tmp_path / "film.mp4"
+    solved = film_adaptation(family, "fine-tune", start, protocol, keep, path)
+    assert solved.keys() == {0, 1}
     assert lapse(family) == 3
     shown = 1 + family.horizon // 3 + round(HOLD_S / family.control_dt_s)
     assert len(iio.imread(path)) == shown

@@ -6,8 +6,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
-from scipy.special import logsumexp
 from torch import Tensor, nn
 
 from metarl.meta.maml.learn2learn_backend import load_learn2learn
@@ -15,6 +13,7 @@ from metarl.nn.network import Network
 from metarl.perception.fewshot.config import FewShotConfig
 from metarl.perception.fewshot.tasks import Task
 from metarl.perception.fitting import as_input
+from metarl.perception.heads import logistic_head
 
 
 class Learner(Protocol):
@@ -66,22 +65,7 @@ class Logistic:
         Returns:
             Weights, (ways, F), and biases, (ways,).
         """
-        inputs = np.column_stack((features.astype(np.float64), np.ones(len(label))))
-        member = np.eye(int(label.max()) + 1)[label]  # (n, ways)
-        penalised = np.append(np.ones(features.shape[1]), 0.0)  # not the biases
-        shape = (member.shape[1], inputs.shape[1])
-
-        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            head = flat.reshape(shape)
-            logits = inputs @ head.T
-            log_p = logits - logsumexp(logits, axis=1, keepdims=True)
-            lost = -self.penalty_weight * np.sum(member * log_p)
-            slope = self.penalty_weight * (np.exp(log_p) - member).T @ inputs
-            return lost + 0.5 * np.sum(penalised * head**2), (slope + penalised * head).ravel()
-
-        found = minimize(objective, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B")
-        head = found.x.reshape(shape)
-        return head[:, :-1], head[:, -1]
+        return logistic_head(features, label, int(label.max()) + 1, self.penalty_weight)
 
 
 def unit_features(features: Tensor, seen: Tensor) -> Tensor:
