@@ -126,12 +126,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """Write a run's report, one self-contained HTML file."""
+    """Write a run's report, or compare several runs: one self-contained HTML file."""
 
-    folder: Annotated[Positional[Path], arg(metavar="RUN_FOLDER")]
-    """the folder that train wrote"""
+    folders: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN_FOLDER ...")]
+    """the folder that train wrote, or several: seeds of the same settings become a band"""
     out: Path | None = None
-    """the HTML file; None: report.html in the run folder, written anew"""
+    """the HTML file; None: report.html in the run folder, written anew, or a new runs.html here"""
     overwrite: bool = False
     """replace an HTML file that is there"""
 

@@ -100,8 +100,8 @@ def _own(folder: Path, name: str | Path) -> Path:
 
 def _add_metrics(report: Report, folder: Path, *, ended: bool) -> None:
     """Draw what was recorded; the last values of a run that has ended are its result."""
-    rows, damaged = _read_metrics(folder)
-    keys = _metric_keys(rows)
+    rows, damaged = read_own_metrics(folder)
+    keys = metric_keys(rows)
     add_updates(report, rows, keys)
     drawn = [key for key in keys if not is_pair(key) and not is_after(key)]
     if drawn:
@@ -125,8 +125,8 @@ def _add_metrics(report: Report, folder: Path, *, ended: bool) -> None:
         )
 
 
-def _read_metrics(folder: Path) -> tuple[list[dict], int]:
-    """Read the rows, and count the lines that are none: a killed run may leave half a line."""
+def read_own_metrics(folder: Path) -> tuple[list[dict], int]:
+    """Read a run's rows, and count the lines that are none: a killed run may leave half a line."""
     if not (folder / METRICS_FILE).exists():
         return [], 0
     lines = read_bytes(_own(folder, METRICS_FILE)).decode("utf-8", "replace").splitlines()
@@ -140,7 +140,8 @@ def _read_metrics(folder: Path) -> tuple[list[dict], int]:
     return rows, damaged
 
 
-def _metric_keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def metric_keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of what can be drawn, what a reader looks for first in front."""
     keys = dict.fromkeys(key for row in rows for key, value in row.items() if _is_number(value))
     keys.pop("step", None)
 
