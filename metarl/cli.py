@@ -13,6 +13,7 @@ from metarl.ambient import calm_warnings
 from metarl.commands import perceive
 from metarl.commands.arguments import read_command, require_text
 from metarl.commands.catalogue import COMMANDS, WRITE_FILES
+from metarl.commands.output import answering
 from metarl.commands.terminal import OutputLost, safe_output
 from metarl.errors import (
     FamilyError,
@@ -71,7 +72,8 @@ def _obeyed(command: Any) -> int:
         FamilyError: If a plug-in raises, or calls ``sys.exit``, where nothing else names it.
     """
     try:
-        return command.run()
+        with answering(getattr(command, "json", False)):
+            return command.run()
     except BaseException as error:
         if isinstance(error, MetaRLError | OSError | MemoryError) or is_interrupt(error):
             raise

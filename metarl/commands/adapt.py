@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metarl.commands.output import make_console, make_table, progress_bar, say
+from metarl.commands.output import answer, make_console, make_table, progress_bar, say
 from metarl.commands.policies import fit, require_source, tell_changes, tell_taken
 from metarl.errors import MetaRLError, UnknownNameError
 from metarl.machine import require_worlds_fit
@@ -66,8 +66,8 @@ def adapt(
     from metarl.adapt.evaluate import settings_of
     from metarl.adapt.protocol import Protocol
     from metarl.adapt.record import new_folder, write_record
-    from metarl.runs.config import made_with
-    from metarl.runs.run import START_FILE, write_json
+    from metarl.runs.config import made_with, read_json
+    from metarl.runs.run import ADAPTATION_FILE, START_FILE, write_json
     from metarl.sources import read_source
 
     made, keep = make_family(family), list[Any]()
@@ -97,6 +97,7 @@ def adapt(
     if film and protocol.updates:
         _film(made, found, comparison, protocol, settings, keep, folder)
     _report(folder)
+    answer({"folder": str(folder), **read_json(folder / ADAPTATION_FILE)})
     return 0
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from json import dumps
 from pathlib import Path
 from typing import Any
 
 from metarl.advise.named import find_sources, require_one
-from metarl.commands.output import cell, make_console, make_table, progress_bar, say
+from metarl.commands.output import answer, cell, make_console, make_table, progress_bar, say
 from metarl.errors import ConfigError
 from metarl.machine import require_worlds_fit
 from metarl.registry import family_class
@@ -25,7 +24,6 @@ def advise(
     map: tuple[str, ...],
     names: tuple[str, ...],
     statistics: Path | None,
-    json: bool,
     out: Path | None,
     overwrite: bool,
 ) -> int:
@@ -57,10 +55,8 @@ def advise(
         )  # fmt: skip
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     saved = {**advice.to_json(), **made_with(command)}
-    if json:
-        print(dumps(saved, indent=1, allow_nan=False))
-    else:
-        _show(advice)
+    answer(saved)
+    _show(advice)
     if out is not None:
         write_json(out, saved)
         print(f"wrote {out}", file=sys.stderr)

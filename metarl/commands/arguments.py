@@ -38,6 +38,11 @@ class _Flag:
     takes: int | None
 
 
+def words_of(command: Any) -> dict[str, Any]:
+    """What a command was given, by field; ``json`` is for who prints, not for who works."""
+    return {name: value for name, value in vars(command).items() if name != "json"}
+
+
 def read_command(cls: type[_Command], prog: str, words: Sequence[str]) -> _Command:
     """Read what follows a command's name.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from metarl.commands import perceive
+from metarl.commands.arguments import words_of
 from metarl.machine import require_device
 from metarl.runs import fields
 
@@ -23,6 +24,8 @@ class Families:
 
     robots: bool = False
     """list the robots: kitchen/add@robot=ur5e names a combination"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
@@ -37,6 +40,8 @@ class Methods:
 
     name: Annotated[Positional[str | None], arg(metavar="NAME")] = None
     """show this one's settings, with their defaults"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
@@ -116,6 +121,8 @@ class Check:
 
     family: FamilyName
     """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
@@ -149,7 +156,7 @@ class Runs:
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("runs")
     """where to look, six folders deep"""
     json: bool = False
-    """print JSON in place of the table"""
+    """print JSON, and nothing else, on stdout"""
     page: bool = False
     """also write index.html into the folder, with links to the reports that are there"""
 
@@ -157,7 +164,7 @@ class Runs:
         """Run the command."""
         from metarl.commands.runs import runs
 
-        return runs(**vars(self))
+        return runs(**words_of(self))
 
 
 @dataclass(frozen=True)
@@ -256,12 +263,14 @@ class Adapt:
     """the folder; None: a new one in adaptations/"""
     strict: bool = False
     """refuse a checkpoint whose family has changed since it was trained, instead of a warning"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
         from metarl.commands.adapt import adapt
 
-        return adapt(**vars(self))
+        return adapt(**words_of(self))
 
 
 @dataclass(frozen=True)
@@ -292,7 +301,7 @@ class Advise:
         """Run the command."""
         from metarl.commands.advise import advise
 
-        return advise(**vars(self))
+        return advise(**words_of(self))
 
 
 @dataclass(frozen=True)
@@ -331,12 +340,14 @@ class TransferMatrix:
     """run cells anew whose settings differ from those that are there, instead of refusing"""
     only_report: bool = False
     """train nothing: make tables, pictures and page anew from the cells that are there"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
         from metarl.commands.transfer_matrix import transfer_matrix
 
-        return transfer_matrix(**vars(self))
+        return transfer_matrix(**words_of(self))
 
 
 @dataclass(frozen=True)
@@ -369,12 +380,14 @@ class Compare:
     """the folder; None: comparisons/FAMILY; with finished cells in it, the rest is run"""
     again: bool = False
     """run cells anew whose settings differ from those that are there, instead of refusing"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
         from metarl.commands.compare import compare
 
-        return compare(**vars(self))
+        return compare(**words_of(self))
 
 
 @dataclass(frozen=True)

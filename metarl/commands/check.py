@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from metarl.commands.output import cell, make_console
+from metarl.commands.output import answer, cell, make_console
 from metarl.registry import family_class
 
 _MARKS = {
@@ -35,9 +35,10 @@ def check(name: str) -> int:
     from metarl.conformance import check_names, iter_checks
 
     console, width = make_console(), max(map(len, check_names()))
-    outcomes, told = Counter[str](), dict[str, str]()
+    outcomes, told, rows = Counter[str](), dict[str, str](), list[dict[str, str]]()
     for result in iter_checks(name):
         outcomes[result.outcome] += 1
+        rows.append({"check": result.name, "outcome": result.outcome, "detail": result.detail})
         detail = cell(result.detail)
         if result.failed and detail:  # one mistake fails many checks: say it once
             first = told.setdefault(detail, result.name)
@@ -49,4 +50,5 @@ def check(name: str) -> int:
         if outcomes[outcome] or outcome in ("pass", "fail")
     )  # fmt: skip
     console.print(f"{cell(name)}: {counts}")
+    answer({"family": name, "checks": rows})
     return 1 if outcomes["fail"] else 0

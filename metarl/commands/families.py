@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from metarl.commands.output import cell, make_console, make_table, one_line
+from metarl.commands.output import answer, cell, make_console, make_table, one_line
 from metarl.errors import FamilyError, MetaRLError, strangers
 from metarl.family import TaskFamily
 from metarl.plugins import root_of
@@ -18,27 +18,35 @@ from metarl.registry import (
 )
 from metarl.types import Variation, variations
 
+FAMILY_COLUMNS = ("family", "what it asks for", "hidden", "visible", "episode")
+ROBOT_COLUMNS = ("robot", "what it is", "joints", "kinematics")
+
 
 def list_families() -> int:
     """Print a row per family, then the packages that failed to import."""
-    table = make_table("family", "what it asks for", "hidden", "visible", "episode")
-    for name in family_names():
-        table.add_row(*map(cell, _told(name, family_class(name))))
+    table = make_table(*FAMILY_COLUMNS)
+    rows = [_told(name, family_class(name)) for name in family_names()]
+    for row in rows:
+        table.add_row(*map(cell, row))
+    broken = list(load_plugins().values())
+    answer({"families": [dict(zip(FAMILY_COLUMNS, row)) for row in rows], "broken": broken})
     console = make_console()
-    if table.row_count:
+    if rows:
         console.print(table)
     else:
         console.print("no family is installed: none of the packages announces metarl.families")
-    for reason in load_plugins().values():
+    for reason in broken:
         console.print(f"[red]broken:[/red] {cell(reason)}")
     return 0
 
 
 def list_robots() -> int:
     """Print a row per robot that families can be had with."""
-    table = make_table("robot", "what it is", "joints", "kinematics")
-    for name in robot_names():
-        table.add_row(*map(cell, _robot_row(name, robot_class(name))))
+    table = make_table(*ROBOT_COLUMNS)
+    rows = [_robot_row(name, robot_class(name)) for name in robot_names()]
+    for row in rows:
+        table.add_row(*map(cell, row))
+    answer({"robots": [dict(zip(ROBOT_COLUMNS, row)) for row in rows]})
     console = make_console()
     console.print(table)
     console.print(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.commands.output import cell, make_console, make_table, progress_bar, say
+from metarl.commands.output import answer, cell, make_console, make_table, progress_bar, say
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.perception.fewshot.config import METHODS, FewShotConfig
 from metarl.perception.fewshot.given import require_pool_data
@@ -57,6 +57,7 @@ def few_shot(
             progress=progress,
         )  # fmt: skip
     _show(rows, base, seeds)
+    answer({"folder": str(folder), "rows": rows})
     say(f"wrote {folder / TABLE_FILE}")
     return 0
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.commands.output import make_console, make_table, say
+from metarl.commands.output import answer, make_console, make_table, say
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, training_config
 from metarl.registry import family_class
@@ -140,9 +140,10 @@ def write_and_tell(folder: Path) -> None:
     """Write everything that is made of finished cells, and print the tables."""
     from metarl.grid.store import Store
     from metarl.matrix.benchmark import read_matrix
-    from metarl.matrix.output import COLUMNS, table
+    from metarl.matrix.output import COLUMNS, MATRIX_RESULT_FILE, table
     from metarl.matrix.summary import best_of, summarise
     from metarl.report.transfer import write_results
+    from metarl.runs.config import read_json
 
     summary = summarise(read_matrix(folder), Store(folder).read())
     for level in summary.levels:
@@ -159,3 +160,4 @@ def write_and_tell(folder: Path) -> None:
         say(f"wrote {path}")
     for level in summary.levels:
         say(best_of(summary.of(level.regime, level.target), level))
+    answer({"folder": str(folder), **read_json(folder / MATRIX_RESULT_FILE)})

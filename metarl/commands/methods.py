@@ -5,25 +5,28 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from metarl.commands.output import cell, make_console, make_table, one_line
+from metarl.commands.output import answer, cell, make_console, make_table, one_line
 from metarl.errors import MetaRLError
 from metarl.methods import Method, get_method, method_names, rule_names, rules_config
 
+COLUMNS = ("method", "train", "adapt", "needs", "what it does", "source")
+SETTING_COLUMNS = ("--set", "default", "valid", "what it is")
 # Fields that `metarl train` has options of their own for.
 OPTIONS = ("iterations", "max_seconds", "seed", "device", "backend")
 
 
 def list_methods() -> int:
     """Print a row per method; what is broken is named below."""
-    table = make_table("method", "train", "adapt", "needs", "what it does", "source")
-    broken = []
+    table, rows, broken = make_table(*COLUMNS), [], []
     for name in method_names():
         try:
             method = get_method(name)
         except MetaRLError as error:
             broken.append(one_line(error))
             continue
-        table.add_row(*map(cell, _row(name, method)))
+        rows.append(_row(name, method))
+        table.add_row(*map(cell, rows[-1]))
+    answer({"methods": [dict(zip(COLUMNS, row)) for row in rows], "broken": broken})
     console = make_console()
     console.print(table)
     console.print(
@@ -61,12 +64,15 @@ def show_method(name: str) -> int:
             parts.append((command, method.adapting.config, {}))
     if name in rule_names() and dataclasses.fields(own := rules_config(name)):
         parts.append((f"metarl train FAMILY --method ppo --from SOURCE --strategy {name}", own, {}))
+    told = list[dict[str, Any]]()
     for command, config, settings in parts:
-        table = make_table("--set", "default", "valid", "what it is")
-        for row in rows_of(config, settings):
+        table, rows = make_table(*SETTING_COLUMNS), rows_of(config, settings)
+        told.append({"command": command, "settings": [dict(zip(SETTING_COLUMNS, r)) for r in rows]})
+        for row in rows:
             table.add_row(*map(cell, row))
         console.print(command, markup=False)
         console.print(table)
+    answer({"method": name, "what it does": method.doc, "source": method.source, "commands": told})
     return 0
 
 

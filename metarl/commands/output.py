@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from json import dumps
+from typing import TYPE_CHECKING, Any
 
 from metarl.errors import printable
+from metarl.runs.metrics import finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +21,39 @@ if TYPE_CHECKING:
 PIPE_COLUMNS = 160  # width of a table that no terminal shows
 
 
+_answers: ContextVar[list[Any] | None] = ContextVar("answers", default=None)  # None: tables
+
+
+@contextmanager
+def answering(json: bool) -> Iterator[None]:
+    """Within it a command answers a program, if `json`: stdout has one JSON value and nothing else.
+
+    What `say` is given goes to stderr, and tables are not drawn; the value is what `answer` was given.
+    """
+    token = _answers.set([] if json else None)
+    try:
+        yield
+        if answers := _answers.get():
+            print(dumps(finite(answers[-1]), indent=2, default=str))
+    finally:
+        _answers.reset(token)
+
+
+def answer(value: Any) -> None:
+    """Give what a program gets with ``--json``: JSON values; what is not finite becomes null."""
+    if (answers := _answers.get()) is not None:
+        answers.append(value)
+
+
+def answers_json() -> bool:
+    """Whether a program is answered."""
+    return _answers.get() is not None
+
+
 def say(text: str) -> None:
     """Print a line or more for the user, at once, even into a pipe; see `printable`."""
-    print("\n".join(map(printable, text.split("\n"))), flush=True)
+    to = sys.stderr if answers_json() else sys.stdout
+    print("\n".join(map(printable, text.split("\n"))), flush=True, file=to)
 
 
 def one_line(error: object) -> str:
@@ -39,7 +72,8 @@ def make_console() -> Console:
     """Make the console for tables; into a pipe it is wide and plain."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    return Console(highlight=False, width=width, quiet=answers_json())
 
 
 def make_table(*columns: str) -> Table:

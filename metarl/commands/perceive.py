@@ -8,6 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from metarl.commands.arguments import words_of
 from metarl.errors import ConfigError
 from metarl.machine import require_device
 from metarl.runs import fields
@@ -54,13 +55,15 @@ class Swap:
     """of the strategy, for example head_share=0.3 of lp-ft"""
     resume: bool = False
     """go on with the run in that folder"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
         require_device(self.device or "cpu")
         from metarl.commands.swapping import swap
 
-        return swap(**vars(self))
+        return swap(**words_of(self))
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,15 @@ class Compare:
     """likewise"""
     out: Path | None = None
     """the folder; None: comparisons/perceive-DATA-BACKBONE; with finished runs in it, the rest is run"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
         require_device(self.device or "cpu")
         from metarl.commands.swapping import compare
 
-        return compare(**vars(self))
+        return compare(**words_of(self))
 
 
 @dataclass(frozen=True)
@@ -189,13 +194,15 @@ class FewShot:
     """of the rest: tasks, updates, inner_rate, outer_rate, first_order, penalty_weight, noise, seed"""
     out: Path | None = None
     """the folder; None: comparisons/few-shot-DATA-BACKBONE; with finished runs in it, the rest is run"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
         require_device(self.device or "cpu")
         from metarl.commands.few_shot import few_shot
 
-        return few_shot(**vars(self))
+        return few_shot(**words_of(self))
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json as as_json
 from pathlib import Path
 
-from metarl.commands.output import cell, make_console, make_table, say
+from metarl.commands.output import answer, cell, make_console, make_table, say
 from metarl.runs.files import check_output
 from metarl.runs.listing import MOST, list_runs
 
 INDEX = "index.html"  # its links lead to the reports beside it
 
 
-def runs(folder: Path, *, json: bool, page: bool) -> int:
+def runs(folder: Path, *, page: bool) -> int:
     """List the runs below a folder.
 
     Args:
         folder: Where to look.
-        json: Print JSON in place of the table.
         page: Write ``index.html`` into the folder, anew.
     Returns:
         The exit status.
@@ -28,9 +26,8 @@ def runs(folder: Path, *, json: bool, page: bool) -> int:
     if page and folder.is_dir():
         check_output(folder / INDEX, overwrite=True)
     found = list_runs(folder)
-    if json:
-        say(as_json.dumps([run.to_json() for run in found], indent=2))
-    elif found:
+    answer([run.to_json() for run in found])
+    if found:
         from metarl.report.index import COLUMNS, row_of
 
         table = make_table(*COLUMNS)
@@ -39,12 +36,11 @@ def runs(folder: Path, *, json: bool, page: bool) -> int:
         make_console().print(table)
     else:
         say(f"no run in {folder}; metarl train writes one there")
-    if len(found) == MOST and not json:
+    if len(found) == MOST:
         say(f"the first {MOST:,} are listed; name a folder below {folder} for the others")
     if page:
         from metarl.report.index import index_report
 
         path = index_report(found, str(folder)).write(folder / INDEX)
-        if not json:
-            say(f"wrote {path}")
+        say(f"wrote {path}")
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.commands.output import cell, make_console, make_table, progress_bar, say
+from metarl.commands.output import answer, cell, make_console, make_table, progress_bar, say
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, rules_config
 from metarl.perception.given import SMALL_CNN, require_data, usual_rate, usual_size
@@ -56,6 +56,7 @@ def swap(
         say(line)
     done = swap_head(config, folder, resume=resume, command=_command(), tell=say, data=pictures)
     _show([done.result])
+    answer({"folder": str(folder), **done.result})
     say(f"wrote {folder}; ask it: metarl perceive predict {folder} PICTURE...")
     return 0
 
@@ -89,6 +90,7 @@ def compare(
     base = configure(SwapConfig, asked)
     results = swap_all(base, names, seeds, folder, command=_command(), tell=say)
     _show(results)
+    answer({"folder": str(folder), "results": results})
     say(f"wrote {write_comparison(folder, results, base)}")
     return 0
 
