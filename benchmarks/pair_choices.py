@@ -43,6 +43,9 @@ CHOICES: dict[str, dict[str, Any]] = {
     "shared": {"cores": "shared"},
     "named-narrow-shared": {**NAMED, "encoded": 8, "command": 6, "cores": "shared"},
     "named-decay": {**NAMED, "weight_decay": 0.01},
+    "named-shared-blur": {**NAMED, "cores": "shared", "blur": 0.3},
+    "named-blur": {**NAMED, "blur": 0.3},
+    "named-shared-blur-strong": {**NAMED, "cores": "shared", "blur": 0.6},
 }
 
 

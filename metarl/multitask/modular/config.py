@@ -37,6 +37,9 @@ class ModularConfig(MultiTaskConfig):
         core: Width of its second.
         posture: Width of each of the three layers by which a decoder sees its robot.
         decoder: Width of its last layer.
+        blur: Standard deviation of the noise on what encoders tell cores, and cores tell decoders, while
+            they learn; each lies in [-1, 1]. It leaves room for what matters alone: for what is to be
+            done, and not for who says so. 0: none.
         weight_decay: Of AdamW, per unit of learning rate.
         hidden: Widths of the critics' layers, which ppo alone has.
     """
@@ -50,6 +53,7 @@ class ModularConfig(MultiTaskConfig):
     core: int = fields.count(128, most=fields.WIDEST)
     posture: int = fields.count(64, most=fields.WIDEST)
     decoder: int = fields.count(128, most=fields.WIDEST)
+    blur: float = fields.not_negative(0.0)
     weight_decay: float = fields.not_negative(0.0)
     num_worlds: int = fields.count(32)
     minibatch: int = fields.count(512)

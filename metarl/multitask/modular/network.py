@@ -47,7 +47,7 @@ class ModularNetwork(nn.Module):
         self, pairs: Pairs, config: ModularConfig, generator: torch.Generator, *, log_std: float
     ):
         super().__init__()
-        self.pairs, self.config = pairs, config
+        self.pairs, self.config, self._generator = pairs, config, generator
         self._keys = {**_keys(pairs.robots), **_keys(pairs.skills)}
         self._named = pairs.named if config.encoders == "named" else None
         self._draw = lambda i, o, gain=TRUNK_GAIN: linear(i, o, generator, gain=gain)
@@ -140,9 +140,17 @@ class ModularNetwork(nn.Module):
             return part(f"decoder.{key}.head")(act(part(f"decoder.{key}.hidden")(x)))
 
         told = _each(encode, *((robots, own) if self._named is None else (all_of_them, named)))
-        seen = _beside(told, _each(look, skills, things))
+        seen = _beside(self._blurred(told), _each(look, skills, things))
         command = _each(decide, skills if c.cores == "per-skill" else all_of_them, seen)
+        command = self._blurred(command)
         return _each(move, robots, _beside(command, _each(stand, robots, own)))
+
+    def _blurred(self, said: Sequence[Tensor]) -> list[Tensor]:
+        """What is said between parts, with noise where gradients are to come back."""
+        if not self.config.blur or not torch.is_grad_enabled():
+            return list(said)
+        noise = [torch.randn(x.shape, generator=self._generator).to(x.device) for x in said]
+        return [x + self.config.blur * e for x, e in zip(said, noise)]
 
     @cached_property
     def _tables(self) -> tuple[list[Where], list[Where], list[Where]]:
