@@ -34,6 +34,7 @@ DESIGN = Design(
     protocol=Protocol(num_tasks=50, eval_episodes=1, seed=2000),
     turn=1,
 )
+BABBLE = "shared.babble:babble/reach@robot={robot},control=joint"
 NAMED: dict[str, Any] = {"encoders": "named"}
 CHOICES: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -45,6 +46,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "named-decay": {**NAMED, "weight_decay": 0.01},
     "named-shared-blur": {**NAMED, "cores": "shared", "blur": 0.3},
     "named-blur": {**NAMED, "blur": 0.3},
+    "named-babble": {**NAMED, "babble": True},
+    "named-shared-babble-blur": {**NAMED, "cores": "shared", "babble": True, "blur": 0.3},
     "named-shared-blur-strong": {**NAMED, "cores": "shared", "blur": 0.6},
 }
 
@@ -63,9 +66,13 @@ class Config(GridConfig):
 
 def judged(choice: str) -> Judged:
     """What a choice is trained on, and where it is judged: every pair."""
+    settings = {**SETTINGS, **CHOICES[choice]}
+    families = DESIGN.families(DESIGN.trained(MAIN))
+    if settings.pop("babble", False):
+        families += tuple(BABBLE.format(robot=robot) for robot in DESIGN.robots)
     start = Learned(
-        arm=choice, method=METHOD, families=DESIGN.families(DESIGN.trained(MAIN)),
-        iterations=DESIGN.iterations, settings={**SETTINGS, **CHOICES[choice]}, seed=SEED,
+        arm=choice, method=METHOD, families=families, iterations=DESIGN.iterations,
+        settings=settings, seed=SEED,
     )  # fmt: skip
     return Judged(start=start, families=DESIGN.families(DESIGN.pairs), protocol=DESIGN.protocol)
 
