@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from metarl_kitchen.kitchen import KitchenFamily
 
 from metarl.registry import register
 from metarl.rewards import closeness, distance
@@ -13,7 +14,6 @@ from metarl.robots.robot import NUM_USERDATA, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
-from metarl_kitchen.kitchen import KitchenFamily
 
 GOAL, TIMER = slice(NUM_USERDATA, NUM_USERDATA + 6), NUM_USERDATA + 6
 STEPS = 12  # control steps until the next place
@@ -26,7 +26,9 @@ HIGH = np.array([0.64, 0.27, 0.42, 1.4, 1.3, 1.0])
 class BabbleTask:
     """Where it begins."""
 
-    first: np.ndarray = varies("1", 0.0, 1.0, hidden=False, doc="decides the first place, and so all others")
+    first: np.ndarray = varies(
+        "1", 0.0, 1.0, hidden=False, doc="decides the first place, and so all others"
+    )
 
 
 @register("babble/reach")
@@ -69,9 +71,7 @@ class Babble(KitchenFamily[BabbleTask]):
         """The place, the turn and the opening that are wanted now, each -1 to 1."""
         return 2.0 * worlds.userdata[:, GOAL] - 1.0
 
-    def terms(
-        self, worlds: Scene, task: BabbleTask, action: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def terms(self, worlds: Scene, task: BabbleTask, action: np.ndarray) -> dict[str, np.ndarray]:
         """Be near."""
         return {"near": closeness(self._away(worlds), 0.2)}
 
