@@ -21,7 +21,7 @@ def commands_of(page: Path) -> list[str]:
     """Lines of code that begin with ``metarl``, without what stands behind two spaces."""
     found = []
     for fenced, indented in _BLOCK.findall(page.read_text()):
-        text = (fenced or indented).replace("\\\n", " ")
+        text = re.sub(r"\s*\\\n\s*", " ", fenced or indented)
         lines = [line.strip() for line in text.splitlines()]
         found += [
             re.split(r"\s{2,}|\s[|>#]|;", line)[0] for line in lines if line.startswith("metarl ")
