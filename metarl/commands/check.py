@@ -33,6 +33,7 @@ def check(name: str) -> int:
     """
     family_class(name)
     from metarl.conformance import check_names, iter_checks
+    from metarl.conformance.remedies import REMEDIES, place_of
 
     console, width = make_console(), max(map(len, check_names()))
     outcomes, told, rows = Counter[str](), dict[str, str](), list[dict[str, str]]()
@@ -50,5 +51,11 @@ def check(name: str) -> int:
         if outcomes[outcome] or outcome in ("pass", "fail")
     )  # fmt: skip
     console.print(f"{cell(name)}: {counts}")
-    answer({"family": name, "checks": rows})
+    failed = [row["check"] for row in rows if row["outcome"] == "fail"]
+    if failed:
+        console.print("what to do:")
+    for check in failed:
+        told_by = cell(f"{check}: {REMEDIES[check]} ({place_of(check)})")
+        console.print(f"- {told_by}", soft_wrap=True)
+    answer({"family": name, "checks": [{**r, "remedy": REMEDIES[r["check"]]} for r in rows]})
     return 1 if outcomes["fail"] else 0

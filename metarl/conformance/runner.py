@@ -16,6 +16,7 @@ from metarl.conformance import (
     skill,
 )
 from metarl.conformance.patience import Hangs, run_patiently
+from metarl.conformance.remedies import BUILT
 from metarl.conformance.subject import NotShown, Skipped, Subject
 from metarl.errors import MetaRLError, describe, is_interrupt
 from metarl.family import TaskFamily
@@ -68,6 +69,11 @@ def check_names() -> list[str]:
     return list(_CHECKS)
 
 
+def checks() -> dict[str, Callable[[Subject], str]]:
+    """The checks by name, in the order in which they run."""
+    return dict(_CHECKS)
+
+
 def check_family(family: TaskFamily[Any] | str, *, num_tasks: int = 64) -> list[CheckResult]:
     """Run every check on a family.
 
@@ -90,7 +96,7 @@ def iter_checks(family: TaskFamily[Any] | str, *, num_tasks: int = 64) -> Iterat
     try:
         made = _build(family) if isinstance(family, str) else family
     except Unbuilt as error:
-        yield CheckResult("the family is built", "fail", _one_line(error))
+        yield CheckResult(BUILT, "fail", _one_line(error))
         return
     subject, hangs = Subject(made, num_tasks), ""
     for name, check in _CHECKS.items():

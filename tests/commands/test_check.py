@@ -30,12 +30,18 @@ def test_check_prints_a_row_per_check(tmp_path, name, status):
     (tmp_path / "plugin.py").write_text(PLUGIN.format(here=str(HERE)))
     done = metarl("check", f"plugin:{name}", cwd=tmp_path)
     assert done.returncode == status, done.stdout + done.stderr
-    *rows, last = done.stdout.strip().splitlines()
+    told, _, more = done.stdout.strip().partition("\nwhat to do:\n")
+    *rows, last = told.splitlines()
+    remedies = more.splitlines()
     marks = [row.split()[0] for row in rows]
     assert len(rows) > 10
     assert set(marks) == {"pass", "skip", *(["FAIL"] if status else [])}
     passed, failed, skipped = (marks.count(mark) for mark in ("pass", "FAIL", "skip"))
     assert last == f"plugin:{name}: {passed} checks passed, {failed} failed, {skipped} skipped"
+    assert len(remedies) == failed
+    if status:
+        place = "(docs/checks.md#observations-are-finite-and-bounded)"
+        assert any("lie around -1 to 1" in line and place in line for line in remedies)
 
 
 def test_report_is_written_into_the_run(tmp_path):

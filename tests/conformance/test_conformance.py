@@ -1,6 +1,7 @@
 """A sound family passes every check, and each defect is caught by the check made for it."""
 
 import dataclasses
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -339,3 +340,13 @@ def test_malformed_mjcf_is_a_row():
 def test_unknown_name_is_an_error():
     with pytest.raises(UnknownNameError, match="did you mean 'toy/reach'"):
         check_family("toy/reech")
+
+
+def test_every_check_has_a_remedy_and_a_place_on_the_page():
+    from metarl.conformance import remedies
+
+    assert set(remedies.REMEDIES) == {*check_names(), remedies.BUILT}
+    text = (Path(__file__).parents[2] / "docs" / "checks.md").read_text()
+    assert text == remedies.page() + "\n"
+    titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert titles == check_names()
