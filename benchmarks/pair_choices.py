@@ -47,7 +47,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "named-shared-blur": {**NAMED, "cores": "shared", "blur": 0.3},
     "named-blur": {**NAMED, "blur": 0.3},
     "named-babble": {**NAMED, "babble": True},
-    "named-shared-babble-blur": {**NAMED, "cores": "shared", "babble": True, "blur": 0.3},
+    "named-shared-babble": {**NAMED, "cores": "shared", "babble": True},
     "named-shared-blur-strong": {**NAMED, "cores": "shared", "blur": 0.6},
 }
 
