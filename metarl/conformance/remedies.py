@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 BUILT = "the family is built"
 PAGE = "docs/checks.md"
 REMEDIES = {
@@ -54,10 +56,12 @@ def place_of(check: str) -> str:
     return f"{PAGE}#{kept.replace(' ', '-')}"
 
 
-def page() -> str:
-    """Write docs/checks.md from what the checks say of themselves."""
-    from metarl.conformance.runner import checks
+def page(checks: Mapping[str, object]) -> str:
+    """Write docs/checks.md from what the checks say of themselves.
 
+    Args:
+        checks: As `metarl.conformance.runner.checks` gives them.
+    """
     lines = [
         "# What `metarl check` asks",
         "",
@@ -65,9 +69,9 @@ def page() -> str:
         " what was found, and the end what to do. *skip*: there is nothing to check. *not shown*: nobody"
         " knows. In Python: `metarl.conformance.runner.check_family`.",
         "",
-        "This page is written by `python -c 'from metarl.conformance.remedies import page; print(page())'`.",
+        "This page is `metarl.conformance.remedies.page(metarl.conformance.runner.checks())`.",
     ]
-    for name, check in checks().items():
+    for name, check in checks.items():
         doc = " ".join((check.__doc__ or "").split())
         lines += ["", f"## {name}", "", doc, "", f"*If it fails:* {REMEDIES[name]}"]
     return "\n".join(lines)
