@@ -47,6 +47,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "named-shared-blur": {**NAMED, "cores": "shared", "blur": 0.3},
     "named-blur": {**NAMED, "blur": 0.3},
     "named-babble": {**NAMED, "babble": True},
+    "named-babble-low": {**NAMED, "babble": True},
     "named-shared-babble": {**NAMED, "cores": "shared", "babble": True},
     "named-shared-blur-strong": {**NAMED, "cores": "shared", "blur": 0.6},
 }

@@ -18,7 +18,7 @@ from metarl.types import Split, varies
 GOAL, TIMER = slice(NUM_USERDATA, NUM_USERDATA + 6), NUM_USERDATA + 6
 STEPS = 12  # control steps until the next place
 # Place [m], yaw and tilt [rad], opening.
-LOW = np.array([0.36, -0.27, 0.07, -1.4, -0.2, 0.0])
+LOW = np.array([0.36, -0.27, 0.03, -1.4, -0.2, 0.0])
 HIGH = np.array([0.64, 0.27, 0.42, 1.4, 1.3, 1.0])
 
 
