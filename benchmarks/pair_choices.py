@@ -46,9 +46,9 @@ CHOICES: dict[str, dict[str, Any]] = {
     "named-decay": {**NAMED, "weight_decay": 0.01},
     "named-shared-blur": {**NAMED, "cores": "shared", "blur": 0.3},
     "named-blur": {**NAMED, "blur": 0.3},
-    "named-babble": {**NAMED, "babble": True},
-    "named-babble-low": {**NAMED, "babble": True},
-    "named-shared-babble": {**NAMED, "cores": "shared", "babble": True},
+    "named-babble": {**NAMED, "babble": BABBLE},
+    "named-babble-low": {**NAMED, "babble": f"{BABBLE},lowest=3"},
+    "named-shared-babble": {**NAMED, "cores": "shared", "babble": BABBLE},
     "named-shared-blur-strong": {**NAMED, "cores": "shared", "blur": 0.6},
 }
 
@@ -69,8 +69,8 @@ def judged(choice: str) -> Judged:
     """What a choice is trained on, and where it is judged: every pair."""
     settings = {**SETTINGS, **CHOICES[choice]}
     families = DESIGN.families(DESIGN.trained(MAIN))
-    if settings.pop("babble", False):
-        families += tuple(BABBLE.format(robot=robot) for robot in DESIGN.robots)
+    if babble := settings.pop("babble", ""):
+        families += tuple(babble.format(robot=robot) for robot in DESIGN.robots)
     start = Learned(
         arm=choice, method=METHOD, families=families, iterations=DESIGN.iterations,
         settings=settings, seed=SEED,

@@ -18,7 +18,7 @@ from metarl.types import Split, varies
 GOAL, TIMER = slice(NUM_USERDATA, NUM_USERDATA + 6), NUM_USERDATA + 6
 STEPS = 12  # control steps until the next place
 # Place [m], yaw and tilt [rad], opening.
-LOW = np.array([0.36, -0.27, 0.03, -1.4, -0.2, 0.0])
+LOW = np.array([0.36, -0.27, 0.00, -1.4, -0.2, 0.0])  # the place's height is set
 HIGH = np.array([0.64, 0.27, 0.42, 1.4, 1.3, 1.0])
 
 
@@ -33,10 +33,20 @@ class BabbleTask:
 
 @register("babble/reach")
 class Babble(KitchenFamily[BabbleTask]):
-    """Bring the hand to a place, turned and opened as told, then to the next."""
+    """Bring the hand to a place, turned and opened as told, then to the next.
+
+    Args:
+        lowest: How low places lie, at least [cm].
+        robot: As of every kitchen family.
+        control: Likewise.
+    """
 
     task_type = BabbleTask
     weights = {"near": 1.0}
+
+    def __init__(self, *, robot: str = "panda", control: str = "hand", lowest: str = "7"):
+        super().__init__(robot=robot, control=control)
+        self._low = LOW + np.eye(6)[2] * float(lowest) / 100.0
 
     def models(self) -> dict[str, Any]:
         """The arm alone."""
@@ -81,7 +91,7 @@ class Babble(KitchenFamily[BabbleTask]):
 
     def hand_expert(self, worlds: Scene, task: BabbleTask) -> np.ndarray:
         """Go there."""
-        goal = _wanted(worlds)
+        goal = self._wanted(worlds)
         action = np.zeros((worlds.num_worlds, 6))
         action[:, :3] = self.robot.steer(worlds, goal[:, :3])
         turn = goal[:, 3:5] - self.robot.target_angles(worlds)
@@ -89,13 +99,11 @@ class Babble(KitchenFamily[BabbleTask]):
         action[:, 5] = np.clip(4.0 * (self.robot.opening(worlds) - goal[:, 5]), -1.0, 1.0)
         return action
 
-    @staticmethod
-    def _away(worlds: Scene) -> np.ndarray:
-        return distance(_wanted(worlds)[:, :3], worlds.site_pos("grip"))
+    def _away(self, worlds: Scene) -> np.ndarray:
+        return distance(self._wanted(worlds)[:, :3], worlds.site_pos("grip"))
 
-
-def _wanted(worlds: Scene) -> np.ndarray:
-    return LOW + worlds.userdata[:, GOAL] * (HIGH - LOW)
+    def _wanted(self, worlds: Scene) -> np.ndarray:
+        return self._low + worlds.userdata[:, GOAL] * (HIGH - self._low)
 
 
 def _next(share: np.ndarray) -> np.ndarray:
