@@ -129,6 +129,17 @@ def test_all_pairs_at_once_do_what_each_alone_does(settings: dict[str, Any]):
         assert torch.equal(log_std, spread)
 
 
+def test_what_parts_say_is_blurred_while_they_learn_alone():
+    trainer = make(blur=0.5)
+    obs = [torch.from_numpy(worlds.reset()) for worlds in trainer.worlds]
+    with torch.no_grad():
+        acts = [mean for mean, _ in trainer.policies.together(obs)]
+    for k, mean in enumerate(acts):
+        assert torch.allclose(mean, trainer.policies(k, obs[k])[0], atol=1e-6)
+    learns = [mean for mean, _ in trainer.policies.together(obs)]
+    assert all((a - b).abs().max() > 1e-4 for a, b in zip(acts, learns))
+
+
 def test_a_gradient_reaches_the_parts_of_its_pair_alone():
     trainer = make()
     samples = trainer._gather()[2].samples  # of mirrored with straight
@@ -141,7 +152,8 @@ def test_a_gradient_reaches_the_parts_of_its_pair_alone():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"learner": "ppo"}, {"weight_decay": 0.1, "aggregation": "pcgrad"}]
+    "settings",
+    [{}, {"learner": "ppo"}, {"weight_decay": 0.1, "aggregation": "pcgrad"}, {"blur": 0.3}],
 )
 def test_resumed_equals_never_stopped(settings: dict[str, Any]):
     whole, stopped, resumed = (make(**settings) for _ in range(3))
