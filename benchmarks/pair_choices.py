@@ -46,9 +46,15 @@ CHOICES: dict[str, dict[str, Any]] = {
     "named-decay": {**NAMED, "weight_decay": 0.01},
     "named-shared-blur": {**NAMED, "cores": "shared", "blur": 0.3},
     "named-blur": {**NAMED, "blur": 0.3},
-    "named-babble": {**NAMED, "babble": BABBLE},
-    "named-babble-low": {**NAMED, "babble": f"{BABBLE},lowest=3"},
-    "named-shared-babble": {**NAMED, "cores": "shared", "babble": BABBLE},
+    "named-babble": {**NAMED, "babble": (BABBLE,)},
+    "named-babble-low": {**NAMED, "babble": (f"{BABBLE},lowest=3",)},
+    "named-babble-wide": {
+        **NAMED,
+        "babble": (f"{BABBLE},lowest=3", f"{BABBLE},lowest=2"),
+        "posture": 128,
+        "decoder": 256,
+    },
+    "named-shared-babble": {**NAMED, "cores": "shared", "babble": (BABBLE,)},
     "named-shared-blur-strong": {**NAMED, "cores": "shared", "blur": 0.6},
 }
 
@@ -69,7 +75,7 @@ def judged(choice: str) -> Judged:
     """What a choice is trained on, and where it is judged: every pair."""
     settings = {**SETTINGS, **CHOICES[choice]}
     families = DESIGN.families(DESIGN.trained(MAIN))
-    if babble := settings.pop("babble", ""):
+    for babble in settings.pop("babble", ()):
         families += tuple(babble.format(robot=robot) for robot in DESIGN.robots)
     start = Learned(
         arm=choice, method=METHOD, families=families, iterations=DESIGN.iterations,
