@@ -240,3 +240,41 @@ def test_what_is_said_of_the_experts_was_measured():
     assert f"the worst dish scores {min(score['joint']):.2f}" in text
     chance = max(r["random"] for r in rows), max(r["random_score"] for r in rows)
     assert f"solve {100 * chance[0]:.0f}% and score at most {chance[1]:.2f}" in text
+
+
+def test_what_is_said_of_pairs_that_never_met_was_measured():
+    found = json.loads((ROOT / "benchmarks/results/pair-choices.json").read_text())["rows"]
+    rows = {row["choice"]: row for row in found}
+    text = " ".join((ROOT / "benchmarks/README.md").read_text().split())
+
+    def percent(choice: str, what: str = "unseen") -> str:
+        return f"{100 * rows[choice][what]:.0f}%"
+
+    for said in (
+        f"{percent('plain', 'trained')} of trained pairs, {percent('plain')} of unseen ones",
+        f"every robot: {percent('named')}; narrow (8 and 6 numbers): {percent('named-narrow')}",
+        f"one core for all skills: {percent('named-shared')}",
+        f"{percent('named-shared-blur')} and {percent('named-shared-blur-strong')}, and trained pairs"
+        f" fall to {percent('named-shared-blur', 'trained')} and"
+        f" {percent('named-shared-blur-strong', 'trained')}",
+        f"told: {percent('named-babble')}, and {percent('named-babble-low')} if it goes lower",
+        f"with one core for all {percent('named-shared-babble')}",
+    ):
+        assert said in text, said
+    first = (ROOT / "benchmarks/results/unseen-pairs-first.jsonl").read_text().splitlines()
+    cells = {cell["key"]: cell for cell in map(json.loads, first)}
+    judged = cells["judge.main.s0"]
+    met = judged["cell"]["start"]["families"]
+    rates = judged["result"]["success"]
+    unseen = [name for name in rates if name not in met]
+    trained = sum(rates[name] for name in met) / len(met)
+    never = sum(rates[name] for name in unseen) / len(unseen)
+    alone = {
+        n: r
+        for c in cells.values()
+        for n, r in c["result"]["success"].items()
+        if "alone" in c["key"]
+    }
+    low, high = (100 * f(alone[name] for name in unseen) for f in (min, max))
+    assert f"{100 * trained:.0f}% of 18 trained pairs, {100 * never:.0f}% of 6" in text
+    assert f"ceilings are {low:.0f} to {high:.0f}%" in text
