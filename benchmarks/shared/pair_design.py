@@ -12,7 +12,9 @@ from metarl.errors import ConfigError
 from shared.learned import Learned
 
 MAIN, OTHER_NOISE, RESTRICTED, ALONE = "main", "other-noise", "restricted", "alone"
+WITHOUT = "without-pivot"
 SPLITS = (MAIN, RESTRICTED)
+AS_MAIN = (OTHER_NOISE, WITHOUT)  # arms of the main split
 METHOD = "modular"
 
 
@@ -34,6 +36,8 @@ class Design:
         protocol: Which held-out tasks, and how many episodes.
         num_episodes: Of each pair, from which features are taken.
         turn: Another one leaves out other pairs, by which a design may be chosen.
+        pivot: Names of further families with ``{robot}``, which every robot learns and nobody is judged
+            by; the arm ``without-pivot`` does without.
     Raises:
         ConfigError: If some robot or skill would be trained in no pair.
     Source: Mendez et al. 2022, arXiv:2207.04136 (the restricted split).
@@ -48,6 +52,7 @@ class Design:
     protocol: Protocol = Protocol()
     num_episodes: int = 8
     turn: int = 0
+    pivot: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -91,12 +96,16 @@ class Design:
         return [other for other in self.trained(split) if other[1] == pair[1]]
 
     def learned(self, arm: str, seed: int) -> Learned:
-        """The training of a split, of the control arm, or of one pair: ``alone.ROBOT.SKILL``."""
+        """The training of a split, of another arm of it, or of one pair: ``alone.ROBOT.SKILL``."""
         pairs = self.trained(RESTRICTED if arm == RESTRICTED else MAIN)
         if arm.startswith(ALONE):
             pairs = [pair for pair in self.pairs if arm == alone(pair)]
+        families = self.families(pairs)
+        if arm != WITHOUT and not arm.startswith(ALONE):
+            robots = sorted(self.robots)
+            families += tuple(name.format(robot=r) for name in self.pivot for r in robots)
         return Learned(
-            arm=arm, method=METHOD, families=self.families(pairs), iterations=self.iterations,
+            arm=arm, method=METHOD, families=families, iterations=self.iterations,
             settings=self.settings, seed=seed, noise=int(arm == OTHER_NOISE),
         )  # fmt: skip
 

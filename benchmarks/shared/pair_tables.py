@@ -11,12 +11,23 @@ import numpy as np
 
 from metarl.adapt.statistics import t_interval
 from metarl.grid.store import Record
+from metarl.registry import split_name
 from metarl.report import canvas
 from metarl.report.colors import OTHERS
 from metarl.runs.checkpoint import write_atomically
 from metarl.runs.config import made_with
 from metarl.runs.run import write_json
-from shared.pair_design import ALONE, MAIN, OTHER_NOISE, RESTRICTED, SPLITS, Design, alone
+from shared.pair_design import (
+    ALONE,
+    AS_MAIN,
+    MAIN,
+    OTHER_NOISE,
+    RESTRICTED,
+    SPLITS,
+    WITHOUT,
+    Design,
+    alone,
+)
 
 RESULT, TABLE, PICTURE = "pairs.json", "pairs.md", "features.png"
 TRAINED, UNSEEN, NEAREST, CEILING = "trained", "unseen", "nearest", "ceiling"
@@ -72,7 +83,7 @@ class Results:
     def rates(self, split: str, what: str) -> Rates:
         """Success of each pair, of those seeds whose cells are finished."""
         trained = what == TRAINED
-        arm = MAIN if split == OTHER_NOISE else split
+        arm = MAIN if split in AS_MAIN else split
         pairs = self.design.trained(arm) if trained else self.design.unseen(arm)
         found = {pair: [self._rate(split, what, pair, s) for s in self._seeds] for pair in pairs}
         whole = [all(r[s] is not None for r in found.values()) for s in self._seeds]
@@ -98,8 +109,8 @@ class Results:
     def rows(self) -> list[Row]:
         """Every line for which there is a seed."""
         found = list[Row]()
-        for split in (MAIN, OTHER_NOISE, RESTRICTED):
-            whats = (TRAINED, UNSEEN) if split == OTHER_NOISE else tuple(_WORDS)
+        for split in (MAIN, *AS_MAIN, RESTRICTED):
+            whats = (TRAINED, UNSEEN) if split in AS_MAIN else tuple(_WORDS)
             for what in whats:
                 found += self._row(split, what)
             found += self._ratio(split)
@@ -116,7 +127,7 @@ class Results:
         return [Row(split, _WORDS[what], tuple(each.mean(0).tolist()), worst)]
 
     def _ratio(self, split: str) -> list[Row]:
-        arm = MAIN if split == OTHER_NOISE else split
+        arm = MAIN if split in AS_MAIN else split
         shares = list[float]()
         for s in self._seeds:
             unseen, ceiling = (
@@ -144,6 +155,7 @@ def markdown(results: Results) -> str:
         "",
         *(f"- `{split}`: {_said(design, split)}" for split in SPLITS),
         f"- `{OTHER_NOISE}`: `{MAIN}` again with the same first weights and other noise.",
+        *_of_pivot(design),
         f"- nearest: the policy of a pair of the same skill that `{MAIN}` or `{RESTRICTED}` was trained on,"
         " of every other robot; the best of these counts. Columns go along by name, joints by their order"
         " from the base, the gripper as the gripper; joints that are too many are left out, those that"
@@ -159,6 +171,16 @@ def markdown(results: Results) -> str:
     for split in SPLITS:
         lines += _by_pair(results, split)
     return "\n".join([*lines, *_of_features(results)]) + "\n"
+
+
+def _of_pivot(design: Design) -> list[str]:
+    if not design.pivot:
+        return []
+    names = ", ".join(f"`{split_name(name)[0].rpartition(':')[2]}`" for name in design.pivot)
+    return [
+        f"- But for `{ALONE}`, all robots learn {names} as well, in which the hand goes wherever it is"
+        f" told; `{WITHOUT}`: `{MAIN}` without it."
+    ]
 
 
 def _said(design: Design, split: str) -> str:
@@ -233,9 +255,9 @@ def write(results: Results, folder: Path, command: str) -> list[Path]:
     rows = [{**dataclasses.asdict(row), "said": str(row)} for row in results.rows()]
     by_pair = {
         f"{split} {what}": {" ".join(p): list(r) for p, r in results.rates(split, what).items()}
-        for split in (MAIN, OTHER_NOISE, RESTRICTED)
+        for split in (MAIN, *AS_MAIN, RESTRICTED)
         for what in _WORDS
-        if split != OTHER_NOISE or what in (TRAINED, UNSEEN)
+        if split not in AS_MAIN or what in (TRAINED, UNSEEN)
     }
     seconds = {key: record.seconds for key, record in results.records.items()}
     design = dataclasses.asdict(results.design)

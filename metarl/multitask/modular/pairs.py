@@ -47,13 +47,16 @@ class Pairs:
 
     @property
     def named(self) -> list[Column]:
-        """The columns that have the same name in every robot, whatever it does.
+        """The columns that every robot has by the same name, in whatever it does.
+
+        A pair that lacks one, for example of a hand that holds still there, gives zeros for it.
 
         Raises:
             ConfigError: If there are none.
         """
-        rows = [[c for c in row if c.block == ROBOT and not c.of] for row in self.layouts.values()]
-        found = [c for c in rows[0] if all(c in row for row in rows)]
+        own = list(self.robots.values())
+        met = {column for pair in self.trained for column in self.layouts[pair]}
+        found = [c for c in own[0] if not c.of and c in met and all(c in row for row in own[1:])]
         if not found:
             raise ConfigError(
                 f"no column of the block {ROBOT} has the same name in all of"

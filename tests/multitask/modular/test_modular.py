@@ -250,6 +250,30 @@ def test_columns_that_nobody_trained_have_no_weight():
     assert seen(view, parameters_of(network))["trunk.layers.0.weight"].shape == (12, 7)
 
 
+def test_one_encoder_sees_the_gripper_though_some_skills_hold_it_still():
+    names = ["kitchen/season@robot=panda,control=joint", "kitchen/heat@robot=ur5e,control=joint"]
+    trainer = make(*names, encoders="named", num_worlds=2)
+    seen_by_it = [column.name for column in trainer.actor.pairs.named]
+    assert seen_by_it == [
+        "x",
+        "y",
+        "z",
+        *(f"{a} velocity" for a in "xyz"),
+        "yaw",
+        "tilt",
+        "opening",
+    ]
+    obs = [torch.from_numpy(worlds.reset()) for worlds in trainer.worlds]
+    for k, (mean, _) in enumerate(trainer.policies.together(obs)):
+        assert torch.allclose(mean, trainer.policies(k, obs[k])[0], atol=1e-6)
+    weight = trainer.actor.encoder["every"].weight
+    views = [seen(view, parameters_of(trainer.actor)) for view in trainer.actor.views]
+    holds, turns = (view["trunk.layers.0.weight"][: len(weight)] for view in views)
+    assert turns.abs().sum() - holds.abs().sum() == pytest.approx(
+        float(weight[:, 8].abs().sum().detach()), rel=1e-3
+    )
+
+
 def test_no_tensor_of_an_update_is_on_another_device():
     """With everything on `meta`, a stray CPU tensor raises in every operation, backward included."""
     trainer = make()
