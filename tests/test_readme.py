@@ -261,6 +261,10 @@ def test_what_is_said_of_pairs_that_never_met_was_measured():
         f"with one core for all {percent('named-shared-babble')}",
     ):
         assert said in text, said
+    (again,) = json.loads((ROOT / "benchmarks/results/pair-choices.json").read_text())["rows"]
+    each = {name.split("@")[0]: f"{100 * rate:.0f}%" for name, rate in again["each"].items()}
+    pour, season = each["kitchen/pour"], each["kitchen/season"]
+    assert f"{100 * again['unseen']:.0f}%, pour {pour} and season {season}, so" in text
     first = (ROOT / "benchmarks/results/unseen-pairs-first.jsonl").read_text().splitlines()
     cells = {cell["key"]: cell for cell in map(json.loads, first)}
     judged = cells["judge.main.s0"]
