@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,6 @@ def film_episodes(
         MetaRLError: If nothing can be drawn or written.
     """
     from metarl.film.camera import Camera
-    from metarl.film.encoder import write_film
     from metarl.film.episode import episode_frames, film_renderer
 
     results = list[Ended]()
@@ -54,21 +53,15 @@ def film_episodes(
             results.append(_ended(worlds, step, 0))
         return "   ".join(part for part in (title, _clock(worlds, done, step, 0)) if part)
 
-    def frames() -> Iterator[np.ndarray]:
-        done, total = 0, episodes * (worlds.family.horizon + 1)
-        camera = Camera(worlds) if eye else None
-        with contextlib.closing(camera) if camera is not None else contextlib.nullcontext():
-            for number in range(episodes):
-                if number:
-                    worlds.assign(worlds.sample(split))
-                with film_renderer(worlds) as renderer:
-                    for frame in episode_frames(worlds, act, renderer, caption=caption):
-                        yield frame if camera is None else _with_eye(frame, camera)
-                        done += 1
-                        progress(done, total)
+    camera = Camera(worlds) if eye else None
 
-    with leave_on_signals(), progress_bar("filming") as progress:
-        write_film(out, frames(), 1.0 / worlds.family.control_dt_s)
+    def one() -> Iterator[np.ndarray]:
+        with film_renderer(worlds) as renderer:
+            for frame in episode_frames(worlds, act, renderer, caption=caption):
+                yield frame if camera is None else _with_eye(frame, camera)
+
+    with contextlib.closing(camera) if camera is not None else contextlib.nullcontext():
+        _write(worlds, one, split, episodes, out)
     return results
 
 
@@ -90,7 +83,6 @@ def film_grid(
     Raises:
         MetaRLError: If nothing can be drawn or written.
     """
-    from metarl.film.encoder import write_film
     from metarl.film.episode import all_frames, film_renderer
 
     width = max(SMALLEST, min(400, WIDEST // columns)) // 8 * 8
@@ -101,27 +93,43 @@ def film_grid(
             results.append(_ended(worlds, step, i))
         return _clock(worlds, done, step, i) if done else title
 
+    def one() -> Iterator[np.ndarray]:
+        names = {worlds.model_name(i): i for i in range(worlds.num_worlds)}
+        with contextlib.ExitStack() as stack:
+            renderers = {
+                name: stack.enter_context(
+                    film_renderer(worlds, i, width=width, height=width * 3 // 4)
+                )
+                for name, i in names.items()
+            }
+            yield from all_frames(worlds, act, renderers, columns, caption=caption)
+
+    _write(worlds, one, split, episodes, out)
+    return results
+
+
+def _write(
+    worlds: Worlds,
+    one: Callable[[], Iterator[np.ndarray]],
+    split: Split,
+    episodes: int,
+    out: Path,
+) -> None:
+    """Film episodes, of which `one` gives the frames, each on tasks of its own, and show how far it is."""
+    from metarl.film.encoder import write_film
+
     def frames() -> Iterator[np.ndarray]:
         done, total = 0, episodes * (worlds.family.horizon + 1)
         for number in range(episodes):
             if number:
                 worlds.assign(worlds.sample(split))
-            with contextlib.ExitStack() as stack:
-                names = {worlds.model_name(i): i for i in range(worlds.num_worlds)}
-                renderers = {
-                    name: stack.enter_context(
-                        film_renderer(worlds, i, width=width, height=width * 3 // 4)
-                    )
-                    for name, i in names.items()
-                }
-                for frame in all_frames(worlds, act, renderers, columns, caption=caption):
-                    yield frame
-                    done += 1
-                    progress(done, total)
+            for frame in one():
+                yield frame
+                done += 1
+                progress(done, total)
 
     with leave_on_signals(), progress_bar("filming") as progress:
         write_film(out, frames(), 1.0 / worlds.family.control_dt_s)
-    return results
 
 
 def film_updates(
