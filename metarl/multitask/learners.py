@@ -14,7 +14,7 @@ from metarl.learn.losses import clipped_surrogate, gae, gaussian_entropy, gaussi
 from metarl.learn.rollout import Memoryless, Trajectories, play
 from metarl.multitask.config import MultiTaskConfig
 from metarl.multitask.shared import Shells
-from metarl.rl.lesson import collect_lesson
+from metarl.rl.lesson import Lesson, collect_lesson
 from metarl.sim.worlds import Worlds
 from metarl.types import Step
 
@@ -40,6 +40,9 @@ class Learner(Protocol):
 
     def gather(self, k: int, worlds: Worlds, share: float) -> Gathered:
         """Run an episode in every world of task k; `share` is the expert's of the acting."""
+
+    def prepare(self, samples: Sequence[Samples]) -> None:
+        """See all tasks' samples before the gradient steps of an iteration."""
 
     def loss(self, k: int, some: Samples) -> Tensor:
         """What task k's policy is to make small, (); its gradient is one task's work."""
@@ -116,6 +119,9 @@ class ByReward:
         centred = found["advantage"] - found["advantage"].mean()
         return {**found, "advantage": centred / (centred.square().mean().sqrt() + _SMALL)}
 
+    def prepare(self, samples: Sequence[Samples]) -> None:
+        pass
+
     def loss(self, k: int, some: Samples) -> Tensor:
         return self._loss(self.actor(k, some["obs"]), some)
 
@@ -134,7 +140,7 @@ class ByReward:
 
     def value_losses(self, some: Sequence[Samples]) -> Tensor | None:
         values = self.critic.together([each["obs"] for each in some])
-        return _squares(values, [each["target"] for each in some])
+        return squares(values, [each["target"] for each in some])
 
 
 _SMALL = 1e-6
@@ -165,6 +171,8 @@ class ByExpert:
     Deviation: As of `metarl.rl.dagger.DaggerTrainer`.
     """
 
+    horizon = 0  # control steps after which somebody asks what came of an action
+
     def __init__(self, actor: Shells, config: MultiTaskConfig, generator: torch.Generator):
         self.actor, self.config, self.generator = actor, config, generator
 
@@ -181,26 +189,31 @@ class ByExpert:
             return (mean + log_std.exp() * noise).cpu().numpy()
 
         lesson = collect_lesson(
-            worlds, act, share=share, segment=self.config.segment, generator=self.generator
-        )
-        samples = {
-            "obs": torch.from_numpy(lesson.obs).to(device),
-            "wanted": torch.from_numpy(lesson.wanted).to(device),
-        }
+            worlds, act, share=share, segment=self.config.segment, generator=self.generator,
+            horizon=self.horizon,
+        )  # fmt: skip
+        samples = {n: torch.from_numpy(x).to(device) for n, x in self.taught(lesson).items()}
         return Gathered(samples, lesson.outcome, len(lesson.obs))
+
+    def taught(self, lesson: Lesson) -> dict[str, np.ndarray]:
+        """What is learned of a lesson, by name, (M, ...)."""
+        return {"obs": lesson.obs, "wanted": lesson.wanted}
+
+    def prepare(self, samples: Sequence[Samples]) -> None:
+        pass
 
     def loss(self, k: int, some: Samples) -> Tensor:
         return (self.actor(k, some["obs"])[0] - some["wanted"]).square().mean()
 
     def losses(self, some: Sequence[Samples]) -> Tensor:
         means = [mean for mean, _ in self.actor.together([each["obs"] for each in some])]
-        return _squares(means, [each["wanted"] for each in some])
+        return squares(means, [each["wanted"] for each in some])
 
     def value_losses(self, some: Sequence[Samples]) -> Tensor | None:
         return None
 
 
-def _squares(given: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+def squares(given: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
     """Mean squared differences, one a task, (K,)."""
     return torch.stack([(x - y).square().mean() for x, y in zip(given, wanted)])
 

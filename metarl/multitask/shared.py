@@ -148,9 +148,9 @@ class Shells:
         Returns:
             What each answers, up to rounding.
         """
-        return [self._answer(k, raw) for k, raw in enumerate(self.shared.together(obs))]
+        return [self.answer(k, raw) for k, raw in enumerate(self.shared.together(obs))]
 
-    def _answer(self, k: int, raw: Tensor) -> Any:
+    def answer(self, k: int, raw: Tensor) -> Any:
         """Make a task's answer of what its head gives."""
         network = self.networks[k]
         if not isinstance(network, GaussianPolicy):

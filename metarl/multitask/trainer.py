@@ -18,8 +18,8 @@ from metarl.meta.finite import require_finite
 from metarl.methods import Method, Training, require_families
 from metarl.multitask.aggregate import Aggregator
 from metarl.multitask.config import BETWEEN, COSINE, LEARNERS, MultiTaskConfig
-from metarl.multitask.learners import Gathered, learner_of, take_rows
-from metarl.multitask.shared import SharedNetwork, critic_shells, policy_shells
+from metarl.multitask.learners import Gathered, Learner, learner_of, take_rows
+from metarl.multitask.shared import SharedNetwork, Shells, critic_shells, policy_shells
 from metarl.multitask.tasks import TaskList
 from metarl.multitask.update import descend, descend_values
 from metarl.nn.functional import parameters_of
@@ -88,7 +88,7 @@ class MultiTaskTrainer:
             self.actor, self.tasks, config.device, **self.plain_network(config.hidden)
         )
         critics = critic_shells(self.critic, self.tasks, config.device, config.hidden)
-        self.learner = learner_of(config, self.policies, (critics, self.units), self.generator)
+        self.learner = self.make_learner(critics)
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 
     @property
@@ -119,6 +119,10 @@ class MultiTaskTrainer:
             for spread in actor.log_stds:
                 spread.requires_grad_(False)
         return actor, critic
+
+    def make_learner(self, critics: Shells) -> Learner:
+        """What learns of episodes."""
+        return learner_of(self.config, self.policies, (critics, self.units), self.generator)
 
     def more_views(self) -> list[tuple[str, Spec, View]]:
         """Families that were not trained on, and yet have a policy made of what was: by name."""
@@ -166,6 +170,7 @@ class MultiTaskTrainer:
         try:
             gathered = self._gather()
             good = self._learned()  # not sooner: worlds can play before optimizers are loaded
+            self.learner.prepare([each.samples for each in gathered])
             learned = self._learn(gathered)
             for name, network in (("policy", self.actor), ("critic", self.critic)):
                 require_finite(f"the {name}", parameters_of(network), "learning_rate")

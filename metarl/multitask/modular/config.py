@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
+from metarl.learn.config import require_default
 from metarl.multitask.config import MultiTaskConfig
 from metarl.runs import fields
 
@@ -40,6 +41,13 @@ class ModularConfig(MultiTaskConfig):
         blur: Standard deviation of the noise on what encoders tell cores, and cores tell decoders, while
             they learn; each lies in [-1, 1]. It leaves room for what matters alone: for what is to be
             done, and not for who says so. 0: none.
+        hindsight: Of imitation: how much commands are drawn to what comes of them. Every decoder then also
+            learns which action led to what, in columns that all robots have, whatever was wanted; and
+            cores are drawn to command what came of it where their experts acted. So commands mean the same
+            to robots that never met. 0: nothing of this.
+        horizon: Control steps after which hindsight looks.
+        alike: Last actions that mean the same in every robot, which hindsight takes as they are: in the
+            kitchen one, the grip.
         weight_decay: Of AdamW, per unit of learning rate.
         hidden: Widths of the critics' layers, which ppo alone has.
     """
@@ -54,6 +62,9 @@ class ModularConfig(MultiTaskConfig):
     posture: int = fields.count(64, most=fields.WIDEST)
     decoder: int = fields.count(128, most=fields.WIDEST)
     blur: float = fields.not_negative(0.0)
+    hindsight: float = fields.not_negative(0.0)
+    horizon: int = fields.count(2)
+    alike: int = fields.count(1, least=0)
     weight_decay: float = fields.not_negative(0.0)
     num_worlds: int = fields.count(32)
     minibatch: int = fields.count(512)
@@ -61,3 +72,10 @@ class ModularConfig(MultiTaskConfig):
     anneal: float = fields.share(0.5)
     log_std: float | None = fields.log_std(-2.0)
     iterations: int = fields.count(100)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.learner == "ppo" or not self.hindsight:
+            by_expert = ("hindsight",) if self.learner == "ppo" else ()
+            because = "nobody looks back: learner=dagger with a hindsight above 0 does"
+            require_default(self, (*by_expert, "horizon", "alike"), because)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.multitask.modular.config import ModularConfig
+from metarl.multitask.modular.hindsight import HindsightCode
 from metarl.multitask.modular.pairs import Pairs
 from metarl.multitask.tasks import Column
 from metarl.nn.initialise import TRUNK_GAIN, linear
@@ -63,6 +64,8 @@ class ModularNetwork(nn.Module):
             self.core[self._keys[skill]] = nn.ModuleDict({**first, **rest})
         if config.cores == "shared":
             self.core[EVERY] = nn.ModuleDict(self._core())
+        if config.hindsight:
+            self.hindsight = HindsightCode(pairs, config, self._draw)
         self.widths = (
             config.encoded + config.things + config.posture,
             config.core + config.posture,
@@ -113,13 +116,26 @@ class ModularNetwork(nn.Module):
         Returns:
             What each pair's plain policy's head gives, (M, A), up to rounding.
         """
-        c, part = self.config, self.get_submodule
-        act = ACTIVATIONS[c.activation]()
-        robots = [self._keys[pair.robot] for pair in self.pairs.trained]
-        skills = [self._keys[pair.skill] for pair in self.pairs.trained]
-        all_of_them = [EVERY] * len(obs)
+        which = range(len(obs))
+        command, standing = self.commands(obs, which)
+        return self.decode(command, standing, which)
+
+    def commands(
+        self, obs: Sequence[Tensor], which: Sequence[int]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Ask cores what is to be done, and decoders how their robots stand.
+
+        Args:
+            obs: Of some trained pairs, (M, D), as their families give them.
+            which: Which pairs, by their places among those that are trained.
+        Returns:
+            Commands, (M, command), and postures, (M, posture), of each.
+        """
+        c, act, part = self.config, self._act, self.get_submodule
+        robots, skills = self._parts(which)
+        all_of_them = [EVERY] * len(which)
         own, things, named = (
-            [_columns(x, *where) for x, where in zip(obs, table)] for table in self._tables
+            [_columns(x, *table[k]) for k, x in zip(which, obs)] for table in self._tables
         )
 
         def encode(key: str, x: Tensor) -> Tensor:
@@ -136,14 +152,34 @@ class ModularNetwork(nn.Module):
                 x = act(part(f"decoder.{key}.{name}")(x))
             return x
 
-        def move(key: str, x: Tensor) -> Tensor:
-            return part(f"decoder.{key}.head")(act(part(f"decoder.{key}.hidden")(x)))
-
         told = _each(encode, *((robots, own) if self._named is None else (all_of_them, named)))
         seen = _beside(self._blurred(told), _each(look, skills, things))
         command = _each(decide, skills if c.cores == "per-skill" else all_of_them, seen)
-        command = self._blurred(command)
-        return _each(move, robots, _beside(command, _each(stand, robots, own)))
+        return self._blurred(command), _each(stand, robots, own)
+
+    def decode(
+        self, command: Sequence[Tensor], standing: Sequence[Tensor], which: Sequence[int]
+    ) -> list[Tensor]:
+        """Turn commands into what heads give, (M, A); arguments as `commands` takes and gives them."""
+
+        def move(key: str, x: Tensor) -> Tensor:
+            return self.get_submodule(f"decoder.{key}.head")(
+                self._act(self.get_submodule(f"decoder.{key}.hidden")(x))
+            )
+
+        return _each(move, self._parts(which)[0], _beside(command, standing))
+
+    @property
+    def _act(self) -> nn.Module:
+        return ACTIVATIONS[self.config.activation]()
+
+    def _parts(self, which: Sequence[int]) -> tuple[list[str], list[str]]:
+        """The keys of some trained pairs' robots and skills."""
+        trained = list(self.pairs.trained)
+        chosen = [trained[k] for k in which]
+        return [self._keys[pair.robot] for pair in chosen], [
+            self._keys[pair.skill] for pair in chosen
+        ]
 
     def _blurred(self, said: Sequence[Tensor]) -> list[Tensor]:
         """What is said between parts, with noise where gradients are to come back."""

@@ -11,10 +11,12 @@ import torch
 
 from metarl.errors import ConfigError
 from metarl.methods import Method, Training
+from metarl.multitask.learners import Learner
 from metarl.multitask.modular.config import LEARNERS, ModularConfig
+from metarl.multitask.modular.hindsight import ByHindsight
 from metarl.multitask.modular.network import ModularNetwork
 from metarl.multitask.modular.pairs import Pairs
-from metarl.multitask.shared import SharedNetwork
+from metarl.multitask.shared import SharedNetwork, Shells
 from metarl.multitask.trainer import MultiTaskTrainer
 from metarl.nn.policy import LOG_STD, network_of
 from metarl.nn.views import View
@@ -72,6 +74,12 @@ class ModularTrainer(MultiTaskTrainer):
             for spread in actor.log_std.values():
                 spread.requires_grad_(False)
         return actor, critic
+
+    def make_learner(self, critics: Shells) -> Learner:
+        """As of its base, or one that looks back."""
+        if self.config.hindsight:
+            return ByHindsight(self.policies, self.config, self.generator)
+        return super().make_learner(critics)
 
     def plain_network(self, hidden: Sequence[int]) -> dict[str, Any]:
         """As of its base; widths are those of the parts together."""
