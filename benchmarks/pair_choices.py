@@ -58,17 +58,31 @@ CHOICES: dict[str, dict[str, Any]] = {
     "named-shared-babble": {**NAMED, "cores": "shared", "babble": (BABBLE,)},
     "named-shared-blur-strong": {**NAMED, "cores": "shared", "blur": 0.6},
     "hindsight": {**NAMED, "hindsight": 1.0},
+    "hindsight-soon": {**NAMED, "hindsight": 1.0, "horizon": 1},
     "hindsight-babble": {**NAMED, "hindsight": 1.0, "babble": (LOW_BABBLE,)},
     "hindsight-babble-soon": {**NAMED, "hindsight": 1.0, "horizon": 1, "babble": (LOW_BABBLE,)},
     "hindsight-babble-late": {**NAMED, "hindsight": 1.0, "horizon": 4, "babble": (LOW_BABBLE,)},
     "hindsight-babble-wide": {
         **NAMED,
         "hindsight": 1.0,
+        "horizon": 1,
         "babble": (LOW_BABBLE,),
         "posture": 128,
         "decoder": 256,
     },
-    "hindsight-babble-strong": {**NAMED, "hindsight": 3.0, "babble": (LOW_BABBLE,)},
+    "hindsight-babble-strong": {
+        **NAMED,
+        "hindsight": 3.0,
+        "horizon": 1,
+        "babble": (LOW_BABBLE,),
+    },
+    "hindsight-babble-narrow": {
+        **NAMED,
+        "hindsight": 1.0,
+        "horizon": 1,
+        "babble": (LOW_BABBLE,),
+        "command": 8,
+    },
 }
 
 
