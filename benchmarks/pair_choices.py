@@ -36,6 +36,7 @@ DESIGN = Design(
 )
 BABBLE = "shared.babble:babble/reach@robot={robot},control=joint"
 LOW_BABBLE = f"{BABBLE},lowest=3"
+VARIED = f"{LOW_BABBLE},pace=varied"
 NAMED: dict[str, Any] = {"encoders": "named"}
 CHOICES: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -57,9 +58,11 @@ CHOICES: dict[str, dict[str, Any]] = {
     },
     "named-shared-babble": {**NAMED, "cores": "shared", "babble": (BABBLE,)},
     "named-shared-blur-strong": {**NAMED, "cores": "shared", "blur": 0.6},
-    "hindsight": {**NAMED, "hindsight": 1.0},
+    "hindsight-varied": {**NAMED, "hindsight": 1.0, "horizon": 1, "babble": (VARIED,)},
+    "hindsight-varied-two": {**NAMED, "hindsight": 1.0, "horizon": 2, "babble": (VARIED,)},
+    "hindsight": {**NAMED, "hindsight": 1.0, "horizon": 2},
     "hindsight-soon": {**NAMED, "hindsight": 1.0, "horizon": 1},
-    "hindsight-babble": {**NAMED, "hindsight": 1.0, "babble": (LOW_BABBLE,)},
+    "hindsight-babble": {**NAMED, "hindsight": 1.0, "horizon": 2, "babble": (LOW_BABBLE,)},
     "hindsight-babble-soon": {**NAMED, "hindsight": 1.0, "horizon": 1, "babble": (LOW_BABBLE,)},
     "hindsight-babble-late": {**NAMED, "hindsight": 1.0, "horizon": 4, "babble": (LOW_BABBLE,)},
     "hindsight-babble-wide": {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from metarl_kitchen.kitchen import KitchenFamily
 
+from metarl.errors import ConfigError, unknown
 from metarl.registry import register
 from metarl.rewards import closeness, distance
 from metarl.robots.robot import NUM_USERDATA, STEP_RAD
@@ -16,10 +17,12 @@ from metarl.streams import Streams
 from metarl.types import Split, varies
 
 GOAL, TIMER = slice(NUM_USERDATA, NUM_USERDATA + 6), NUM_USERDATA + 6
-STEPS = 12  # control steps until the next place
+STEPS = 12  # control steps until the next place, at an even pace
+LONGEST = 16  # at a varied one
 # Place [m], yaw and tilt [rad], opening.
 LOW = np.array([0.36, -0.27, 0.00, -1.4, -0.2, 0.0])  # the place's height is set
 HIGH = np.array([0.64, 0.27, 0.42, 1.4, 1.3, 1.0])
+PACES = ("even", "varied")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Babble(KitchenFamily[BabbleTask]):
 
     Args:
         lowest: How low places lie, at least [cm].
+        pace: ``even``, or ``varied``: one place is left at once, and another only after a while.
         robot: As of every kitchen family.
         control: Likewise.
     """
@@ -44,8 +48,18 @@ class Babble(KitchenFamily[BabbleTask]):
     task_type = BabbleTask
     weights = {"near": 1.0}
 
-    def __init__(self, *, robot: str = "panda", control: str = "hand", lowest: str = "7"):
+    def __init__(
+        self,
+        *,
+        robot: str = "panda",
+        control: str = "hand",
+        lowest: str = "7",
+        pace: str = "even",
+    ):
         super().__init__(robot=robot, control=control)
+        if pace not in PACES:
+            raise ConfigError(unknown("pace", pace, PACES))
+        self._varied = pace == "varied"
         self._low = LOW + np.eye(6)[2] * float(lowest) / 100.0
 
     def models(self) -> dict[str, Any]:
@@ -72,8 +86,8 @@ class Babble(KitchenFamily[BabbleTask]):
     def advance(self, worlds: Scene, task: BabbleTask) -> None:
         """Choose another place when it is time."""
         worlds.userdata[:, TIMER] += 1.0
-        due = worlds.userdata[:, TIMER] >= STEPS
         goal = worlds.userdata[:, GOAL]
+        due = worlds.userdata[:, TIMER] >= self._stays(goal)
         worlds.userdata[:, GOAL] = np.where(due[:, None], _next(goal), goal)
         worlds.userdata[:, TIMER] = np.where(due, 0.0, worlds.userdata[:, TIMER])
 
@@ -98,6 +112,10 @@ class Babble(KitchenFamily[BabbleTask]):
         action[:, 3:5] = np.clip(turn / STEP_RAD, -1.0, 1.0)
         action[:, 5] = np.clip(4.0 * (self.robot.opening(worlds) - goal[:, 5]), -1.0, 1.0)
         return action
+
+    def _stays(self, goal: np.ndarray) -> np.ndarray | int:
+        """For how many control steps a place is wanted, more often for few than for many."""
+        return 1 + np.floor(LONGEST * _next(goal[:, 0]) ** 2) if self._varied else STEPS
 
     def _away(self, worlds: Scene) -> np.ndarray:
         return distance(self._wanted(worlds)[:, :3], worlds.site_pos("grip"))

@@ -89,6 +89,13 @@ class Watch:
     """replace a film that is there"""
     live: bool = True
     """open a window where there is a display"""
+    web: bool = False
+    """in place of a film: a page for the browser, in which the scene can be turned and time goes back
+    and forth; with --updates one side each; Ctrl-C closes it"""
+    port: int = fields.count(8080, most=65535)
+    """with --web: the page's port; if it is taken, the next one that is free"""
+    host: str = "127.0.0.1"
+    """with --web: who can see it; 127.0.0.1: this machine alone, 0.0.0.0: whoever reaches it"""
     strict: bool = False
     """refuse a checkpoint whose family has changed since it was trained, instead of a warning"""
 

@@ -31,6 +31,7 @@ from metarl.registry import family_class, full_name, make_family, split_name
 from metarl.runs.files import free_name
 from metarl.runs.policies import sees_task
 from metarl.types import Split
+from metarl.viewer import LOOPBACK, PORT
 
 FILM = Path("film.mp4")  # unless told otherwise; never over one that is there
 MOST_UPDATES = 6  # that one film shows side by side
@@ -60,6 +61,9 @@ def watch(
     grid: str | None = None,
     updates: tuple[int, ...] = (),
     strategy: str | None = None,
+    web: bool = False,
+    port: int = PORT,
+    host: str = LOOPBACK,
 ) -> int:
     """Run a policy on sampled tasks, film it, and show it where there is a display.
 
@@ -83,6 +87,9 @@ def watch(
         grid: ROWSxCOLUMNS: so many tasks at once.
         updates: One task after so many updates each, side by side, in place of episodes.
         strategy: With updates: how it adapts; None: the way it was trained for, or fine-tune.
+        web: In place of a film, serve a page until a signal comes.
+        port: Its port, or the next one that is free.
+        host: The interface on which it listens.
     Returns:
         The exit status.
     Raises:
@@ -96,12 +103,17 @@ def watch(
     require_source(policy not in NAMED, f"policy {policy}", map, names, statistics)
     shape = _shape(grid)
     _require_one_kind(policy, show, shape, updates, strategy, episodes)
+    if web:
+        _require_page_alone(show, shape, out, overwrite)
+    elif (port, host) != (PORT, LOOPBACK):
+        raise ConfigError("--port and --host have no effect without --web")
     episodes = (1 if shape else 3) if episodes is None else episodes
     if episodes < 1:
         raise ConfigError(f"--episodes is {episodes}; expected at least 1")
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; expected an integer >= 0")
-    out = check_film(free_name(FILM) if out is None else out, overwrite=overwrite)
+    if not web:
+        out = check_film(free_name(FILM) if out is None else out, overwrite=overwrite)
     checkpoint = None
     if policy not in NAMED:
         from metarl.sources import read_source
@@ -113,14 +125,27 @@ def watch(
         tell_changes(checkpoint, make_family(family), strict=strict)
         if map:  # else what does not fit is refused: half a policy is not worth a film
             checkpoint, _ = fit(checkpoint, make_family(family), map, policy)
-    if updates:
+    if updates and not web:
         assert checkpoint is not None
+        assert out is not None
         film_updates(
             make_family(family), checkpoint, updates, split=split, seed=seed, strategy=strategy,
             out=out,
         )  # fmt: skip
         return 0
     start = _starter(family, policy, checkpoint, split, seed)
+    if web:
+        from metarl.commands.web import record_episodes, record_updates, serve
+
+        if updates:
+            assert checkpoint is not None
+            takes, title = record_updates(
+                make_family(family), checkpoint, updates, split=split, seed=seed, strategy=strategy
+            )
+        else:
+            takes, title = record_episodes(*start(1), Path(policy).name, split, episodes)
+        serve(takes, title, make_family(family).film_camera, host=host, port=port)
+        return 0
     before = checkpoint is not None and learns_to_adapt(checkpoint)
     if before:
         say(
@@ -135,6 +160,7 @@ def watch(
     rows, columns = shape or (1, 1)
     worlds, act = start(rows * columns)
     title = f"{worlds.family.id}, {Path(policy).name}" + ", not adapted yet" * before
+    assert out is not None
     if shape is None:
         results = film_episodes(worlds, act, title, split, episodes, out, eye=show is not None)
     else:
@@ -146,6 +172,16 @@ def watch(
     say(f"{good} of {len(results)} episodes succeeded{score} ({where})")
     say(f"wrote {out}")
     return 0
+
+
+def _require_page_alone(
+    show: str | None, shape: tuple[int, int] | None, out: Path | None, overwrite: bool
+) -> None:
+    """Refuse what belongs to films, where a page is asked for."""
+    given = {"--show": show, "--grid": shape, "--out": out, "--overwrite": overwrite}
+    for name, value in given.items():
+        if value:
+            raise ConfigError(f"{name} does not go with --web, which writes no film; leave one out")
 
 
 def _shape(grid: str | None) -> tuple[int, int] | None:

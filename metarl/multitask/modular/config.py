@@ -63,7 +63,7 @@ class ModularConfig(MultiTaskConfig):
     decoder: int = fields.count(128, most=fields.WIDEST)
     blur: float = fields.not_negative(0.0)
     hindsight: float = fields.not_negative(0.0)
-    horizon: int = fields.count(2)
+    horizon: int = fields.count(1)
     alike: int = fields.count(1, least=0)
     weight_decay: float = fields.not_negative(0.0)
     num_worlds: int = fields.count(32)

@@ -1,0 +1,3 @@
+"""Episodes in a browser, in which the scene can be turned and time goes back and forth."""
+
+LOOPBACK, PORT = "127.0.0.1", 8080  # where the page is, unless told otherwise

@@ -1,0 +1,242 @@
+"""The page: a scene that can be turned, time that goes back and forth, and what was earned."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import mujoco
+import numpy as np
+
+from metarl.errors import ConfigError, MissingDependencyError
+from metarl.viewer import LOOPBACK, PORT
+from metarl.viewer.recording import Recording
+
+GAP = 1.4  # from one side to the next, in widths of what moves there
+AMBIENT = 1.5
+PACES = {"1/4": 0.25, "1/2": 0.5, "as fast as life": 1.0, "2": 2.0, "4": 4.0}
+_LIFE = "as fast as life"
+
+Take = Sequence[Recording]  # one task, each side's episode
+
+
+def require_viewer() -> None:
+    """Check that the viewer is installed.
+
+    Raises:
+        MissingDependencyError: If it is not; the message says how.
+    """
+    lacks = [name for name in ("viser", "mjviser") if importlib.util.find_spec(name) is None]
+    if lacks:
+        raise MissingDependencyError(
+            f"the page needs {' and '.join(lacks)}; pip install 'metarl-sim[web]', or leave --web out"
+        )
+
+
+class Page:
+    """Serves takes until it is closed; every browser that looks sees the same.
+
+    Args:
+        takes: Of one task each, with as many sides.
+        title: What stands above.
+        camera: A camera of the model, from which the first look is; -1: a view of all.
+        host: On which interface it listens.
+        port: On which port; if it is taken, the next one that is free.
+    Attributes:
+        moment: Which moment is shown.
+        playing: Whether time goes on.
+    Raises:
+        ConfigError: If it cannot listen there.
+    """
+
+    def __init__(
+        self, takes: Sequence[Take], title: str, *,
+        camera: str | int = -1, host: str = LOOPBACK, port: int = PORT,
+    ):  # fmt: skip
+        require_viewer()
+        import viser
+
+        self.takes, self.moment, self.playing = list(takes), 0, True
+        self._lock, self._due_s, self._pace = threading.RLock(), 0.0, 1.0
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # its banner
+                self.server = viser.ViserServer(host, port, label=title, verbose=False)
+        except (OSError, RuntimeError) as error:
+            raise ConfigError(f"no page at {host}:{port}: {error}") from error
+        self.url = f"http://{host}:{self.server.get_port()}"
+        self.server.gui.configure_theme(control_layout="collapsible", show_share_button=False)
+        self.server.scene.configure_environment_map(None)
+        self.server.scene.add_light_ambient("/light", intensity=AMBIENT)
+        self._view = view_of(self.takes[0][0], camera)
+        self._sides: list[Any] = []
+        self._shown = 0
+        self._make_controls(title)
+        self._open(0)
+        self.server.on_client_connect(self._look)
+
+    # What is on it ----------------------------------------------------------------------
+
+    def _make_controls(self, title: str) -> None:
+        gui = self.server.gui
+        gui.add_markdown(f"**{title}**")
+        names = [str(i + 1) for i in range(len(self.takes))]
+        if len(names) > 1:
+            choice = gui.add_dropdown("Episode", names, initial_value=names[0])
+            choice.on_update(lambda _: self._open(names.index(choice.value)))
+        self._button = gui.add_button("Pause")
+        self._button.on_click(lambda _: self.play(not self.playing))
+        self._slider = gui.add_slider("Time [s]", 0.0, 1.0, step=0.01, initial_value=0.0)
+        self._slider.on_update(self._slid)
+        pace = gui.add_dropdown("Pace", tuple(PACES), initial_value=_LIFE)
+        pace.on_update(lambda _: setattr(self, "_pace", PACES[pace.value]))
+        labels = [recording.label for recording in self.takes[0]]
+        self._texts = [gui.add_markdown(f"**{label}**") for label in labels]
+
+    def _open(self, number: int) -> None:
+        """Show another take, from its start."""
+        from metarl.viewer.scene import Side
+
+        with self._lock, self.server.atomic():
+            for side in self._sides:
+                side.remove()
+            self._shown, take = number, self.takes[number]
+            right = self._view.right
+            gap = GAP * max(_width(recording, right) for recording in take)
+            places = (np.arange(len(take)) - (len(take) - 1) / 2.0) * gap
+            self._sides = [
+                Side(self.server, f"take{number}/side{i}", recording, place * right)
+                for i, (recording, place) in enumerate(zip(take, places))
+            ]
+            self._slider.max = round((self.length - 1) * take[0].dt_s, 2)
+            self._slider.step = take[0].dt_s
+            self.show(0)
+
+    @property
+    def length(self) -> int:
+        """How many moments the longest side of the take has."""
+        return max(len(recording) for recording in self.takes[self._shown])
+
+    def show(self, moment: int) -> None:
+        """Show a moment of the take."""
+        with self._lock, self.server.atomic():
+            self.moment = min(max(moment, 0), self.length - 1)
+            for side, text in zip(self._sides, self._texts):
+                side.show(self.moment)
+                text.content = told(side.recording, self.moment)
+            self._slider.value = round(self.moment * self._sides[0].recording.dt_s, 2)
+
+    def play(self, going: bool) -> None:
+        """Let time go on, from the start if it was at its end, or stop it."""
+        with self._lock:
+            self.playing = going
+            self._button.label = "Pause" if going else "Play"
+            if going and self.moment >= self.length - 1:
+                self.show(0)
+
+    def _slid(self, event: Any) -> None:
+        """A person moved the slider: stop there."""
+        if event.client is None:  # time itself moved it
+            return
+        with self._lock:
+            self.play(False)
+            self.show(round(self._slider.value / self._sides[0].recording.dt_s))
+
+    def _look(self, client: Any) -> None:
+        """Give a browser the first look: as in films, from further away if there are several sides."""
+        view, sides = self._view, len(self.takes[0])
+        away = 1.0 + 0.5 * (sides - 1)
+        client.camera.position = view.target + away * (view.place - view.target)
+        client.camera.look_at = view.target
+        client.camera.up_direction = (0.0, 0.0, 1.0)
+        client.camera.fov = view.fov_rad
+
+    # While it is open -------------------------------------------------------------------
+
+    def serve(self, stop: Callable[[], bool]) -> None:
+        """Let time go on until told to stop; a take that has ended waits a second and starts anew."""
+        while not stop():
+            begun_s = time.monotonic()
+            with self._lock:
+                dt_s = self.takes[self._shown][0].dt_s / self._pace
+                if self.playing:
+                    at_end = self.moment >= self.length - 1
+                    self.show(0 if at_end else self.moment + 1)
+                    dt_s = 1.0 if self.moment >= self.length - 1 else dt_s
+            while not stop() and time.monotonic() - begun_s < dt_s:
+                time.sleep(min(0.05, max(0.0, dt_s - (time.monotonic() - begun_s))))
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.stop()
+
+
+def told(recording: Recording, moment: int) -> str:
+    """What is said of a side at a moment, as Markdown: outcome, the family's caption, and every reward term."""
+    moment = min(moment, len(recording) - 1)
+    ended = moment == len(recording) - 1
+    outcome = "success" if recording.success[moment] else "failure" if ended else "under way"
+    lines = [
+        f"**{recording.label}**: {outcome}, {moment * recording.dt_s:.1f} s,"
+        f" score {recording.score[moment]:.2f}"
+    ]
+    if recording.captions[moment]:
+        lines.append(recording.captions[moment])
+    rows = [
+        f"| {name} | {now:+.3f} | {total:+.2f} |"
+        for name, (now, total) in recording.earned(moment).items()
+    ]
+    now, total = (sum(column) for column in zip(*recording.earned(moment).values()))
+    table = ["| reward | this step | so far |", "| --- | ---: | ---: |", *rows]
+    return "\n\n".join([*lines, "\n".join([*table, f"| **all** | {now:+.3f} | {total:+.2f} |"])])
+
+
+def _width(recording: Recording, right: np.ndarray) -> float:
+    """How much room what moves takes from left to right [m]."""
+    reach = recording.positions[:, _moves(recording)] @ right
+    return max(float(np.ptp(reach)), 0.05)
+
+
+def _moves(recording: Recording) -> np.ndarray:
+    """Which bodies move, (num_bodies,) bool; all, if none does."""
+    moves = np.ptp(recording.positions, axis=0).max(axis=1) > 1e-3
+    return moves if moves.any() else np.ones_like(moves)
+
+
+class View(NamedTuple):
+    """Where to look from.
+
+    Args:
+        place: Where the eye is [m], (3,).
+        target: At what it looks [m], (3,).
+        right: What is to its right, level, of length 1, (3,).
+        fov_rad: How wide it sees, from top to bottom [rad].
+    """
+
+    place: np.ndarray
+    target: np.ndarray
+    right: np.ndarray
+    fov_rad: float
+
+
+def view_of(recording: Recording, camera: str | int) -> View:
+    """Look as a camera of the model does, or, if it is -1, at all that moves."""
+    model, data = recording.model, mujoco.MjData(recording.model)
+    middle = recording.positions[0, _moves(recording)].mean(axis=0)
+    if camera == -1:
+        ahead, fov_rad = np.array([-0.74, 0.42, -0.52]), np.radians(45.0)
+        place = middle - 1.8 * float(model.stat.extent) * ahead
+    else:
+        mujoco.mj_forward(model, data)
+        number = model.camera(camera).id
+        place, fov_rad = data.cam_xpos[number].copy(), np.radians(model.cam_fovy[number])
+        ahead = -data.cam_xmat[number].reshape(3, 3)[:, 2]
+    target = place + max(float((middle - place) @ ahead), 0.1) * ahead
+    right = np.array([ahead[1], -ahead[0], 0.0])
+    length = float(np.linalg.norm(right))
+    right = right / length if length > 1e-6 else np.array([1.0, 0.0, 0.0])
+    return View(place, target, right, float(fov_rad))
