@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +39,18 @@ def require_viewer() -> None:
         )
 
 
+def _require_interface(host: str) -> None:
+    """Check that something can listen there; viser would wait for ever."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as one:
+            one.bind(address)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(
+            f"--host is {host}; expected an address of this machine, as 127.0.0.1 or 0.0.0.0 ({error})"
+        ) from error
+
+
 class Page:
     """Serves takes until it is closed; every browser that looks sees the same.
 
@@ -63,13 +76,12 @@ class Page:
 
         self.takes, self.moment, self.playing = list(takes), 0, True
         self._lock, self._due_s, self._pace = threading.RLock(), 0.0, 1.0
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):  # its banner
-                self.server = viser.ViserServer(host, port, label=title, verbose=False)
-        except (OSError, RuntimeError) as error:
-            raise ConfigError(f"no page at {host}:{port}: {error}") from error
+        _require_interface(host)
+        with contextlib.redirect_stdout(io.StringIO()):  # its banner
+            self.server = viser.ViserServer(host, port, label=title, verbose=False)
         self.url = f"http://{host}:{self.server.get_port()}"
-        self.server.gui.configure_theme(control_layout="collapsible", show_share_button=False)
+        self.server.gui.configure_theme(show_share_button=False)
+        self.server.gui.main_panel.dock_right()
         self.server.scene.configure_environment_map(None)
         self.server.scene.add_light_ambient("/light", intensity=AMBIENT)
         self._view = view_of(self.takes[0][0], camera)
@@ -90,7 +102,7 @@ class Page:
             choice.on_update(lambda _: self._open(names.index(choice.value)))
         self._button = gui.add_button("Pause")
         self._button.on_click(lambda _: self.play(not self.playing))
-        self._slider = gui.add_slider("Time [s]", 0.0, 1.0, step=0.01, initial_value=0.0)
+        self._slider: Any = gui.add_slider("Time [s]", 0.0, 1.0, step=0.01, initial_value=0.0)
         self._slider.on_update(self._slid)
         pace = gui.add_dropdown("Pace", tuple(PACES), initial_value=_LIFE)
         pace.on_update(lambda _: setattr(self, "_pace", PACES[pace.value]))
