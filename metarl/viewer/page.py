@@ -121,7 +121,13 @@ class Page:
             gap = GAP * max(_width(recording, right) for recording in take)
             places = (np.arange(len(take)) - (len(take) - 1) / 2.0) * gap
             self._sides = [
-                Side(self.server, f"take{number}/side{i}", recording, place * right)
+                Side(
+                    self.server,
+                    f"take{number}/side{i}",
+                    recording,
+                    place * right,
+                    walls=len(take) == 1,
+                )
                 for i, (recording, place) in enumerate(zip(take, places))
             ]
             self._slider.max = round((self.length - 1) * take[0].dt_s, 2)

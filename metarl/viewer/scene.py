@@ -13,6 +13,7 @@ from mjviser.conversions import get_geom_texture_id, merge_geoms
 from metarl.viewer.recording import UNSET, Recording
 
 SHOWN_GROUPS = 3  # MuJoCo draws the groups below
+WALL_M = 1.2  # what stands and is higher than that is a wall
 LABEL_M = 0.2  # how far a side's name is above what moves
 _FLAT = (mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_PLANE)
 _PLANE_M = 5.0  # half a side of what is drawn of an endless floor
@@ -26,9 +27,18 @@ class Side:
         name: Of its node in the scene's tree.
         recording: What happened.
         offset_m: Where its world's origin stands, (3,).
+        walls: Whether to draw what stands still and is high, which would hide other sides.
     """
 
-    def __init__(self, server: Any, name: str, recording: Recording, offset_m: np.ndarray):
+    def __init__(
+        self,
+        server: Any,
+        name: str,
+        recording: Recording,
+        offset_m: np.ndarray,
+        *,
+        walls: bool = True,
+    ):
         self.recording = recording
         self._root = server.scene.add_frame(f"/{name}", show_axes=False, position=offset_m)
         model = _as_drawn(recording)
@@ -36,6 +46,8 @@ class Side:
         self._tinted: list[tuple[int, Any]] = []
         changing = set(recording.changing.tolist())
         for body, geoms in _geoms_by_body(model, recording).items():
+            if body == 0 and not walls:
+                geoms = [geom for geom in geoms if not _is_high(model, geom)]
             path = f"/{name}/body{body}"
             frame = server.scene.add_frame(path, show_axes=False)
             self._bodies.append((body, frame))
@@ -73,6 +85,13 @@ def _alike(model: mujoco.MjModel, geoms: list[int]) -> list[list[int]]:
         texture = get_geom_texture_id(model, geom)
         found[texture if texture >= 0 else tuple(_rgba(model, geom))].append(geom)
     return list(found.values())
+
+
+def _is_high(model: mujoco.MjModel, geom: int) -> bool:
+    """Whether a geom of the world itself is a wall, a pillar, or a shelf that begins at the floor."""
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE:
+        return False
+    return bool(np.ptp(np.asarray(merge_geoms(model, [geom]).vertices)[:, 2]) > WALL_M)
 
 
 def _rgba(model: mujoco.MjModel, geom: int) -> np.ndarray:

@@ -84,3 +84,31 @@ def test_what_does_not_go_together_is_one_line(tmp_path, capsys, words, said):
     assert said in told
     assert len(told.strip().splitlines()) == 1
     assert not (tmp_path / "film.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--web", "--out", "film.mp4"), "--out does not go with --web"),
+        (("--web", "--grid", "2x2"), "--grid does not go with --web"),
+        (("--web", "--show", "camera"), "--show does not go with --web"),
+        (("--port", 9000), "--port and --host have no effect without --web"),
+        (("--host", "0.0.0.0"), "--port and --host have no effect without --web"),
+    ],
+)
+def test_a_page_is_no_film(words, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert watch("toy/reach", "--policy", "expert", *words) == 2
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_without_its_extra_says_what_to_install(monkeypatch, capsys):
+    import importlib.util
+
+    present = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if "viser" in name else present(name, *a)
+    )
+    assert watch("toy/reach", "--policy", "expert", "--web") == 2
+    assert "pip install 'metarl-sim[web]'" in capsys.readouterr().err

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 FLAGS = (
     "--headless=new --no-sandbox --use-gl=angle --use-angle=swiftshader --disable-quic"
     " --enable-unsafe-swiftshader --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync --window-size=1000,700"
+    " --disable-component-update --disable-sync --window-size=700,500"
 )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_a_person_watches(watching):
         stopped = seconds(driver)
         time.sleep(0.5)
         assert seconds(driver) == stopped
-        scene = picture(driver)[:, :600]
+        scene = picture(driver)[:, :400]
         assert len(np.unique(scene.reshape(-1, 3), axis=0)) > 500  # something is drawn
 
         driver.refresh()  # it survives a reload, where it was

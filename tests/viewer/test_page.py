@@ -86,6 +86,17 @@ def test_sides_stand_apart_along_the_picture(page, takes):
     assert np.allclose(right - left, ((right - left) @ across) * across)
 
 
+def test_no_wall_hides_another_side(page, takes):
+    from metarl.viewer.scene import Side
+
+    def extent(name: str, walls: bool) -> float:
+        before = len(page.server.scene._handle_from_node_name)
+        Side(page.server, name, takes[0][0], np.zeros(3), walls=walls)
+        return len(page.server.scene._handle_from_node_name) - before
+
+    assert extent("without", walls=False) < extent("with", walls=True)
+
+
 def test_every_term_is_told(takes):
     recording = takes[0][0]
     text = told(recording, 30)

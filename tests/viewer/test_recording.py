@@ -30,7 +30,8 @@ def test_a_recording_is_what_happened():
     assert earned == pytest.approx(sum(rewards), abs=1e-3)
     assert recording.captions[0].startswith("salt 0.0")
     assert recording.captions[-1] == again.caption()
-    assert recording.success[-1] and not recording.success[0]
+    assert recording.success[-1]
+    assert not recording.success[0]
     assert all(now == 0.0 for now, _ in recording.earned(0).values())
 
 
