@@ -43,3 +43,41 @@ def test_commands_can_be_typed(page):
 
 def test_there_are_commands_to_look_at():
     assert sum(len(commands_of(page)) for page in PAGES) > 40
+
+
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# What the words around a block have said already.
+BEFORE = {
+    "plugins.md": """
+import dataclasses
+from metarl.adapt.adaptation import ByParameters
+from metarl.learn.config import TrainConfig as MyConfig
+from metarl.methods import Adapting, Method, Training
+from metarl.rl.ppo import PpoTrainer as MyTrainer
+from metarl.runs import fields
+from metarl.runs.policies import load_policy_for
+from metarl.transfer.config import Settings
+from metarl.transfer.strategy import Strategy
+from metarl.transfer.reward import by_reward
+from metarl.transfer.imitation import taught
+
+def by_mine(checkpoint, meeting, how): ...
+""",
+}
+# Blocks that need files of others, or train at length.
+ELSEWHERE = {"sources.md": "tests/sources/test_sb3.py runs what it says"}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if PYTHON.search(page.read_text())], ids=lambda page: page.name
+)
+def test_python_of_the_pages_runs(page, tmp_path, monkeypatch):
+    """All blocks of a page, one after the other, with as little training as there can be."""
+    monkeypatch.chdir(tmp_path)
+    source = BEFORE.get(page.name, "") + "\n".join(PYTHON.findall(page.read_text()))
+    source = re.sub(r"PPO\((.*)\)\.learn", r"PPO(\1, n_steps=8, batch_size=8).learn", source)
+    source = source.replace("100_000", "8").replace("64, observation", "4, observation")
+    code = compile(source, page.name, "exec")
+    if page.name in ELSEWHERE:
+        return
+    exec(code, {"__name__": "page"})
