@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,13 +73,16 @@ ELSEWHERE = {"sources.md": "tests/sources/test_sb3.py runs what it says"}
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if PYTHON.search(page.read_text())], ids=lambda page: page.name
 )
-def test_python_of_the_pages_runs(page, tmp_path, monkeypatch):
+def test_python_of_the_pages_runs(page, tmp_path):
     """All blocks of a page, one after the other, with as little training as there can be."""
-    monkeypatch.chdir(tmp_path)
     source = BEFORE.get(page.name, "") + "\n".join(PYTHON.findall(page.read_text()))
     source = re.sub(r"PPO\((.*)\)\.learn", r"PPO(\1, n_steps=8, batch_size=8).learn", source)
     source = source.replace("100_000", "8").replace("64, observation", "4, observation")
-    code = compile(source, page.name, "exec")
+    compile(source, page.name, "exec")
     if page.name in ELSEWHERE:
         return
-    exec(code, {"__name__": "page"})
+    (tmp_path / "page.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
