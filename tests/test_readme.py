@@ -261,10 +261,25 @@ def test_what_is_said_of_pairs_that_never_met_was_measured():
         f"with one core for all {percent('named-shared-babble')}",
     ):
         assert said in text, said
-    (again,) = json.loads((ROOT / "benchmarks/results/pair-choices.json").read_text())["rows"]
-    each = {name.split("@")[0]: f"{100 * rate:.0f}%" for name, rate in again["each"].items()}
+    again = {
+        (row["choice"], row["seed"]): row
+        for row in json.loads((ROOT / "benchmarks/results/pair-choices.json").read_text())["rows"]
+    }
+    low = again["named-babble-low", 100]
+    each = {name.split("@")[0]: f"{100 * rate:.0f}%" for name, rate in low["each"].items()}
     pour, season = each["kitchen/pour"], each["kitchen/season"]
-    assert f"{100 * again['unseen']:.0f}%, pour {pour} and season {season}, so" in text
+    assert f"{100 * low['unseen']:.0f}%, pour {pour} and season {season}, so" in text
+    after = {key: f"{100 * row['unseen']:.0f}%" for key, row in again.items()}
+    pace = "(some places are left at once, some only after a while)"
+    for said in (
+        f"without a further skill {after['hindsight-soon', 100]}",
+        f"with it {after['hindsight-babble-soon', 100]}, with it at a varied pace {pace}"
+        f" {after['hindsight-varied', 100]} and {after['hindsight-varied', 101]}",
+        f"in place of one {after['hindsight-varied-two', 100]}",
+    ):
+        assert said in text, said
+    met = [100 * row["trained"] for (name, _), row in again.items() if "hindsight" in name]
+    assert f"nothing ({min(met):.0f} to {max(met):.0f}%)" in text
     first = (ROOT / "benchmarks/results/unseen-pairs-first.jsonl").read_text().splitlines()
     cells = {cell["key"]: cell for cell in map(json.loads, first)}
     judged = cells["judge.main.s0"]
