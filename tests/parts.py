@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import numpy as np
-from sliders import HALVES
+from sliders import HALVES as SLIDERS
 from toy import XML, ReachTask
 
 from metarl.family import TaskFamily
@@ -12,6 +12,8 @@ from metarl.rewards import closeness, distance
 
 # What an action does, (A, 2): a straight robot pushes along x and y, a turned one across, with a spare.
 ROBOTS = {"straight": np.eye(2), "turned": np.array([[0.0, 1.0], [-1.0, 0.0], [0.0, 0.0]])}
+
+HALVES = {**SLIDERS, "far": (0.15, 0.2)}  # a goal is within 0.2 m
 
 
 class Arm(TaskFamily[ReachTask]):

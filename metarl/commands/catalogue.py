@@ -148,6 +148,8 @@ class Report:
     """the HTML file; None: report.html in the run folder, written anew, or a new runs.html here"""
     overwrite: bool = False
     """replace an HTML file that is there"""
+    film: bool = True
+    """film held-out tasks for it, of one run: before and after some updates, where it learned to adapt"""
 
     def run(self) -> int:
         """Run the command."""

@@ -7,7 +7,7 @@ import html
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from numbers import Integral, Real
 from pathlib import Path
@@ -120,15 +120,22 @@ class Report:
         )
         self._add("film", heading, _figure(video, caption))
 
-    def facts(self, heading: str, mapping: Mapping[str, object]) -> None:
+    def facts(
+        self,
+        heading: str,
+        mapping: Mapping[str, object],
+        *,
+        meaning: Callable[[str], str] = lambda name: "",
+    ) -> None:
         """Add a list of names and values.
 
         Args:
             heading: Heading of the section.
             mapping: The values by name.
+            meaning: What a name means, printed beside its value; "" where there is nothing to say.
         """
         pairs = (
-            f"<dt>{escape(str(name))}</dt><dd>{escape(format_value(value))}</dd>"
+            f"<dt>{escape(str(name))}</dt><dd>{escape(format_value(value))}{_aside(meaning(name))}</dd>"
             for name, value in mapping.items()
         )
         self._add("facts", heading, f"<dl>{''.join(pairs)}</dl>")
@@ -268,6 +275,10 @@ def _row(tag: str, cells: Sequence[str], kinds: Sequence[str], link: str | None 
         shown[0] = f'<a href="{escape(quote(link))}">{shown[0]}</a>'
     pairs = zip(shown, kinds, strict=True)
     return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag}>' for cell, kind in pairs)}</tr>"
+
+
+def _aside(words: str) -> str:
+    return f' <span class="aside">{escape(words)}</span>' if words else ""
 
 
 def _figure(content: str, caption: str) -> str:

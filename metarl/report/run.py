@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from metarl.errors import ConfigError
 from metarl.report import settings
 from metarl.report.html import Report, flatten, read_bytes
+from metarl.report.names import condensed, meaning
 from metarl.report.perception import add_answers
 from metarl.report.plots import metrics_png
 from metarl.report.start import add_start
@@ -59,9 +61,9 @@ def run_report(folder: Path | str) -> Report:
     result = read_json(_own(folder, "result.json")) if ended else {}
     if said := settings.about(config, result):
         report.facts("What was run", said)
-    _add_result(report, result)
     for film in sorted(folder.glob("films/*.mp4"), key=_before_first):
         report.film(_title(film), _own(folder, film), caption="")
+    _add_result(report, result)
     _add_metrics(report, folder, ended=ended)
     if (folder / ANSWERS_FILE).exists():
         add_answers(report, read_json(_own(folder, ANSWERS_FILE)))
@@ -79,7 +81,7 @@ def _add_result(report: Report, result: Mapping[str, Any]) -> None:
     told = (*tables, *settings.TOLD)
     facts = flatten({key: value for key, value in result.items() if key not in told})
     if facts:
-        report.facts("Result", facts)
+        report.facts("Result", condensed(facts), meaning=meaning)
     for key, rows in tables.items():
         columns = list(dict.fromkeys(name for row in rows for name in row))
         report.table(f"Result: {key}", columns, [[row.get(c) for c in columns] for row in rows])
@@ -116,7 +118,8 @@ def _add_metrics(report: Report, folder: Path, *, ended: bool) -> None:
                 key: next(row[key] for row in reversed(rows) if _is_number(row.get(key)))
                 for key in keys
             }
-            report.facts("Last recorded values", {"step": rows[-1]["step"], **last})
+            known = {"step": rows[-1]["step"], **condensed(last)}
+            report.facts("Last recorded values", known, meaning=meaning)
     elif not keys:
         report.text("Training", "No metrics were recorded.")
     if damaged:
@@ -165,5 +168,6 @@ def _before_first(path: Path) -> tuple[bool, str]:
 
 
 def _title(path: Path) -> str:
+    """A heading made of a file's name; the number of a checkpoint goes into no heading."""
     words = path.stem.replace("_", " ").replace("-", " ")
-    return words[:1].upper() + words[1:]
+    return re.sub(r" \d+$", "", words[:1].upper() + words[1:])
