@@ -16,6 +16,7 @@ from metarl.types import Spec
 if TYPE_CHECKING:
     from metarl.family import TaskFamily
     from metarl.nn.views import Part, View
+    from metarl.runs.pairs import Pair
 
 TASKS = "tasks"  # in a checkpoint's meta: what is known of each family
 TRUNK = "trunk"  # and what other families can start from
@@ -118,12 +119,23 @@ def _of_pair(checkpoint: Checkpoint, tasks: Sequence[Any], family: TaskFamily[An
             raise _malformed(error) from error
         raise CheckpointError(
             f"this checkpoint has parts of the robots {robots} and of the skills {skills}; none of"
-            f" {family.id}"
+            f" {family.id}{_meant(tasks, wanted)}"
         )
     met = "trained together" if found[0].get("trained", True) else "which never met in training"
     robot, skill = found[0][PAIR]
     taken = f"the encoder and decoder of {robot} around the core of {skill}, {met}"
     return _plain(checkpoint, found[0], found[0]["view"], taken)
+
+
+def _meant(tasks: Sequence[Any], wanted: Pair | None) -> str:
+    """Name the pair of the same robot and skill that has other options, if there is one."""
+    if wanted is None:
+        return ""
+    for task in tasks:
+        robot, skill = task[PAIR]
+        if robot == wanted.robot and split_name(skill)[0] == split_name(wanted.skill)[0]:
+            return f"; did you mean {task['family']}?"
+    return ""
 
 
 def _without_head(

@@ -24,10 +24,11 @@ from metarl.multitask.update import descend
 from metarl.nn.functional import parameters_of
 from metarl.nn.views import seen
 from metarl.registry import make_family
-from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint
 from metarl.runs.pairs import Pair
 from metarl.runs.policies import load_policy, load_policy_for
 from metarl.runs.several import of_family
+from metarl.runs.shipped import shipped
 from metarl.sim.worlds import Worlds
 
 TRAINED = (
@@ -194,6 +195,22 @@ def test_one_line_names_the_parts_that_are_known():
     plain = make_family("parts/mirrored")  # its robot is the default one
     assert "core of parts/mirrored, trained together" in of_family(checkpoint, plain).meta["taken"]
     assert "never met" in of_family(checkpoint, make_family(UNSEEN)).meta["taken"]
+
+
+def test_the_shipped_parts_pour_with_a_robot_that_never_poured():
+    name = "kitchen/pour@robot=gantry,control=joint"
+    checkpoint = load_checkpoint(shipped(name, "pairs-modular"))
+    assert "never met" in of_family(checkpoint, make_family(name)).meta["taken"]
+    worlds = Worlds(make_family(name), 16, seed=3, task_visible=True, split="test", num_threads=1)
+    policy = load_policy_for(of_family(checkpoint, worlds.family), worlds)
+    obs = worlds.reset()
+    for _ in range(worlds.spec.horizon):
+        with torch.no_grad():
+            step = worlds.step(policy(torch.from_numpy(obs))[0].numpy())
+        obs = step.obs
+    assert step.success.mean() > 0.8
+    with pytest.raises(CheckpointError, match=rf"did you mean {name}\?"):
+        of_family(checkpoint, make_family("kitchen/pour@robot=gantry"))
 
 
 def test_what_does_not_fit_together_is_told():
