@@ -48,6 +48,7 @@ NAV: dict[str, Sequence[tuple[str, str]]] = {
         ("Learning tasks never seen", "docs/results.md"),
         ("Adaptation, every row", "benchmarks/results/adaptation.md"),
         ("Transfer, every number", "benchmarks/results/transfer-matrix/matrix.md"),
+        ("Pairs that never met", "benchmarks/results/unseen-pairs/pairs.md"),
         ("How everything was measured", "benchmarks/README.md"),
     ],
     "Reference": [

@@ -242,6 +242,23 @@ def test_what_is_said_of_the_experts_was_measured():
     assert f"solve {100 * chance[0]:.0f}% and score at most {chance[1]:.2f}" in text
 
 
+def test_the_table_of_pairs_is_the_measured_one():
+    found = json.loads((ROOT / "benchmarks/results/unseen-pairs/pairs.json").read_text())["rows"]
+    rows = {(row["split"], row["what"]): row["said"] for row in found}
+    text, never = (ROOT / "README.md").read_text(), "unseen pairs, no update"
+    for words, key in {
+        "pairs that never met, without an update": ("main", never),
+        "the same again, other noise": ("other-noise", never),
+        "trained on that pair alone, for as long": ("main", "trained on the unseen pair alone"),
+        "the policy of the nearest trained pair": (
+            "main", "nearest trained pair's policy on the unseen ones",
+        ),
+        "pairs that were trained": ("main", "pairs that were trained"),
+        "never met, and the robot knows one skill only": ("restricted", never),
+    }.items():  # fmt: skip
+        assert f"| {words} | {rows[key]} |\n" in text, words
+
+
 def test_what_is_said_of_pairs_that_never_met_was_measured():
     found = json.loads((ROOT / "benchmarks/results/pair-choices-first.json").read_text())["rows"]
     rows = {row["choice"]: row for row in found}
