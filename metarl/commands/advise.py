@@ -15,6 +15,8 @@ from metarl.machine import require_worlds_fit
 from metarl.registry import family_class
 from metarl.runs.files import check_output
 
+PAGES = (".html", ".htm")
+
 
 def advise(
     words: Sequence[str],
@@ -42,7 +44,7 @@ def advise(
         require_worlds_fit(episodes, horizon, f"--episodes {episodes}")
     require_one(find_sources(sources, target), map, names, statistics)
     if out is not None:
-        check_output(out, (".json",), overwrite=overwrite)
+        check_output(out, (".json", *PAGES), overwrite=overwrite)
     from metarl.advise.advisor import advise as ask
     from metarl.advise.carried import Reading
     from metarl.runs.config import made_with
@@ -58,7 +60,12 @@ def advise(
     answer(saved)
     _show(advice)
     if out is not None:
-        write_json(out, saved)
+        if out.suffix.lower() in PAGES:
+            from metarl.report.advice import advice_report
+
+            advice_report(advice, command).write(out)
+        else:
+            write_json(out, saved)
         print(f"wrote {out}", file=sys.stderr)
     return 0
 

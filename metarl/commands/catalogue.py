@@ -302,7 +302,7 @@ class Advise:
     json: bool = False
     """print everything that is known as JSON, in place of the table"""
     out: Path | None = None
-    """write the same to a file, .json"""
+    """write the same to a file: .json, or .html for a page with a picture"""
     overwrite: bool = False
     """replace a file that is there"""
 

@@ -24,6 +24,21 @@ def sources(tmp_path_factory):
     return {name: taught(f"toy/{name}", folder / name) for name in ("right", "left")}
 
 
+def test_the_page_says_what_to_do_and_shows_every_option(sources, tmp_path, capsys):
+    out = tmp_path / "advice.html"
+    right, left = (str(path) for path in sources.values())
+    assert cli.main(["advise", right, left, "toy/right", *FEW, "--out", str(out)]) == 0
+    assert f"wrote {out}" in capsys.readouterr().err
+    page = out.read_text()
+    assert "What helps with toy/right?" in page
+    assert f"{right}: reuse it" in page
+    assert page.count("<tr>") >= 2 * len(load_model().arms) + 2
+    assert 'src="data:image/png;base64,' in page
+    assert "Predicted gain of" in page  # what the picture shows, in words
+    assert page.count("Seen of ") == 4  # two sections, and their place in the contents
+    assert "http" not in page.replace("http-equiv", "")
+
+
 def test_it_prints_a_table_and_what_to_do(sources, tmp_path, capsys):
     out = tmp_path / "advice.json"
     right, left = (str(path) for path in sources.values())
