@@ -19,7 +19,7 @@ LEVELS = [
     {"interop", "learn", "sources"},
     {"conformance", "adapt"},
     {"meta", "multitask", "transfer", "perception", "rl"},
-    {"report", "grid", "matrix", "advise"},
+    {"report", "viewer", "grid", "matrix", "advise"},
     {"commands", "demo", "cli"},
     {"__main__"},
 ]

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from metarl.commands import perceive
 from metarl.commands.arguments import words_of
+from metarl.errors import ConfigError
 from metarl.machine import require_device
 from metarl.runs import fields
 
@@ -20,8 +21,10 @@ MOST = 10_000  # episodes in a film, and updates
 
 @dataclass(frozen=True)
 class Families:
-    """List the task families that are installed, or the robots that they can be had with."""
+    """List the task families that are installed, or say what one is; or the robots that they can be had with."""
 
+    name: Annotated[Positional[str | None], arg(metavar="NAME")] = None
+    """say what this one is: what varies in its tasks, rewards, observations, options"""
     robots: bool = False
     """list the robots: kitchen/add@robot=ur5e names a combination"""
     json: bool = False
@@ -29,8 +32,12 @@ class Families:
 
     def run(self) -> int:
         """Run the command."""
-        from metarl.commands.families import list_families, list_robots
+        from metarl.commands.families import list_families, list_robots, show_family
 
+        if self.name is not None:
+            if self.robots:
+                raise ConfigError(f"--robots does not go with {self.name}; give one of them")
+            return show_family(self.name)
         return list_robots() if self.robots else list_families()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
+
 from metarl.commands.output import answer, cell, make_console, make_table, one_line
 from metarl.errors import FamilyError, MetaRLError, strangers
 from metarl.family import TaskFamily
@@ -13,12 +15,18 @@ from metarl.registry import (
     family_class,
     family_names,
     load_plugins,
+    make_family,
+    option_names,
     robot_class,
     robot_names,
 )
-from metarl.types import Variation, variations
+from metarl.runs.fields import field_docs
+from metarl.runs.shipped import shipped_names
+from metarl.types import Spec, Variation, variations
 
 FAMILY_COLUMNS = ("family", "what it asks for", "hidden", "visible", "episode")
+TASK_COLUMNS = ("what varies", "unit", "range", "a policy", "what it is")
+OPTION_COLUMNS = ("@option", "default", "what it is")
 ROBOT_COLUMNS = ("robot", "what it is", "joints", "kinematics")
 
 
@@ -38,6 +46,87 @@ def list_families() -> int:
     for reason in broken:
         console.print(f"[red]broken:[/red] {cell(reason)}")
     return 0
+
+
+def show_family(name: str) -> int:
+    """Print what a family is: its tasks, rewards, observations, options, and what to type next.
+
+    Args:
+        name: Its name, with options if wanted.
+    Raises:
+        MetaRLError: If there is no such family, or it is broken.
+    """
+    from metarl.sim.worlds import Worlds
+
+    family = make_family(name)
+    worlds, cls, console = Worlds(family, 1), type(family), make_console()
+    spec = worlds.spec
+    facts = {
+        "doc": inspect.getdoc(cls) or "",
+        "episode": f"{spec.horizon} control steps of {spec.control_dt_s:g} s",
+        "actions": f"{spec.action_dim}, each from -1 to 1",
+        "observations": _observed(spec),
+        "rewards": ", ".join(f"{term} x {weight:g}" for term, weight in family.weights.items()),
+        "expert": "yes" if family.has_expert() else "no",
+        "shipped": ", ".join(shipped_names(name)) or "–",
+    }
+    tasks = [
+        (field, v.unit, _range(v), "hidden" if v.hidden else "seen", v.doc)
+        for field, v in variations(cls.task_type).items()
+    ]
+    options = _options(cls)
+    answer(
+        {
+            "family": family.id, **facts,
+            "task": [dict(zip(TASK_COLUMNS, row)) for row in tasks],
+            "options": [dict(zip(OPTION_COLUMNS, row)) for row in options],
+        }
+    )  # fmt: skip
+    console.print(one_line(f"{family.id}: {_doc(cls)}"), markup=False, soft_wrap=True)
+    for word in ("episode", "actions", "observations", "rewards", "expert", "shipped"):
+        console.print(one_line(f"{word}: {facts[word]}"), markup=False, soft_wrap=True)
+    for columns, rows in ((TASK_COLUMNS, tasks), (OPTION_COLUMNS, options)):
+        if rows:
+            table = make_table(*columns)
+            for row in rows:
+                table.add_row(*map(cell, row))
+            console.print(table)
+    policy = "expert" if family.has_expert() else "random"
+    for command in (
+        f"metarl watch {family.id} --policy {policy}",
+        f"metarl train {family.id} --method ppo",
+        f"metarl check {family.id}",
+    ):
+        console.print(command, markup=False, soft_wrap=True)
+    return 0
+
+
+def _observed(spec: Spec) -> str:
+    """Blocks, how wide, and what their columns are called."""
+    parts = []
+    for block, width in spec.blocks.items():
+        names = f" ({', '.join(spec.columns[block])})" if spec.columns.get(block) else ""
+        parts.append(f"{block} {width}{names}")
+    return ", ".join(parts)
+
+
+def _range(variation: Variation) -> str:
+    low, high = variation.low, variation.high
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        return f"{low:g} to {high:g}"
+    pairs = zip(np.atleast_1d(low), np.atleast_1d(high))
+    return ", ".join(f"{a:g} to {b:g}" for a, b in pairs)
+
+
+def _options(cls: type[TaskFamily[Any]]) -> list[tuple[str, str, str]]:
+    """What may stand behind ``@``, with defaults and what the docstrings say."""
+    docs, parameters = field_docs(cls), inspect.signature(cls).parameters
+    found = []
+    for option in option_names(cls):
+        default = parameters[option].default
+        said = "needed" if default is inspect.Parameter.empty else str(default) or "–"
+        found.append((option, said, docs.get(option, "")))
+    return found
 
 
 def list_robots() -> int:

@@ -54,6 +54,12 @@ def shipped(family: str, name: str) -> Path:
     return there[name]
 
 
+def shipped_names(family: str) -> list[str]:
+    """Name what the package of a family ships for it: files that begin with the family's own name."""
+    short = split_name(family)[0].rpartition("/")[2]
+    return sorted(name for name in _of_package(family)[1] if name.startswith(f"{short}-"))
+
+
 def reference(family: str) -> Path:
     """Find a family's trained reference: a policy that sees the task, shipped with the family.
 
