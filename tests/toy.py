@@ -54,6 +54,13 @@ class Reach(TaskFamily[ReachTask]):
         return np.clip(10 * (task.goal_m - worlds.qpos) - 2 * worlds.qvel, -1, 1)
 
 
+@register("toy/short")
+class Short(Reach):
+    """The same for five steps, of which a film is soon drawn."""
+
+    horizon = 5
+
+
 def knowing(spec) -> GaussianPolicy:
     """A policy that goes where its task block says, as the toy's expert does."""
     policy = GaussianPolicy(spec.obs_dim, 2, 2, torch.Generator().manual_seed(0), hidden=(2,))

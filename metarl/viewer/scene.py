@@ -104,7 +104,9 @@ def _add(server: Any, path: str, model: mujoco.MjModel, geoms: list[int]) -> Any
     mesh = merge_geoms(model, geoms)
     if get_geom_texture_id(model, geoms[0]) >= 0:
         material = getattr(mesh.visual, "material", None)
-        if material is not None and hasattr(material, "metallicFactor"):  # else it shines, in a room without lamps
+        if material is not None and hasattr(
+            material, "metallicFactor"
+        ):  # else it shines, in a room without lamps
             material.metallicFactor = 0.0
         return server.scene.add_mesh_trimesh(path, mesh)
     red, green, blue, opacity = (float(x) for x in np.clip(_rgba(model, geoms[0]), 0.0, 1.0))

@@ -22,7 +22,7 @@ def report(folder, *words: str) -> int:
 )
 def test_held_out_tasks_are_shown(method, width, settings, tmp_path, capsys):
     folder = tmp_path / method
-    train("toy:toy/reach", method, iterations=1, out=folder, num_threads=1, **settings)
+    train("toy:toy/short", method, iterations=1, out=folder, num_threads=1, **settings)
     assert report(folder) == 0
     [film] = folder.glob("films/*.mp4")
     assert film.stem == "held-out_tasks-1"
@@ -47,7 +47,7 @@ def test_a_pair_that_never_met_is_shown(tmp_path, capsys):
 
 def test_a_film_of_an_older_checkpoint_goes(tmp_path):
     folder = tmp_path / "ppo"
-    train("toy:toy/reach", "ppo", iterations=2, out=folder, num_threads=1, num_worlds=4)
+    train("toy:toy/short", "ppo", iterations=2, out=folder, num_threads=1, num_worlds=4)
     (folder / "films").mkdir()
     for name in ("held-out_tasks-1.mp4", "held-out_tasks-1.png", "mine.mp4"):
         (folder / "films" / name).touch()
@@ -57,7 +57,7 @@ def test_a_film_of_an_older_checkpoint_goes(tmp_path):
 
 def test_no_film_is_made_unasked_or_where_it_cannot_be(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "ppo"
-    train("toy:toy/reach", "ppo", iterations=1, out=folder, num_threads=1, num_worlds=4)
+    train("toy:toy/short", "ppo", iterations=1, out=folder, num_threads=1, num_worlds=4)
     assert report(folder, "--no-film") == 0
     assert not (folder / "films").exists()
     from metarl.errors import RenderError

@@ -115,7 +115,7 @@ def warm(tmp_path_factory):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="needs an alarm")
 class TestCampaign:
-    @pytest.mark.parametrize("seed", range(24))
+    @pytest.mark.parametrize("seed", range(16))
     def test_json_files(self, tmp_path, capsys, seed):
         rng, run = random.Random(seed), tmp_path / "run"
         shutil.copytree(OLDER / "ppo", run)
@@ -139,7 +139,7 @@ class TestCampaign:
         assert failure(words, capsys) == ""
 
     @pytest.mark.parametrize("method", ["ppo", "maml"])
-    @pytest.mark.parametrize("seed", range(16))
+    @pytest.mark.parametrize("seed", range(8))
     def test_metas_signed_anew(self, tmp_path, capsys, method, seed):
         rng, run = random.Random(seed), tmp_path / "run"
         shutil.copytree(OLDER / method, run)
