@@ -257,6 +257,13 @@ def test_the_table_of_pairs_is_the_measured_one():
         "never met, and the robot knows one skill only": ("restricted", never),
     }.items():  # fmt: skip
         assert f"| {words} | {rows[key]} |\n" in text, words
+    said = " ".join((ROOT / "benchmarks/README.md").read_text().split())
+    share = "unseen, as a share of trained alone"
+    assert f"it is {rows['main', share].replace(' ', '% ', 1)}: reached" in said
+    each = next(r["each"] for r in found if (r["split"], r["what"]) == ("restricted", share))
+    seeds = ", ".join(f"{100 * x:.0f}" for x in each)
+    hard = rows["restricted", share].replace(" ", "% ", 1)
+    assert f"it is {hard}, by seed {seeds}: missed" in said
 
 
 def test_what_is_said_of_pairs_that_never_met_was_measured():
