@@ -10,15 +10,16 @@ from metarl.registry import GROUP, family_class, family_names, load_plugins, opt
 PACKAGES = {entry.module.partition(".")[0] for entry in entry_points(group=GROUP)}
 FAMILIES = [n for n in family_names() if family_class(n).__module__.partition(".")[0] in PACKAGES]
 
-# Every family that takes a robot is checked with each of them, and one in joint space; dishes,
-# which take a minute, with one more and with a held-out dish alone. `benchmarks/conformance.py`
-# checks every dish.
+# Every family that takes a robot is checked with each of them, and one in joint space; dishes and
+# skills, which are of many and take long, with one more, dishes with a held-out dish as well.
+# `benchmarks/conformance.py` checks every one.
+LONG = ("kitchen/dishes", "kitchen/skills")
 VARIANTS = ["kitchen/dishes@dish=tomato-egg-soup"] + [
     f"{name}@robot={robot}{control}"
     for name in FAMILIES
     if "robot" in option_names(family_class(name))
     for robot, control in (("ur5e", ""), ("gantry", ""), ("panda", ",control=joint"))
-    if name != "kitchen/dishes" or robot == "ur5e"
+    if name not in LONG or robot == "ur5e"
 ]
 
 
