@@ -110,7 +110,9 @@ def _add_metrics(report: Report, folder: Path, *, ended: bool) -> None:
         png = metrics_png(rows, drawn[:MAX_PANELS], title="Metrics while training")
         alt = f"Training curves of {', '.join(drawn[:MAX_PANELS])}"
         hidden = drawn[MAX_PANELS:]
-        caption = f"Not drawn: {', '.join(hidden)}." if hidden else ""
+        legend = [f"{key}: {said}" for key in drawn[:MAX_PANELS] if (said := meaning(key))]
+        left_out = [f"not drawn: {', '.join(hidden)}"] if hidden else []
+        caption = "; ".join([*legend, *left_out]) + "." if legend or left_out else ""
         report.picture("Training", png, caption=caption, alt=alt)
         add_tasks(report, rows, keys)
         if not ended:

@@ -27,7 +27,9 @@ def test_held_out_tasks_are_shown(method, width, settings, tmp_path, capsys):
     [film] = folder.glob("films/*.mp4")
     assert film.stem == "held-out_tasks-1"
     assert iio.imread(film).shape[2] == width
-    assert "<h2>Held out tasks</h2>" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "<h2>Held out tasks</h2>" in page
+    assert ": share of episodes that ended well" in page.partition("<figcaption>")[2]  # a legend
     told = capsys.readouterr().out
     assert ("of 4 episodes on film" if method == "ppo" else "after 3 updates: ") in told
 
