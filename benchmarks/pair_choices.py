@@ -64,28 +64,6 @@ CHOICES: dict[str, dict[str, Any]] = {
     "hindsight-soon": {**NAMED, "hindsight": 1.0, "horizon": 1},
     "hindsight-babble": {**NAMED, "hindsight": 1.0, "horizon": 2, "babble": (LOW_BABBLE,)},
     "hindsight-babble-soon": {**NAMED, "hindsight": 1.0, "horizon": 1, "babble": (LOW_BABBLE,)},
-    "hindsight-babble-late": {**NAMED, "hindsight": 1.0, "horizon": 4, "babble": (LOW_BABBLE,)},
-    "hindsight-babble-wide": {
-        **NAMED,
-        "hindsight": 1.0,
-        "horizon": 1,
-        "babble": (LOW_BABBLE,),
-        "posture": 128,
-        "decoder": 256,
-    },
-    "hindsight-babble-strong": {
-        **NAMED,
-        "hindsight": 3.0,
-        "horizon": 1,
-        "babble": (LOW_BABBLE,),
-    },
-    "hindsight-babble-narrow": {
-        **NAMED,
-        "hindsight": 1.0,
-        "horizon": 1,
-        "babble": (LOW_BABBLE,),
-        "command": 8,
-    },
 }
 
 

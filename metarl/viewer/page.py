@@ -215,14 +215,8 @@ def told(recording: Recording, moment: int) -> str:
 
 def _width(recording: Recording, right: np.ndarray) -> float:
     """How much room what moves takes from left to right [m]."""
-    reach = recording.positions[:, _moves(recording)] @ right
+    reach = recording.positions[:, recording.moving] @ right
     return max(float(np.ptp(reach)), 0.05)
-
-
-def _moves(recording: Recording) -> np.ndarray:
-    """Which bodies move, (num_bodies,) bool; all, if none does."""
-    moves = np.ptp(recording.positions, axis=0).max(axis=1) > 1e-3
-    return moves if moves.any() else np.ones_like(moves)
 
 
 class View(NamedTuple):
@@ -244,7 +238,7 @@ class View(NamedTuple):
 def view_of(recording: Recording, camera: str | int) -> View:
     """Look as a camera of the model does, or, if it is -1, at all that moves."""
     model, data = recording.model, mujoco.MjData(recording.model)
-    middle = recording.positions[0, _moves(recording)].mean(axis=0)
+    middle = recording.positions[0, recording.moving].mean(axis=0)
     if camera == -1:
         ahead, fov_rad = np.array([-0.74, 0.42, -0.52]), np.radians(45.0)
         place = middle - 1.8 * float(model.stat.extent) * ahead

@@ -53,6 +53,12 @@ class Recording:
         """Which geoms change their colour, shape (C,)."""
         return np.flatnonzero((self.colours != self.colours[0]).any(axis=(0, 2)))
 
+    @property
+    def moving(self) -> np.ndarray:
+        """Which bodies move, (num_bodies,) bool; all, if none does."""
+        moves = np.ptp(self.positions, axis=0).max(axis=1) > 1e-3
+        return moves if moves.any() else np.ones_like(moves)
+
     def earned(self, moment: int) -> dict[str, tuple[float, float]]:
         """Each term's reward at a moment, and its sum until then."""
         return {

@@ -10,9 +10,9 @@ import mujoco
 import numpy as np
 from mjviser.conversions import get_geom_texture_id, merge_geoms
 
+from metarl.film.stage import SHOWN_GROUPS
 from metarl.viewer.recording import UNSET, Recording
 
-SHOWN_GROUPS = 3  # MuJoCo draws the groups below
 WALL_M = 1.2  # what stands and is higher than that is a wall
 LABEL_M = 0.2  # how far a side's name is above what moves
 _FLAT = (mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_PLANE)
@@ -55,8 +55,7 @@ class Side:
                 _add(server, f"{path}/part{i}", model, part)
             for geom in set(geoms) & changing:
                 self._tinted.append((geom, _add(server, f"{path}/geom{geom}", model, [geom])))
-        moving = np.ptp(recording.positions, axis=0).max(axis=1) > 1e-3
-        above = recording.positions[:, moving if moving.any() else slice(None)]
+        above = recording.positions[:, recording.moving]
         top = np.append(above[0, :, :2].mean(axis=0), above[..., 2].max() + LABEL_M)
         server.scene.add_label(f"/{name}/label", recording.label, position=top)
         self.show(0)
@@ -103,10 +102,9 @@ def _add(server: Any, path: str, model: mujoco.MjModel, geoms: list[int]) -> Any
     """Put geoms of a body into the scene as one mesh; without a texture its colour can be changed."""
     mesh = merge_geoms(model, geoms)
     if get_geom_texture_id(model, geoms[0]) >= 0:
+        # Else it shines, in a room without lamps.
         material = getattr(mesh.visual, "material", None)
-        if material is not None and hasattr(
-            material, "metallicFactor"
-        ):  # else it shines, in a room without lamps
+        if material is not None and hasattr(material, "metallicFactor"):
             material.metallicFactor = 0.0
         return server.scene.add_mesh_trimesh(path, mesh)
     red, green, blue, opacity = (float(x) for x in np.clip(_rgba(model, geoms[0]), 0.0, 1.0))
