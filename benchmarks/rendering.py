@@ -1,17 +1,20 @@
-"""How many pictures a second does an environment give that observes pixels?
+"""How many pictures a second does an environment give that observes pixels, and a set of pictures?
 
     python benchmarks/rendering.py
 
 Rounds alternate: MuJoCo draws states that stand and does nothing else; then
 `FamilyVectorEnv` steps its worlds and gives a picture of each. So both see the same machine,
-however busy, and each round has its ratio; medians count.
+however busy, and each round has its ratio; medians count. Sets are rendered and written as by
+`metarl perceive render`, by one process and by one a core.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -22,6 +25,7 @@ from shared.machine import write_result
 from metarl.film.render import Renderer
 from metarl.interop.spaces import PIXELS
 from metarl.interop.vector_env import FamilyVectorEnv
+from metarl.perception.dataset import render_dataset
 from metarl.registry import family_names, make_family
 from metarl.sim.worlds import Worlds
 
@@ -32,6 +36,10 @@ class Config:
 
     families: tuple[str, ...] = ()
     """Families; none: every one with cameras."""
+    scenes: tuple[str, ...] = ("kitchen/ingredients", "kitchen/ingredients@shift=clutter")
+    """Scenes of which sets are written."""
+    num_pictures: int = 2000
+    """Pictures of a set."""
     size: int = 84
     """Width and height [pixels]."""
     num_envs: int = 32
@@ -112,13 +120,43 @@ def measure(name: str, config: Config) -> dict[str, Any]:
     return {"family": name, **medians, "env/raw": ratio, **cpu_ms}
 
 
+def measure_set(scene: str, config: Config) -> dict[str, Any]:
+    """Write sets of a scene.
+
+    Args:
+        scene: Its name.
+        config: See `Config`.
+    Returns:
+        Medians of pictures a second, by one process and by one a core.
+    """
+    cores = len(os.sched_getaffinity(0))
+    rates: dict[int, list[float]] = {1: [], cores: []}
+    for turn in range(config.rounds):
+        for jobs, found in rates.items():
+            with tempfile.TemporaryDirectory() as folder:
+                start_s = time.perf_counter()
+                render_dataset(
+                    scene, config.num_pictures, Path(folder) / "set",
+                    seed=turn, size=config.size, jobs=jobs,
+                )  # fmt: skip
+                found.append(config.num_pictures / (time.perf_counter() - start_s))
+    medians = {jobs: float(np.median(found)) for jobs, found in rates.items()}
+    print(
+        f"{scene:<36}{medians[cores]:8,.0f} pictures/s by {cores} processes,"
+        f" {medians[1]:,.0f} by one",
+        flush=True,
+    )
+    return {"scene": scene, "processes": cores, "pictures/s": medians[cores], "by one": medians[1]}
+
+
 def main(config: Config) -> None:
-    """Measure every family and write the result."""
+    """Measure every family and scene, and write the result."""
     names = config.families or [n for n in family_names() if make_family(n).cameras]
     rows = [measure(name, config) for name in names]
+    sets = [measure_set(scene, config) for scene in config.scenes]
     load = os.getloadavg()[0]
     settings = {"size": config.size, "num_envs": config.num_envs, "load": load}
-    print(f"wrote {write_result(config.name, {**settings, 'rows': rows})}")
+    print(f"wrote {write_result(config.name, {**settings, 'rows': rows, 'sets': sets})}")
 
 
 if __name__ == "__main__":
