@@ -15,6 +15,7 @@ TRAINED = {
     "meta-critic": "metarl.meta.critic.trainer:METHOD",
     "multi-task": "metarl.multitask.trainer:METHOD",
     "modular": "metarl.multitask.modular.trainer:METHOD",
+    "eyes": "metarl.perception.eyes.trainer:METHOD",
 }
 # The configs of what is trained, where they load without torch: a mistake is told at once.
 CONFIGS = {
@@ -31,6 +32,7 @@ CONFIGS = {
     "meta-critic": "metarl.meta.critic.config:MetaCriticConfig",
     "multi-task": "metarl.multitask.config:MultiTaskConfig",
     "modular": "metarl.multitask.modular.config:ModularConfig",
+    "eyes": "metarl.perception.eyes.config:EyesConfig",
 }
 SEVERAL = ("multi-task", "modular")  # of these, what trains on several families at once
 # How a policy that was not trained for it meets new tasks: a strategy. These are rules over a network's

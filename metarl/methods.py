@@ -79,12 +79,15 @@ class Method:
         training: How it trains; None: it does not.
         adapting: How it meets new tasks; None: what it trained is adapted by a strategy.
         source: Where it was published: author, year, where.
+        acting: Makes a `metarl.types.Act` from ``(checkpoint, worlds)``, where what it trained acts by
+            more than observations and meets no new tasks; None: its policy acts on these alone.
     """
 
     doc: str
     training: Training | None = None
     adapting: Adapting | None = None
     source: str = ""
+    acting: Callable[[Any, Any], Any] | None = None
 
 
 def method_names() -> list[str]:
@@ -263,6 +266,17 @@ def adapting_of(meta: Mapping[str, Any]) -> Adapting | None:
         UnknownNameError: If it is of a method that is not installed.
     """
     return get_method(meta["method"]).adapting if "method" in meta else None
+
+
+def acting_of(meta: Mapping[str, Any]) -> Callable[[Any, Any], Any] | None:
+    """Find what makes a checkpoint's policy act, if its method has something of its own.
+
+    Args:
+        meta: The checkpoint's.
+    Raises:
+        UnknownNameError: If it is of a method that is not installed.
+    """
+    return get_method(meta["method"]).acting if "method" in meta else None
 
 
 def choose_adapting(meta: Mapping[str, Any], strategy: str | None = None) -> str:

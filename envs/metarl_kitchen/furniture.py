@@ -73,6 +73,7 @@ def kitchen_mjcf(
     <light name="window" pos="1.6 1.2 1.5" dir="-1 -.8 -.9" diffuse=".22 .24 .28" castshadow="false"/>
     <camera name="film" pos="1.28 -.66 .72" xyaxes="0.6178 0.7863 -0.0000 -0.3752 0.2948 0.8788"/>
     <camera name="top" pos=".5 0 1.05" xyaxes="0 -1 0 1 0 0"/>
+    <camera name="front" pos="1.12 .03 .52" xyaxes="0 1 0 -0.5958 0 0.8031" fovy="46"/>
     <site name="origin" group="4"/>
     <site name="down" quat="0 1 0 0" group="4"/>
     <geom name="counter" type="box" size=".55 .9 .03" pos=".35 0 -.03" material="counter" class="fixed"/>

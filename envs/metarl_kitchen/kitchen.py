@@ -45,7 +45,7 @@ class KitchenFamily(TaskFamily[Task]):
     horizon = 50
     control_dt_s = 0.05
     film_camera = "film"
-    cameras = ("film", "top")
+    cameras = ("front", "film", "top")
     floor_m: ClassVar[float] = float(Robot.workspace[0, 2])
     still: ClassVar[tuple[str, ...]] = ()
     holding: ClassVar[float] = 0.5

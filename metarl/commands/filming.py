@@ -37,7 +37,8 @@ def film_episodes(
         split: Where further tasks come from.
         episodes: How many.
         out: The film.
-        eye: Whether what the family's camera sees stands beside.
+        eye: Whether what a camera sees stands beside: the policy's own, and what it answers, where it
+            acts on pictures; else the family's.
     Returns:
         How each episode ended.
     Raises:
@@ -53,11 +54,14 @@ def film_episodes(
             results.append(_ended(worlds, step, 0))
         return "   ".join(part for part in (title, _clock(worlds, done, step, 0)) if part)
 
-    camera = Camera(worlds) if eye else None
+    sight = act if eye and hasattr(act, "panel") else None
+    camera = Camera(worlds) if eye and sight is None else None
 
     def one() -> Iterator[np.ndarray]:
         with film_renderer(worlds) as renderer:
             for frame in episode_frames(worlds, act, renderer, caption=caption):
+                if sight is not None:
+                    frame = _beside(frame, sight.panel(height=frame.shape[0]))
                 yield frame if camera is None else _with_eye(frame, camera)
 
     with contextlib.closing(camera) if camera is not None else contextlib.nullcontext():
@@ -195,10 +199,17 @@ def _with_eye(frame: np.ndarray, camera: Any) -> np.ndarray:
     """Put what a policy's camera sees beside a frame, pixel by pixel."""
     from PIL import Image
 
-    from metarl.film.captions import GAP, burn
+    from metarl.film.captions import burn
 
     side = frame.shape[0]
     seen = Image.fromarray(camera.shoot()[0]).resize((side, side), Image.Resampling.NEAREST)
     told = burn(np.asarray(seen), f"what the camera sees, {camera.size} x {camera.size} pixels")
-    gap = np.full((side, GAP, 3), 255, np.uint8)
-    return np.concatenate([frame, gap, told], axis=1)
+    return _beside(frame, told)
+
+
+def _beside(frame: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Put a picture as high beside a frame."""
+    from metarl.film.captions import GAP
+
+    gap = np.full((len(frame), GAP, 3), 255, np.uint8)
+    return np.concatenate([frame, gap, other], axis=1)

@@ -19,7 +19,7 @@ from metarl.errors import (
     printable,
     unknown,
 )
-from metarl.methods import adapting_of
+from metarl.methods import acting_of, adapting_of
 from metarl.registry import split_name
 from metarl.runs.fingerprint import describe_changes, require_unchanged
 from metarl.runs.policies import load_policy_for
@@ -181,6 +181,8 @@ def _trained(checkpoint: Checkpoint, worlds: Worlds) -> Act:
     from metarl.adapt.adaptation import act_with
     from metarl.adapt.meeting import meet_in
 
+    if (acting := acting_of(checkpoint.meta)) is not None:
+        return acting(checkpoint, worlds)
     adapting = adapting_of(checkpoint.meta)
     if adapting is None:
         policy = load_policy_for(checkpoint, worlds)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from metarl.nn.policy import GaussianPolicy
     from metarl.sim.worlds import Worlds
 
+EYES = "eyes"  # what precedes the tensors of a picture network that a policy acts by
+
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
     """Load a checkpoint file, or the newest checkpoint of a run folder.
@@ -37,13 +39,14 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     return found[1]
 
 
-def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
+def load_policy(checkpoint: Checkpoint, *, shown: bool = False) -> GaussianPolicy:
     """Rebuild the policy that a run saved.
 
     Args:
         checkpoint: Its tensors ``policy.*``, and the interface it was trained for.
+        shown: Whether the caller sees to it that a policy with eyes is shown pictures.
     Raises:
-        CheckpointError: If it holds no policy, or parts of one.
+        CheckpointError: If it holds no policy, or parts of one, or one that is shown pictures.
     """
     import torch
 
@@ -52,6 +55,11 @@ def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
 
     require_one(checkpoint)
     meta = checkpoint.meta
+    if not shown and part(EYES, checkpoint.tensors):
+        raise CheckpointError(
+            "this checkpoint acts on what a camera shows, which nothing adapts or carries on yet; watch"
+            " it (metarl watch), or take the policy that its eyes were taught by"
+        )
 
     def make() -> GaussianPolicy:
         return GaussianPolicy(
@@ -65,14 +73,16 @@ def load_policy(checkpoint: Checkpoint) -> GaussianPolicy:
     return load_network(checkpoint, "policy", make).eval()
 
 
-def load_policy_for(checkpoint: Checkpoint, worlds: Worlds) -> GaussianPolicy:
-    """Rebuild the policy that a run saved, to act in these worlds.
+def load_policy_for(
+    checkpoint: Checkpoint, worlds: Worlds, *, shown: bool = False
+) -> GaussianPolicy:
+    """Rebuild the policy that a run saved, to act in these worlds; `shown` is as for `load_policy`.
 
     Raises:
         CheckpointError: If it holds no whole policy, or one for other observations or actions.
     """
     require_interface(checkpoint, worlds)
-    return load_policy(checkpoint)
+    return load_policy(checkpoint, shown=shown)
 
 
 def require_interface(checkpoint: Checkpoint, worlds: Worlds) -> None:
