@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from toy import Reach
 
 from metarl.nn.policy import GaussianPolicy
 from metarl.registry import register
 from metarl.rewards import closeness, distance
 from metarl.types import varies
-from toy import Reach
 
 XML = """<mujoco><option timestep="0.01" integrator="implicitfast"/><worldbody>
 <light pos="0 0 1" diffuse="1 1 1"/><camera name="above" pos="0 0 .6" fovy="50"/>

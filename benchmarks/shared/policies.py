@@ -13,7 +13,7 @@ from shared.recipes import Recipe
 
 ENVS = Path(__file__).parents[2] / "envs"
 # Tensors of a checkpoint that is kept.
-KEPT = ("policy.", "rates.", "encoder.", "memory.", "critic.")
+KEPT = ("policy.", "rates.", "encoder.", "memory.", "critic.", "eyes.")
 
 
 def command(family: str, how: Recipe, seed: int, out: str, start: str | None = None) -> str:

@@ -192,7 +192,8 @@ class Train:
     method: str = "maml"
     """ppo or dagger (imitation), the task in view; with it hidden: maml, maml-trpo, promp, reptile,
     meta-sgd, anil, rl2, pearl, meta-critic; of several families: multi-task
-    (one trunk), modular (a part for each robot and each skill)"""
+    (one trunk), modular (a part for each robot and each skill), or
+    eyes (a camera in place of what the policy of --from was told)"""
     seed: int | None = fields.seed(None, optional=True)
     """of weights, worlds, tasks and noise; None: 0"""
     max_seconds: float | None = fields.seconds(None, optional=True)

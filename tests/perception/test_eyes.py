@@ -55,7 +55,9 @@ def state_of(trainer: EyesTrainer) -> dict[str, torch.Tensor]:
     return {name: t.clone() for name, t in trainer.checkpoint()[0].items()}
 
 
-@pytest.mark.parametrize(("answers", "left", "least"), [("columns", 0.5, 0.75), ("actions", 0.85, 0.0)])
+@pytest.mark.parametrize(
+    ("answers", "left", "least"), [("columns", 0.5, 0.75), ("actions", 0.85, 0.0)]
+)
 def test_they_come_to_see_what_the_policy_was_told(initial, answers, left, least):
     config = dataclasses.replace(TINY, num_worlds=16, iterations=12, answers=answers, epochs=4)
     trainer = EyesTrainer(Spot(), config, initial=initial, num_threads=1)
@@ -154,7 +156,8 @@ def test_a_frozen_trunk_stays_byte_for_byte(initial):
     before = part("eyes.trunk.eye", state_of(trainer))
     trainer.iterate()
     after = part("eyes.trunk.eye", state_of(trainer))
-    assert before.keys() == after.keys() and before
+    assert before.keys() == after.keys()
+    assert before
     assert all(torch.equal(before[name], after[name]) for name in before)
     fresh = SmallCnn(generator=torch.Generator().manual_seed(0)).state_dict()
     assert not torch.equal(before["layers.0.0.weight"], fresh["layers.0.0.weight"])
@@ -216,7 +219,9 @@ def test_eyes_need_a_policy_and_a_camera(tmp_path, source):
 
 def test_from_training_to_a_film(tmp_path, source, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = {name: getattr(TINY, name) for name in ("num_worlds", "size", "minibatch", "eye_hidden")}
+    settings = {
+        name: getattr(TINY, name) for name in ("num_worlds", "size", "minibatch", "eye_hidden")
+    }
     train("spots/spot", "eyes", iterations=2, out="seeing", start=source, num_threads=1, **settings)
     checkpoint = read_checkpoint("seeing")
     act = see_in(checkpoint, Worlds(Spot(), 3, task_visible=True, num_threads=1))

@@ -66,7 +66,9 @@ def part_columns(family: TaskFamily[Any], spec: Spec, asks: Sequence[str] = ()) 
             shown += range(first, first + width)
             names += spec.columns.get(block) or _named(block, width)
     if not shown:
-        raise ConfigError(f"{family.id} shows nothing that its policies are not told beside pictures")
+        raise ConfigError(
+            f"{family.id} shows nothing that its policies are not told beside pictures"
+        )
     beside = np.setdiff1d(np.arange(spec.obs_dim), shown)
     where = np.array(shown, np.int64)
     return Columns(where, beside, where >= spec.slice(TASK).start, tuple(names))

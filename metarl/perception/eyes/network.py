@@ -43,7 +43,7 @@ class Places(nn.Module):
     def __init__(self, eye: SmallCnn):
         super().__init__()
         self.eye = eye
-        widths = [layer[0].out_channels for layer in eye.layers]
+        widths = [layer.out_channels for layer in eye.modules() if isinstance(layer, nn.Conv2d)]
         self.log_sharpness = nn.Parameter(torch.zeros(sum(widths[:_LOCATED])))
         self.num_features = sum(widths) + 2 * sum(widths[:_LOCATED])
 

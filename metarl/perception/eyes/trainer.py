@@ -100,7 +100,11 @@ class EyesTrainer:
         self.policy.requires_grad_(False)
         self.columns = part_columns(family, self.worlds.spec, config.asks)
         self.eyes = make_eyes(
-            config, self.columns, self.worlds.spec.action_dim, self.generator, _first_eye(config, family.id)
+            config,
+            self.columns,
+            self.worlds.spec.action_dim,
+            self.generator,
+            _first_eye(config, family.id),
         ).to(config.device)
         if config.noise:
             self.generator.manual_seed(config.noise_seed)
@@ -151,7 +155,9 @@ class EyesTrainer:
         """Run an episode in every world, on new tasks, some on the truth and some on what is seen."""
         config, worlds, sight = self.config, self.worlds, self.sight
         worlds.assign(worlds.sample("train"))
-        told = (torch.rand(worlds.num_worlds, generator=self.generator) < self._told_share()).numpy()
+        told = (
+            torch.rand(worlds.num_worlds, generator=self.generator) < self._told_share()
+        ).numpy()
         obs, alive = worlds.reset(), np.ones(worlds.num_worlds, bool)
         success, returns = np.zeros(worlds.num_worlds, bool), np.zeros(worlds.num_worlds)
         albums = []
