@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarl.adapt.comparison import SCRATCH, TAUGHT
 from metarl.adapt.protocol import Protocol
 from metarl.benchmark.design import Arm, Benchmark, Checkpoints, Recipe, Start, StartOf, Table
 from metarl.benchmark.sections import (
@@ -22,6 +21,8 @@ from metarl.benchmark.sections import (
 )
 from metarl.errors import ConfigError, MetaRLError, UnknownNameError, shown
 from metarl.methods import (
+    SCRATCH,
+    TAUGHT,
     USUAL_STRATEGY,
     adapting_config,
     defaults_of,

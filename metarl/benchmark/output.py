@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from metarl.adapt.comparison import SCRATCH, UNITS
+from metarl.adapt.comparison import UNITS
 from metarl.adapt.statistics import Estimate
 from metarl.benchmark.design import CEILING
 from metarl.benchmark.sections import Metric
 from metarl.benchmark.summary import BLIND, Result, Row, Summary, to_json
+from metarl.methods import SCRATCH
 from metarl.runs.checkpoint import write_atomically
 from metarl.runs.config import made_with
 from metarl.runs.run import BENCHMARK_RESULT_FILE, write_json

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from metarl.benchmark.definition import define
-from metarl.benchmark.sections import parse_sections, place, read_text
+from metarl.benchmark.sections import (
+    ArmSection,
+    FamilySection,
+    FileSection,
+    OnSection,
+    ProtocolSection,
+    StartSection,
+    parse_sections,
+    place,
+    read_text,
+)
 from metarl.errors import CheckpointError, ConfigError
 
 GOOD = """
@@ -210,3 +225,38 @@ def test_files_that_are_none(tmp_path):
 
 def test_places_are_written_as_in_the_file():
     assert place("families", "kitchen/season", "start") == 'families."kitchen/season".start'
+
+
+def test_a_mistake_is_told_before_torch_is_loaded(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{SEASON}[arms.pearl]\n[arms.maml]\nsettings.outr_rate = 1\n")
+    code = (
+        "import sys; from metarl import cli; status = cli.main(['benchmark', sys.argv[1]]);"
+        "assert 'torch' not in sys.modules; sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("metarl: mine.toml: arms.maml.settings: unknown key 'outr_rate'")
+    assert done.stderr.count("\n") == 1
+
+
+PAGE = (Path(__file__).parents[2] / "docs/benchmarks.md").read_text()
+
+
+def test_the_file_of_the_docs_is_one():
+    [text] = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    season, heat = define(parse_sections(text, "docs"), "docs").tables
+    assert [arm.iterations for arm in (*season.arms, *heat.arms) if arm.name == "maml"] == [60, 30]
+
+
+def test_the_docs_have_every_key():
+    shown = {
+        key for line in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for key in line.split("`")
+    }
+    for cls in (FileSection, FamilySection, StartSection, ArmSection, OnSection):
+        keys = {field.name for field in dataclasses.fields(cls)} - {"families"}
+        assert keys <= shown, cls
+    for field in dataclasses.fields(ProtocolSection):
+        assert f"`{field.name}`" in PAGE
