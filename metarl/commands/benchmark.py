@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.commands.output import answer, cell, make_console, make_table, say
+from metarl.commands.workers import workers_of
 from metarl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def benchmark(
     modules: Sequence[str],
     list: bool,
     jobs: int | None,
+    ray: str | None,
     out: Path | None,
     again: bool,
     only_report: bool,
@@ -43,17 +45,18 @@ def benchmark(
     if file is None:
         raise ConfigError("metarl benchmark lacks FILE.toml; see metarl benchmark --help")
     folder = RUNS / file.stem if out is None else out
+    workers = workers_of(ray, jobs)
     if modules:
         sys.path.append(os.getcwd())  # a module may be in this folder
     from metarl.benchmark.run import open_benchmark, run_benchmark
-    from metarl.grid.processes import LOG, LocalProcesses
+    from metarl.grid.processes import LOG
     from metarl.grid.store import Store
 
     opened = open_benchmark(file, folder, modules=modules)
     if list:
         _list(opened, folder)
         return 0
-    done = run_benchmark(opened, Store(folder), workers=LocalProcesses(jobs), again=again)
+    done = run_benchmark(opened, Store(folder), workers=workers, again=again)
     write_and_tell(folder)
     if done.failed:
         say(f"{len(done.failed)} cells failed; what they printed is in {folder / LOG}")

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from metarl.commands import perceive
-from metarl.commands.arguments import words_of
+from metarl.commands.arguments import Alone, words_of
 from metarl.errors import ConfigError
 from metarl.machine import require_device
 from metarl.runs import fields
 
 FamilyName = Annotated[Positional[str], arg(metavar="FAMILY")]
+RayAddress = Annotated[str | None, Alone("local", r"auto|\S*:\d+"), arg(metavar="[ADDRESS]")]
 SplitName = Literal["train", "test", "far"]
 MOST = 10_000  # episodes in a film, and updates
 
@@ -350,6 +351,8 @@ class TransferMatrix:
     """other fields of ppo's config, for example num_worlds=256"""
     jobs: int | None = fields.count(None, optional=True)
     """how many cells at once; None: a process a core"""
+    ray: RayAddress = None
+    """run cells on Ray: alone, on this machine; auto or HOST:PORT, on a cluster (extra ray)"""
     out: Path = Path("matrices/matrix")
     """the folder; with finished cells in it, the rest is run"""
     again: bool = False
@@ -421,6 +424,8 @@ class Benchmark:
     """run nothing: list the cells, and how many of them are finished"""
     jobs: int | None = fields.count(None, optional=True)
     """how many cells at once; None: a process a core"""
+    ray: RayAddress = None
+    """run cells on Ray: alone, on this machine; auto or HOST:PORT, on a cluster (extra ray)"""
     out: Path | None = None
     """the folder; None: runs/NAME, after the file; with finished cells in it, the rest is run"""
     again: bool = False

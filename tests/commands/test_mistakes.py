@@ -182,6 +182,7 @@ MISTAKES = [
     ("benchmark a.toml b.toml", "'b.toml' is too much"),
     ("benchmark a.toml --jobs 0", "--jobs is 0"),
     ("benchmark a.toml --lst", "did you mean '--list'"),
+    ("benchmark a.toml --ray --ray", "--ray stands there twice"),
     ("benchmark --only-report", "--only-report takes --out FOLDER alone"),
     ("benchmark a.toml --only-report --out x", "--only-report takes --out FOLDER alone"),
     ("benchmark --only-report --out nowhere", "metarl benchmark FILE.toml has written"),
