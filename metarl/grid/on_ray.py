@@ -71,7 +71,8 @@ class RayWorkers:
 
     def __init__(self, address: str = LOCAL, size: int | None = None, limit_s: float = LIMIT_S):
         require(size is None or size >= 1, "jobs", size, "an integer >= 1")
-        if importlib.util.find_spec("ray") is None:
+        found = importlib.util.find_spec("ray")
+        if found is None or found.origin is None:  # a folder of that name is no Ray
             raise MissingDependencyError("Ray is not installed: pip install 'metarl-sim[ray]'")
         if address != LOCAL and not ADDRESS.fullmatch(address):
             raise ConfigError(
@@ -255,7 +256,7 @@ class RayWorkers:
             raise ConfigError(f"nobody answers at {self._address} {why}; {_REMEDY}") from error
 
 
-_REMEDY = "start one (ray start --head), give its address, or do without it: --ray alone"
+_REMEDY = "start one (ray start --head), or leave the address out: --ray alone is this machine"
 
 
 class _Heard(io.TextIOBase):

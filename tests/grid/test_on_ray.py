@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import io
 import json
@@ -295,7 +296,13 @@ start = { method = "ppo", iterations = 1, settings = { num_worlds = 8, minibatch
 
 
 def test_without_ray_one_line_says_how_to_get_it(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (tmp_path / "ray").mkdir()
+    folder = importlib.machinery.PathFinder.find_spec("ray", [str(tmp_path)])
+    assert folder is not None  # a namespace, as in a working folder that holds a folder ray
+    for found in (folder, None):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, found=found: found)
+        with pytest.raises(MissingDependencyError):
+            RayWorkers()
     with pytest.raises(MissingDependencyError, match=r"pip install 'metarl-sim\[ray\]'"):
         RayWorkers()
     monkeypatch.chdir(tmp_path)
@@ -306,7 +313,8 @@ def test_without_ray_one_line_says_how_to_get_it(monkeypatch, tmp_path, capsys):
 
 
 def test_addresses(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    spec = importlib.util.find_spec("json")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     for good in ("local", "auto", "10.0.0.1:6379", "head.lan:6379", "[::1]:6379"):
         RayWorkers(good)
     for bad in ("head", "http://a:1", "a:b", "a:1;b", "", "ray://a:1"):
