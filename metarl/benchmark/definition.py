@@ -8,22 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from metarl.adapt.protocol import Protocol
+from metarl.benchmark.beside import with_beside
 from metarl.benchmark.design import Arm, Benchmark, Checkpoints, Recipe, Start, StartOf, Table
+from metarl.benchmark.parsing import Sections, checkpoints_of, seeds_of
 from metarl.benchmark.sections import (
     ArmSection,
     FamilySection,
     OnSection,
-    Sections,
     StartSection,
-    checkpoints_of,
     place,
-    seeds_of,
 )
 from metarl.errors import ConfigError, MetaRLError, UnknownNameError, shown
 from metarl.methods import (
-    SCRATCH,
-    TAUGHT,
-    USUAL_STRATEGY,
     adapting_config,
     defaults_of,
     get_adapting,
@@ -36,7 +32,6 @@ from metarl.methods import (
 from metarl.registry import family_class
 from metarl.runs.config import configure, read_section, require_settings
 
-CONTROL = "control"
 _OWN = (
     "seed",
     "iterations",
@@ -69,22 +64,17 @@ def _define(sections: Sections, name: str, modules: Collection[str] | None) -> B
     for arm in sections.arms:
         if arm not in met:
             raise ConfigError(f"{place('arms', arm)} meets no family; name it in arms of one")
-    for table in (
-        tables if modules is not None else ()
-    ):  # what loads torch comes last: a mistake is told at once
-        _require_whole(table)
+    if modules is not None:
+        for table in tables:  # what loads torch comes last: a mistake is told at once
+            _require_whole(table)
     return Benchmark(file.title or Path(name).stem, file.about, tables, file.without)
 
 
 def _require_whole(table: Table) -> None:
     """Check what the settings of a method must keep together, and that what it trains adapts."""
     if isinstance(table.start, Recipe):
-        _at(
-            place("families", table.name, "start"),
-            _configure,
-            table.start.method,
-            table.start.settings,
-        )
+        where = place("families", table.name, "start")
+        _at(where, _configure, table.start.method, table.start.settings)
     for arm in table.arms:
         where = place("arms", arm.repeats or arm.name)
         if arm.trains:
@@ -112,7 +102,7 @@ def _table(sections: Sections, name: str, modules: Collection[str] | None) -> Ta
     arms += [
         _repeating(sections.arms[arm], arm, arms) for arm in names if sections.arms[arm].repeats
     ]
-    arms = _with_beside(arms, seeds, file.without)
+    arms = with_beside(arms, seeds, file.without)
     if not arms:
         raise ConfigError(f"{where} has no arm; expected one at least")
     return Table(
@@ -188,35 +178,36 @@ def _arm(sections: Sections, name: str, table: str, seeds: tuple[int, ...]) -> A
         raise ConfigError(f"{where}: {UnknownNameError('method', method, method_names())}{hint}")
     trains = method in training_names()
     checkpoint = checkpoints_of(on.checkpoint or said.checkpoint, f"{where}.checkpoint")
-    _require_effect(said, on, trains, bool(checkpoint), where)
+    here = place("arms", name, "on", table)
+    _require_effect(said, trains, bool(said.checkpoint), where)
+    _require_effect(on, trains, bool(checkpoint), here)
     if said.seeds is not None:
         seeds = seeds_of(said.seeds, f"{where}.seeds")
     if on.seeds is not None:
-        seeds = seeds_of(on.seeds, f"{place('arms', name, 'on', table)}.seeds")
+        seeds = seeds_of(on.seeds, f"{here}.seeds")
     _check_settings(method, trains, said.settings, f"{where}.settings")
-    _check_settings(method, trains, on.settings, place("arms", name, "on", table, "settings"))
+    _check_settings(method, trains, on.settings, f"{here}.settings")
     settings = {**_values(said.settings), **_values(on.settings)}
     if trains:
         _require_trains(method, where)
     elif (config := adapting_config(method)) is not None:
         _at(where, configure, config, settings)
+    if trains and checkpoint:  # of another training
+        return Arm(name=name, method=method, seeds=seeds, trains=True, checkpoint=checkpoint)
     return Arm(
-        name=name, method=method, seeds=seeds, settings=settings,
-        trains=trains, iterations=on.iterations or said.iterations, fresh=said.fresh,
-        checkpoint=checkpoint,
+        name=name, method=method, seeds=seeds, settings=settings, trains=trains,
+        iterations=on.iterations or said.iterations, fresh=said.fresh, checkpoint=checkpoint,
     )  # fmt: skip
 
 
-def _require_effect(said: ArmSection, on: OnSection, trains: bool, given: bool, where: str) -> None:
-    """Refuse what would change nothing in an arm's section."""
+def _require_effect(said: ArmSection | OnSection, trains: bool, given: bool, where: str) -> None:
+    """Refuse what would change nothing in a section."""
     if trains and not given:
         return
-    why = "its checkpoint is trained already" if trains else "a strategy trains nothing"
-    none: dict[str, Any] = {"iterations": said.iterations or on.iterations, "fresh": said.fresh}
-    if trains:
-        none |= {"settings": said.settings or on.settings}
-    for name, value in none.items():
-        if value:
+    why = "the checkpoint is trained already" if trains else "a strategy trains nothing"
+    of_training = ("iterations", "fresh", "settings") if trains else ("iterations", "fresh")
+    for name in of_training:
+        if getattr(said, name, None):
             raise ConfigError(f"{where}.{name} has no effect: {why}; leave it out")
 
 
@@ -232,12 +223,10 @@ def _check_settings(method: str, trains: bool, settings: Mapping[str, Any], wher
 def _require_settings(cls: type[Any], settings: Mapping[str, Any], where: str) -> None:
     for name in _OWN:
         if name in settings:
-            other = (
-                "budgets are iterations, the same on every machine" if name == "max_seconds" else ""
-            )
-            raise ConfigError(
-                f"{where}.{name}: {other or f'{name} stands above settings'}; leave it out"
-            )
+            why = f"{name} stands above settings"
+            if name == "max_seconds":
+                why = "budgets are iterations, the same on every machine"
+            raise ConfigError(f"{where}.{name}: {why}; leave it out")
     require_settings(cls, _values(settings), where)
 
 
@@ -259,45 +248,6 @@ def _repeating(said: ArmSection, name: str, arms: Sequence[Arm]) -> Arm:
             f"{where}: {UnknownNameError('arm', said.repeats, [a.name for a in arms])}"
         )
     return dataclasses.replace(twin, name=name, repeats=twin.name)
-
-
-def _with_beside(arms: Sequence[Arm], seeds: tuple[int, ...], without: Sequence[str]) -> list[Arm]:
-    """Put scratch, fine-tuning and a control beside arms that lack them; of what is taught, the taught."""
-    found = list(arms)
-    forms = ["", TAUGHT] if any(arm.method.endswith(TAUGHT) for arm in arms) else [""]
-    for form in forms:
-        for strategy in (SCRATCH, USUAL_STRATEGY):
-            if strategy not in without and not _from_start(strategy + form, found):
-                found.append(_added(strategy + form, seeds, found))
-        mine = [a for a in found if not a.repeats and a.method.endswith(TAUGHT) == bool(form)]
-        controlled = any(a.repeats and a.method.endswith(TAUGHT) == bool(form) for a in found)
-        if CONTROL not in without and not controlled and mine:
-            twin = next(iter(_from_start(USUAL_STRATEGY + form, found)), mine[0])
-            name = _free(CONTROL + form, found)
-            found.append(dataclasses.replace(twin, name=name, repeats=twin.name, added=True))
-    return sorted(found, key=lambda arm: _rank(arm, found))
-
-
-def _from_start(strategy: str, arms: Sequence[Arm]) -> list[Arm]:
-    """The arms that meet the tasks by a strategy, from what their table starts from."""
-    return [a for a in arms if a.method == strategy and not a.repeats and not a.checkpoint]
-
-
-def _added(strategy: str, seeds: tuple[int, ...], arms: Sequence[Arm]) -> Arm:
-    return Arm(name=_free(strategy, arms), method=strategy, seeds=seeds, added=True)
-
-
-def _free(name: str, arms: Sequence[Arm]) -> str:
-    """A name that no arm has: someone may call another method so."""
-    taken = {arm.name for arm in arms}
-    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, 1000))) if n not in taken)
-
-
-def _rank(arm: Arm, arms: Sequence[Arm]) -> tuple[int, int, int]:
-    """What is added first, and a control behind what it repeats."""
-    names = [one.name for one in arms]
-    own = arms[names.index(arm.repeats)] if arm.repeats else arm
-    return (0 if own.added else 1, names.index(own.name), bool(arm.repeats))
 
 
 def _at(where: str, check: Any, *values: Any) -> None:

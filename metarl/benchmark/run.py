@@ -11,7 +11,8 @@ from rich.console import Console
 from metarl.benchmark.definition import define
 from metarl.benchmark.design import Benchmark
 from metarl.benchmark.given import Found, keep_given, look_up, read_given
-from metarl.benchmark.sections import parse_sections, place, read_text
+from metarl.benchmark.parsing import parse_sections, read_text
+from metarl.benchmark.sections import place
 from metarl.errors import CheckpointError, ConfigError
 from metarl.grid.families import require_same_families
 from metarl.grid.plan import plan

@@ -14,6 +14,7 @@ from metarl.benchmark.cells import Meeting
 from metarl.benchmark.design import CEILING, Arm, Benchmark, Table
 from metarl.benchmark.sections import Metric
 from metarl.errors import CheckpointError
+from metarl.grid.cell import with_needs
 from metarl.grid.store import Record
 
 BLIND = "blind"
@@ -103,8 +104,6 @@ def summarise(benchmark: Benchmark, records: Mapping[str, Record]) -> Summary:
     Raises:
         CheckpointError: If a cell's result is none of a meeting.
     """
-    from metarl.grid.cell import with_needs
-
     every = with_needs(benchmark.cells())
     try:
         found = [_result(benchmark, table, records) for table in benchmark.tables]

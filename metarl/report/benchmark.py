@@ -44,7 +44,7 @@ def benchmark_report(folder: Path) -> Report:
     about = [line for line in benchmark.about.split("\n\n") if line.strip()]
     if summary.missing:
         about.append(f"{summary.missing} cells are not finished; what stands here is without them.")
-    report.text("What is asked", [*about, output.beside(summary)])
+    report.text("What is asked", [line for line in (*about, output.beside(summary)) if line])
     report.table("What meets what", _ASKED, [_asked(table) for table in benchmark.tables])
     if summary.results:
         columns, rows = output.short(summary)
@@ -54,12 +54,8 @@ def benchmark_report(folder: Path) -> Report:
     words = (output.ABOUT_ROWS, output.ABOUT_CONTROL, output.ABOUT_LEVELS, output.ABOUT_COST)
     report.text("How to read it", [line.replace("`", "") for line in words])
     report.table("What each name means", _ARMS, list(_arms(benchmark)))
-    commands = [
-        cell.command for cell in with_needs(benchmark.cells()) if isinstance(cell, Training)
-    ]
-    if commands:
-        seeds = "Other seeds likewise." if len(commands) > len(_of_first_seeds(benchmark)) else ""
-        report.text("What was trained, by hand", [*_of_first_seeds(benchmark), seeds])
+    if trained := _trainings(benchmark):
+        report.text("What was trained, by hand (other seeds likewise)", trained)
     report.facts("How to run it again", _again(folder))
     return report
 
@@ -155,8 +151,8 @@ def _trained(arm: Arm) -> str:
     return f"{length} iterations{', from nothing' * arm.fresh}"
 
 
-def _of_first_seeds(benchmark: Benchmark) -> list[str]:
-    """Commands that train by hand what the benchmark trains, without those that differ in their seed."""
+def _trainings(benchmark: Benchmark) -> list[str]:
+    """Commands that train what the benchmark trains, of each the first seed."""
     found = dict[tuple[str, str, str], str]()
     for cell in with_needs(benchmark.cells()):
         if isinstance(cell, Training):

@@ -11,8 +11,8 @@ import pytest
 from metarl.benchmark.cells import Meeting, Training
 from metarl.benchmark.definition import define
 from metarl.benchmark.given import look_up
+from metarl.benchmark.parsing import parse_sections
 from metarl.benchmark.run import open_benchmark
-from metarl.benchmark.sections import parse_sections
 from metarl.errors import CheckpointError, ConfigError
 from metarl.grid.cell import with_needs
 from metarl.grid.store import Store
@@ -73,6 +73,23 @@ def test_what_is_taught_has_taught_ones_beside_it():
         "scratch", "fine-tune", "fine-tune, other noise",
         "scratch-dagger", "fine-tune-dagger", "fine-tune-dagger, other noise", "small-rate-dagger",
     ]  # fmt: skip
+
+
+def test_a_checkpoint_on_one_table_alone_stands_for_training_there():
+    text = f"""{SHIPPED}
+[families."kitchen/heat"]
+start = "heat-ppo"
+[arms.maml]
+iterations = 9
+settings = {{ inner_updates = 2 }}
+[arms.maml.on."kitchen/season"]
+checkpoint = "season-maml"
+"""
+    season, heat = ({arm.name: arm for arm in table.arms}["maml"] for table in defined(text).tables)
+    assert (season.checkpoint, season.iterations, season.settings) == (("season-maml",), None, {})
+    assert (heat.checkpoint, heat.iterations, heat.settings) == ((), 9, {"inner_updates": 2})
+    with pytest.raises(ConfigError, match=r'on\."kitchen/season"\.iterations has no effect'):
+        defined(f"{text}iterations = 3")
 
 
 def test_leaving_out_is_explicit():

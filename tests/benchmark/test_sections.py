@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from metarl.benchmark.definition import define
+from metarl.benchmark.parsing import parse_sections, read_text
 from metarl.benchmark.sections import (
     ArmSection,
     FamilySection,
@@ -19,9 +20,7 @@ from metarl.benchmark.sections import (
     OnSection,
     ProtocolSection,
     StartSection,
-    parse_sections,
     place,
-    read_text,
 )
 from metarl.errors import CheckpointError, ConfigError
 
@@ -153,7 +152,7 @@ MISTAKES = [
     (f"{ARM.format('fine-tune')}fresh = true", "arms.fine-tune.fresh has no effect"),
     (
         f'{ARM.format("maml")}checkpoint = "season-maml"\niterations = 3',
-        "arms.maml.iterations has no effect: its checkpoint is trained already",
+        "arms.maml.iterations has no effect: the checkpoint is trained already",
     ),
     (f"{ARM.format('maml')}checkpoint = 3", "arms.maml.checkpoint is 3; expected a checkpoint"),
     (f'{ARM.format("again")}repeats = "maml"', "arms.again.repeats: unknown arm 'maml'"),

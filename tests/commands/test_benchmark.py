@@ -220,9 +220,8 @@ def test_a_cell_that_fails_is_told_and_the_others_stand(place, tmp_path):
 
 
 def test_ctrl_c_ends_it_and_the_same_command_goes_on(place, tmp_path):
-    text = (place / "mine.toml").read_text().replace("iterations = 2", "iterations = 40")
-    (tmp_path / "start.safetensors").write_bytes((place / "start.safetensors").read_bytes())
-    (tmp_path / "mine.toml").write_text(text)
+    for name in ("mine.toml", "start.safetensors"):
+        (tmp_path / name).write_bytes((place / name).read_bytes())
     words = ["benchmark", str(tmp_path / "mine.toml"), *USUAL, "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
         [sys.executable, "-m", "metarl", *words], cwd=HERE, stderr=subprocess.PIPE, text=True
