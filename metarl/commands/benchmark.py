@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from metarl.benchmark.run import Opened
 
 RUNS = Path("runs")  # where metarl runs looks
+WIDE = 120  # columns of a terminal that a whole table takes
 
 
 def benchmark(
@@ -98,10 +99,7 @@ def write_and_tell(folder: Path) -> None:
     summary = summary_of(folder)
     for result in summary.results:
         say(f"{output.heading(result, ': ')} [95% interval]")
-        table = make_table(*map(cell, output.columns(result)))
-        for row in output.table(result):
-            table.add_row(*map(cell, row))
-        make_console().print(table)
+        _print(output.columns(result), output.table(result))
         for line in output.sentences(result):
             say(line)
     if said := output.beside(summary):
@@ -111,3 +109,15 @@ def write_and_tell(folder: Path) -> None:
     for path in write_results(folder, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])):
         say(f"wrote {path}")
     answer({"folder": str(folder), **read_json(folder / BENCHMARK_RESULT_FILE)})
+
+
+def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; on a narrow terminal without what is less asked for: the files have all of it."""
+    console = make_console()
+    after = [name for name in columns if name.startswith("after ")]
+    few = ("arm", *dict.fromkeys((*after[:2], after[-1])))
+    shown = few if console.width < WIDE else columns
+    table = make_table(*map(cell, shown))
+    for row in rows:
+        table.add_row(*(cell(text) for name, text in zip(columns, row) if name in shown))
+    console.print(table)
