@@ -25,6 +25,7 @@ from shared.adaptation_cells import (
     meeting,
     pretraining,
     ship,
+    start_of,
     take_kept,
 )
 from shared.adaptation_tables import markdown, pictures, show, tables
@@ -83,7 +84,7 @@ def wanted(config: Config) -> list[Meeting]:
 
 def starts_of(cells: Sequence[Meeting]) -> dict[str, Training]:
     """The policies that their methods start from, by key, each behind what it goes on from."""
-    return {one.key: one for c in cells for one in pretraining(c.family, c.start.seed).line}
+    return {one.key: one for c in cells for one in pretraining(c.family, start_of(c).seed).line}
 
 
 def run(config: Config, store: Store) -> bool:
@@ -99,7 +100,7 @@ def run(config: Config, store: Store) -> bool:
     if config.ship is not None:
         for cell in cells:
             made = done.records.get(cell.key)
-            shipped = cell.arm == LEVELS or cell.start.key not in starts
+            shipped = cell.arm == LEVELS or start_of(cell).key not in starts
             if made is not None and made != before.get(cell.key) and shipped:
                 ship(cell, made.result, store.folder, config.ship)
     return not done.failed

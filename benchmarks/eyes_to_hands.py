@@ -25,12 +25,13 @@ import numpy as np
 import tyro
 from shared.grid import GridConfig, run_grid
 from shared.machine import RESULTS, restart_for_same_bits
-from shared.policies import cost, keep, kept_name
+from shared.policies import kept_name
 
 from metarl.adapt.adaptation import act_with
 from metarl.adapt.evaluate import held_out_tasks
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.statistics import t_interval
+from metarl.benchmark.cells import cost, keep
 from metarl.grid.cell import Cell
 from metarl.grid.store import Record
 from metarl.learn.train import train

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import tyro
 from shared.machine import among_saved, provenance, restart_for_same_bits, write_result
-from shared.policies import command, cost, keep
+from shared.policies import command
 from shared.recipes import REFERENCES
 
 from metarl.adapt.adaptation import act_with
 from metarl.adapt.statistics import estimate
+from metarl.benchmark.cells import cost, keep
 from metarl.learn.train import train
 from metarl.registry import make_family, slug
 from metarl.runs.policies import load_policy_for, read_checkpoint

@@ -41,6 +41,7 @@ NAV: dict[str, Sequence[tuple[str, str]]] = {
         ("Many tasks, robots and skills", "docs/multitask.md"),
         ("Does it help?", "docs/matrix.md"),
         ("Will it help?", "docs/advice.md"),
+        ("A benchmark of yours", "docs/benchmarks.md"),
         ("Run folders", "docs/runs.md"),
     ],
     "Tables": [
@@ -63,6 +64,12 @@ API = {
     "Training": ["metarl.learn.train", "metarl.methods", "metarl.learn.config"],
     "Adapting": ["metarl.adapt.evaluate", "metarl.adapt.protocol", "metarl.adapt.adaptation"],
     "Reuse": ["metarl.transfer.strategy", "metarl.sources", "metarl.advise", "metarl.matrix.run"],
+    "Benchmarks": [
+        "metarl.benchmark.sections",
+        "metarl.benchmark.run",
+        "metarl.grid.cell",
+        "metarl.grid.workers",
+    ],
     "Many tasks": ["metarl.multitask.config", "metarl.multitask.modular.config"],
     "Checkpoints": ["metarl.runs.checkpoint", "metarl.runs.policies", "metarl.runs.several"],
     "Eyes": ["metarl.perception.backbones", "metarl.perception.swap", "metarl.perception.pictures"],

@@ -20,6 +20,7 @@ GROUP = "metarl.methods"
 
 _BUILT_IN = {**TRAINED, **STRATEGIES}
 USUAL_STRATEGY = "fine-tune"  # of what was not trained to adapt
+SCRATCH, TAUGHT = "scratch", "-dagger"  # the baseline; behind a strategy that an expert teaches
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,15 @@ class Square(Cell):
         return {"square": self.factor * self.number**2, "read": read, "pid": os.getpid()}
 
 
-if __name__ == "__main__":  # a benchmark that a test interrupts: counting.py FOLDER
-    slow = [Square(number=n, sleeps_s=0.0 if n < 2 else 60.0) for n in range(6)]
-    run_cells(slow, Store(Path(sys.argv[1])))
+if (
+    __name__ == "__main__"
+):  # a benchmark that a test interrupts: counting.py FOLDER [--ray [ADDRESS S]]
+    folder, *ray = sys.argv[1:]
+    workers, sleeps_s = None, 60.0
+    if ray:
+        from metarl.grid.on_ray import LOCAL, RayWorkers
+
+        workers = RayWorkers(ray[1] if ray[1:] else LOCAL, None if ray[1:] else 2)
+        sleeps_s = float(ray[2]) if ray[2:] else sleeps_s
+    slow = [Square(number=n, sleeps_s=0.0 if n < 2 else sleeps_s) for n in range(6)]
+    run_cells(slow, Store(Path(folder)), workers=workers)

@@ -19,7 +19,7 @@ LEVELS = [
     {"interop", "learn", "sources"},
     {"conformance", "adapt"},
     {"meta", "multitask", "transfer", "perception", "rl"},
-    {"report", "viewer", "grid", "matrix", "advise"},
+    {"report", "viewer", "grid", "matrix", "benchmark", "advise"},
     {"commands", "demo", "cli"},
     {"__main__"},
 ]

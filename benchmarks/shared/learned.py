@@ -11,6 +11,7 @@ from typing import Any
 
 from metarl.adapt.evaluate import measure_ceiling
 from metarl.adapt.protocol import Protocol
+from metarl.benchmark.cells import cost, keep
 from metarl.grid.cell import Cell
 from metarl.learn.train import train
 from metarl.registry import make_family
@@ -18,7 +19,6 @@ from metarl.runs import fields
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import read_checkpoint
 from metarl.runs.several import of_family
-from shared.policies import cost, keep
 
 POLICIES, TRAININGS = "policies", "trainings"  # below the benchmark's folder
 

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+from metarl.benchmark.cells import train_command
 from metarl.registry import slug
-from metarl.runs.checkpoint import save_checkpoint
 from metarl.runs.policies import read_checkpoint
 from shared.recipes import Recipe
 
 ENVS = Path(__file__).parents[2] / "envs"
-# Tensors of a checkpoint that is kept.
-KEPT = ("policy.", "rates.", "encoder.", "memory.", "critic.", "eyes.")
 
 
-def command(family: str, how: Recipe, seed: int, out: str, start: str | None = None) -> str:
-    """The `metarl train` command that does what a recipe says."""
-    words = f"metarl train {family} --method {how.method} --seed {seed}"
-    words += f" --iterations {how.iterations} --out {out}"
-    if start is not None:
-        words += f" --from {start}"
-    if how.settings:
-        words += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in how.settings.items())
-    return words
-
-
-def cost(path: Path) -> dict[str, Any]:
-    """What training a checkpoint took, and its config."""
-    meta = read_checkpoint(path).meta
-    return {name: meta[name] for name in ("method", "steps", "seconds", "config")}
-
-
-def keep(source: Path, target: Path, said: dict[str, Any]) -> None:
-    """Copy what a checkpoint's networks need, with what is said of them."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    found = read_checkpoint(source)
-    tensors = {n: t for n, t in found.tensors.items() if n.startswith(KEPT)}
-    meta = {n: v for n, v in found.meta.items() if n != "state"}
-    meta["made-with"] = {k: v for k, v in meta["made-with"].items() if k != "command"}
-    save_checkpoint(target, tensors, meta | said)
+def command(family: str, how: Recipe, seed: int, out: str) -> str:
+    """The `metarl train` command that does what a recipe says, from nothing."""
+    return train_command(family, how.method, how.iterations, how.settings, seed, out=out)
 
 
 def find_made(family: str, method: str, seed: int, words: str, folder: Path) -> Path | None:

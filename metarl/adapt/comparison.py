@@ -14,9 +14,9 @@ from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult, summarise
 from metarl.adapt.statistics import Interval, mean, stratified_bootstrap
 from metarl.family import TaskFamily
+from metarl.methods import SCRATCH, TAUGHT
 from metarl.runs.checkpoint import Checkpoint
 
-SCRATCH, TAUGHT = "scratch", "-dagger"
 SOLVED = 0.9
 UNITS = {"success": "success [%]", "score": "score", "returns": "return"}
 

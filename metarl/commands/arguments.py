@@ -24,6 +24,19 @@ _FRAME = re.compile(r"[─-╿]+")  # lines and corners of a box
 
 
 @dataclasses.dataclass(frozen=True)
+class Alone:
+    """Marks a text that may be left out behind its flag.
+
+    Args:
+        means: What the flag means alone.
+        value: What a word behind the flag must look like to be its value; after ``=`` anything is.
+    """
+
+    means: str
+    value: str
+
+
+@dataclasses.dataclass(frozen=True)
 class _Flag:
     """A field as it stands on the command line.
 
@@ -31,11 +44,22 @@ class _Flag:
         field: The field's name.
         kind: Its type, without annotations; of a tuple that of its items.
         takes: How many words follow: 0 of a switch, 1, or None for any number.
+        alone: Whether that one may be left out.
     """
 
     field: str
     kind: Any
     takes: int | None
+    alone: Alone | None = None
+
+    def value_of(self, values: Sequence[str], written: bool) -> list[str]:
+        """The words behind the flag that are its own; `written`: the first one stands after ``=``."""
+        if self.takes is None:
+            return list(values)
+        own = list(values[: self.takes])
+        if self.alone is None or written or (own and re.fullmatch(self.alone.value, own[0])):
+            return own
+        return []
 
 
 def words_of(command: Any) -> dict[str, Any]:
@@ -96,7 +120,7 @@ def _settled(cls: type[Any], prog: str, words: Sequence[str]) -> list[str]:
     needed = sum(name in places for name in asked)
     rest, joined, seen = list[str](), dict[str, list[str]](), set[str]()
     loose: list[str] = []
-    for name, values in _by_flag(words):
+    for name, values, written in _by_flag(words):
         if name is None:
             loose += values
             continue
@@ -106,12 +130,14 @@ def _settled(cls: type[Any], prog: str, words: Sequence[str]) -> list[str]:
         if flag.field in seen and flag.takes is not None:
             raise ConfigError(f"{name} stands there twice; expected it once")
         seen.add(flag.field)
-        mine = values if flag.takes is None else values[: flag.takes]
+        mine = flag.value_of(values, written)
+        loose += values[len(mine) :]
+        if not mine and flag.alone is not None:
+            mine = [flag.alone.means]
         if not mine and flag.takes != 0:
             raise ConfigError(f"{name} has no value; see {prog} --help")
         for value in mine:
             _require_readable(name, flag.kind, value)
-        loose += values[len(mine) :]
         if flag.takes is None:
             joined.setdefault(name, []).extend(mine)
         else:
@@ -123,18 +149,21 @@ def _settled(cls: type[Any], prog: str, words: Sequence[str]) -> list[str]:
     return [*loose, *rest, *(word for name, mine in joined.items() for word in (name, *mine))]
 
 
-def _by_flag(words: Sequence[str]) -> Iterator[tuple[str | None, list[str]]]:
-    """Part words at the flags: each with what follows it; first what stands before all of them."""
+def _by_flag(words: Sequence[str]) -> Iterator[tuple[str | None, list[str], bool]]:
+    """Part words at the flags: each with what follows it, and whether that begins after ``=``; first what
+    stands before all of them."""
     name: str | None = None
     values: list[str] = []
+    written = False
     for word in words:
         if not word.startswith("--"):
             values.append(word)
             continue
-        yield name, values
+        yield name, values, written
         flag, equals, value = word.partition("=")
         name, values = flag.replace("_", "-"), [value] if equals else []
-    yield name, values
+        written = bool(equals)
+    yield name, values, written
 
 
 def _require_places(prog: str, places: Sequence[str], needed: int, loose: Sequence[str]) -> None:
@@ -185,7 +214,9 @@ def _fields_of(cls: type[Any]) -> tuple[dict[str, _Flag], dict[str, str]]:
         elif get_origin(kind) is tuple:
             flags[flag] = _Flag(name, get_args(kind)[0], None)
         else:
-            flags[flag] = _Flag(name, kind, 1)
+            flags[flag] = _Flag(
+                name, kind, 1, next((m for m in marks if isinstance(m, Alone)), None)
+            )
     return flags, places
 
 

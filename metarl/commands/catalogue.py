@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from metarl.commands import perceive
-from metarl.commands.arguments import words_of
+from metarl.commands.arguments import Alone, words_of
 from metarl.errors import ConfigError
 from metarl.machine import require_device
 from metarl.runs import fields
 
 FamilyName = Annotated[Positional[str], arg(metavar="FAMILY")]
+RayAddress = Annotated[str | None, Alone("local", r"auto|\S*:\d+"), arg(metavar="[ADDRESS]")]
 SplitName = Literal["train", "test", "far"]
 MOST = 10_000  # episodes in a film, and updates
 
@@ -351,6 +352,8 @@ class TransferMatrix:
     """other fields of ppo's config, for example num_worlds=256"""
     jobs: int | None = fields.count(None, optional=True)
     """how many cells at once; None: a process a core"""
+    ray: RayAddress = None
+    """run cells on Ray: alone, on this machine; auto or HOST:PORT, on a cluster (extra ray)"""
     out: Path = Path("matrices/matrix")
     """the folder; with finished cells in it, the rest is run"""
     again: bool = False
@@ -408,6 +411,39 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """Run a benchmark that a TOML file describes: families, methods, seeds, budgets; then its tables.
+
+    A stopped one goes on by the same command. docs/benchmarks.md says what a file may say.
+    """
+
+    file: Annotated[Positional[Path | None], arg(metavar="FILE.toml")] = None
+    """what is asked; benchmarks/quick.toml is one that takes two minutes"""
+    modules: Annotated[tuple[str, ...], arg(metavar="MODULE ...")] = ()
+    """modules that may be imported where the file names a family as module:NAME"""
+    list: bool = False
+    """run nothing: list the cells, and how many of them are finished"""
+    jobs: int | None = fields.count(None, optional=True)
+    """how many cells at once; None: a process a core"""
+    ray: RayAddress = None
+    """run cells on Ray: alone, on this machine; auto or HOST:PORT, on a cluster (extra ray)"""
+    out: Path | None = None
+    """the folder; None: runs/NAME, after the file; with finished cells in it, the rest is run"""
+    again: bool = False
+    """run cells anew whose definition differs from those that are there, instead of refusing"""
+    only_report: bool = False
+    """run nothing: make tables, pictures and page anew from the cells that are there"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.benchmark import benchmark
+
+        return benchmark(**words_of(self))
+
+
+@dataclass(frozen=True)
 class Demo:
     """Adapt shipped policies to tasks they never saw: films, a table and a report."""
 
@@ -441,7 +477,7 @@ class Version:
 
 # What they write is in files, or worth keeping: that nobody reads what they print does not end them.
 WRITE_FILES = (
-    "new", "train", "adapt", "transfer-matrix", "compare", "advise", "watch", "report", "runs",
+    "new", "train", "adapt", "benchmark", "transfer-matrix", "compare", "advise", "watch", "report", "runs",
     "demo", "perceive",
 )  # fmt: skip
 
@@ -451,6 +487,7 @@ COMMANDS: dict[str, type[Any]] = {
     "demo": Demo,
     "train": Train,
     "adapt": Adapt,
+    "benchmark": Benchmark,
     "transfer-matrix": TransferMatrix,
     "compare": Compare,
     "advise": Advise,

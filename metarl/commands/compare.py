@@ -8,6 +8,7 @@ from typing import Any
 
 from metarl.commands.matrices import require_families, run_group, settings_of
 from metarl.commands.policies import require_source
+from metarl.commands.workers import workers_of
 from metarl.errors import UnknownNameError
 from metarl.registry import family_class, slug
 from metarl.runs.shipped import find_checkpoint
@@ -45,7 +46,7 @@ def compare(
         "comparison", trained, [family], out or Path("comparisons") / slug(family),
         checkpoints=checkpoints, mapping=map, strategies=strategies, explorations=explorations,
         seeds=seeds, iterations=iterations, source_iterations=source_iterations,
-        settings=settings, jobs=jobs, again=again,
+        settings=settings, workers=workers_of(None, jobs), again=again,
     )  # fmt: skip
 
 

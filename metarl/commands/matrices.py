@@ -6,12 +6,15 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metarl.commands.output import answer, make_console, make_table, say
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, training_config
 from metarl.registry import family_class
+
+if TYPE_CHECKING:
+    from metarl.grid.workers import Workers
 
 ALL = "all"
 SCRATCH = "scratch"
@@ -81,7 +84,7 @@ def run_group(
     source_iterations: int,
     settings: Mapping[str, Any],
     adapt: int = 0,
-    jobs: int | None,
+    workers: Workers,
     again: bool,
 ) -> int:
     """Let every source meet every target in one group of a matrix, then write and tell what it says.
@@ -100,7 +103,7 @@ def run_group(
         source_iterations: Of a source.
         settings: Of PPO.
         adapt: Updates of adaptation to hidden tasks, which is measured too; 0: it is not.
-        jobs: How many cells at once; None: a process a core.
+        workers: Who runs the cells.
         again: Run cells anew that have changed since they were finished.
     Returns:
         The exit status: 1 if cells failed.
@@ -109,7 +112,7 @@ def run_group(
     """
     chosen = strategies_of(strategies)
     from metarl.adapt.protocol import Protocol
-    from metarl.grid.processes import LOG, LocalProcesses
+    from metarl.grid.processes import LOG
     from metarl.grid.store import Store
     from metarl.matrix.benchmark import Group, Matrix, every_pair
     from metarl.matrix.cells import Budget
@@ -129,7 +132,7 @@ def run_group(
         given=tuple(given),
         adapting=Protocol(updates=adapt) if adapt else None,
     )
-    done = run_matrix(matrix, Store(folder), workers=LocalProcesses(jobs), again=again)
+    done = run_matrix(matrix, Store(folder), workers=workers, again=again)
     write_and_tell(folder)
     if done.failed:
         say(f"{len(done.failed)} cells failed; what they printed is in {folder / LOG}")

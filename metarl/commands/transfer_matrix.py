@@ -12,6 +12,7 @@ from metarl.commands.matrices import (
     settings_of,
     write_and_tell,
 )
+from metarl.commands.workers import workers_of
 from metarl.errors import ConfigError
 from metarl.registry import full_name, robot_class, split_name
 from metarl.runs.shipped import find_checkpoint
@@ -30,6 +31,7 @@ def transfer_matrix(
     adapt: int,
     set: tuple[str, ...],
     jobs: int | None,
+    ray: str | None,
     out: Path,
     again: bool,
     only_report: bool,
@@ -55,7 +57,7 @@ def transfer_matrix(
     return run_group(
         "matrix", names, names, out, checkpoints=checkpoints, strategies=strategies,
         explorations=explorations, seeds=seeds, iterations=iterations,
-        source_iterations=source_iterations, settings=settings, adapt=adapt, jobs=jobs, again=again,
+        source_iterations=source_iterations, settings=settings, adapt=adapt, workers=workers_of(ray, jobs), again=again,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -32,7 +32,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _one_thread():
+        with environment(dict.fromkeys(_ONE_THREAD, "1")):
             self.process.start()
         theirs.close()  # so that its end is seen here
         self.key = ""
@@ -109,10 +109,10 @@ def num_cores() -> int:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let processes that are started meanwhile compute with one thread each."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Let processes that are started meanwhile have these variables in their environment."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
@@ -130,7 +130,7 @@ def _work(pipe: Connection) -> None:
             cell, folder = pipe.recv()
         except EOFError:
             return
-        pipe.send(_run(cell, Path(folder)))
+        pipe.send(run_cell(cell, Path(folder)))
 
 
 def _leave_with_parent() -> None:
@@ -140,7 +140,9 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _run(cell: Cell, folder: Path) -> Finished:
+def run_cell(cell: Cell, folder: Path) -> Finished:
+    """Run a cell in this process, which prints into the benchmark's log from then on; whatever it raises
+    is told."""
     begun_s = time.perf_counter()
     _print_into(folder / LOG)
     print(f"# {cell.key}", flush=True)

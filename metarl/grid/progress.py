@@ -31,7 +31,7 @@ class Shown:
         self._bar = Progress(
             TextColumn("cells"), BarColumn(bar_width=24), MofNCompleteColumn(),
             TextColumn("{task.description}"), console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not self.console.is_terminal, redirect_stdout=False,
         )  # fmt: skip
         self._task = self._bar.add_task("", total=total, completed=done)
 

@@ -41,8 +41,8 @@ def take_sources(paths: Sequence[Path], folder: Path, mapping: Sequence[str] = (
             raise ConfigError(
                 f"{path} holds no policy to start from; expected a policy's checkpoint"
             )
-        digest = _digest(policy)
-        given = Given(name=_name(path), digest=digest, mapping=tuple(mapping))
+        digest = digest_of(policy)
+        given = Given(name=given_name(path), digest=digest, mapping=tuple(mapping))
         if given.name in found:
             given = replace(given, name=f"{given.name}-{digest[:6]}")
         if digest in {other.digest for other in found.values()}:
@@ -53,12 +53,13 @@ def take_sources(paths: Sequence[Path], folder: Path, mapping: Sequence[str] = (
     return list(found.values())
 
 
-def _name(path: Path) -> str:
+def given_name(path: Path) -> str:
+    """What a policy is called after the file or folder in which it is."""
     name = path.name if path.is_dir() else path.stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "source"
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
     """Hash names, types, shapes and bytes; whoever wrote them, and when, does not matter."""
     digest = hashlib.sha256()
     for name in sorted(tensors):

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 
-from metarl.errors import ConfigError
+from metarl.grid.families import require_same_families
 from metarl.grid.run import Done, run_cells
 from metarl.grid.store import Store
 from metarl.grid.workers import Workers
 from metarl.matrix.benchmark import Matrix, write_matrix
 from metarl.matrix.cells import Learning
-from metarl.registry import make_family
-from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.config import read_json
-from metarl.runs.fingerprint import FINGERPRINT, family_differences, fingerprint
-from metarl.runs.run import write_json
-
-FAMILIES_FILE = "families.json"
-_TOLD = 3  # changes in a line
 
 
 def run_matrix(
@@ -44,32 +34,14 @@ def run_matrix(
         Stopped: After a signal; at most the cells that were under way are lost.
     """
     cells = matrix.cells()
-    require_same_families(matrix, store.folder)
+    require_same_families(_families(matrix), store.folder)
     done = run_cells(cells, store, workers=workers, again=again, console=console)
     write_matrix(matrix, store.folder)
     return done
 
 
-def require_same_families(matrix: Matrix, folder: Path) -> None:
-    """Check that families are what they were when cells of them were run; note those that are new.
-
-    Raises:
-        ConfigError: If one has changed; the message says how.
-    """
-    path = folder / FAMILIES_FILE
-    known = read_json(path) if path.exists() else {}
+def _families(matrix: Matrix) -> list[str]:
+    """The targets, and the families of sources that are trained."""
     sources = {s for group in matrix.groups for s, _ in group.pairs}
     trained = {s for s in sources if isinstance(matrix.source(s, 0), Learning)}
-    for name in dict.fromkeys([*matrix.targets, *sorted(trained)]):
-        family = make_family(name)
-        if name not in known:
-            known[name] = fingerprint(family)
-            continue
-        was = Checkpoint({}, {"family": family.id, FINGERPRINT: known[name]})
-        if lines := family_differences(was, family):
-            raise ConfigError(
-                f"{name} has changed since cells of it were run in {folder}:"
-                f" {'; '.join(lines[:_TOLD])}; give another --out"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, known)
+    return [*matrix.targets, *sorted(trained)]

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from metarl.adapt.comparison import SCRATCH, UNITS, Comparison
+from metarl.adapt.comparison import UNITS, Comparison
 from metarl.adapt.record import read_record
 from metarl.adapt.results import AdaptationResult, summarise
+from metarl.methods import SCRATCH
 from metarl.report.html import Report
 from metarl.report.plots import Curve, curves_png
 from metarl.report.start import add_start

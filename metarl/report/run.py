@@ -18,7 +18,13 @@ from metarl.report.tasks import add_tasks, is_pair
 from metarl.report.updates import add_updates, is_after
 from metarl.runs.config import read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
-from metarl.runs.run import ADAPTATION_FILE, ANSWERS_FILE, MATRIX_FILE, START_FILE
+from metarl.runs.run import (
+    ADAPTATION_FILE,
+    ANSWERS_FILE,
+    BENCHMARK_FILE,
+    MATRIX_FILE,
+    START_FILE,
+)
 
 MAX_PANELS = 12
 MOST = 1e300
@@ -47,6 +53,10 @@ def run_report(folder: Path | str) -> Report:
         from metarl.report.transfer import transfer_report
 
         return transfer_report(folder)
+    if (folder / BENCHMARK_FILE).exists():
+        from metarl.report.benchmark import benchmark_report
+
+        return benchmark_report(folder)
     if not (folder / "config.json").exists():
         what = "has no config.json" if folder.is_dir() else "is not a folder"
         raise ConfigError(

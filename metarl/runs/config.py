@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import numpy as np
 
-from metarl.errors import CheckpointError, ConfigError, unknown
+from metarl.errors import CheckpointError, ConfigError, shown, unknown
 from metarl.runs.fields import require_value
 from metarl.runs.checkpoint import release
 from metarl.runs.reading import parse_json, read_file
@@ -87,21 +87,52 @@ def configure(cls: type[_T], settings: Mapping[str, Any]) -> _T:
     return load_config({**config_defaults(cls()), **settings}, cls)
 
 
-def require_settings(cls: type[Any], settings: Mapping[str, Any]) -> None:
+def require_settings(cls: type[Any], settings: Mapping[str, Any], place: str = "") -> None:
     """Check some fields of a config, each alone: what they must keep together is for `configure`.
 
     Args:
         cls: The dataclass.
         settings: JSON values by field.
+        place: Where they stand, for the message; "": in the class.
     Raises:
         ConfigError: As `configure`.
     """
+    _some_fields(cls, settings, place or cls.__name__, f"{place}." if place else "")
+
+
+def read_section(said: Any, cls: type[_T], place: str) -> _T:
+    """Build a config from a part of a file that a person wrote; what it does not say is at its default.
+
+    Args:
+        said: What stands there.
+        cls: The dataclass to build, as for `load_config`.
+        place: Where that is, for messages: ``families."kitchen/season".protocol``; "": the file itself.
+    Raises:
+        ConfigError: If it is no table, a key is unknown or missing, or a value has another type or is
+            out of range; the message begins with the place.
+    """
+    if not isinstance(said, Mapping):
+        raise ConfigError(f"{place} is {shown(said)}; expected a table")
+    inside = f"{place}." if place else ""
+    values = _some_fields(cls, said, place, inside)
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        needed = field.default is field.default_factory is dataclasses.MISSING
+        if needed and field.name not in values:
+            raise ConfigError(f"{inside}{field.name} is missing")
+    return cls(**values)
+
+
+def _some_fields(cls: Any, said: Mapping[str, Any], place: str, inside: str) -> dict[str, Any]:
+    """Convert and check some fields of a config."""
     valid = {field.name: field for field in dataclasses.fields(cls) if field.init}
     hints = get_type_hints(cls)
-    for name, value in settings.items():
+    values = dict[str, Any]()
+    for name, value in said.items():
         if name not in valid:
-            raise ConfigError(f"{cls.__name__}: {unknown('key', name, valid)}")
-        require_value(valid[name], _convert(value, hints[name], f"{cls.__name__}.{name}"))
+            raise ConfigError(f"{place}: {unknown('key', name, valid)}".removeprefix(": "))
+        values[name] = _convert(value, hints[name], f"{inside or f'{place}.'}{name}".lstrip("."))
+        require_value(valid[name], values[name], lambda field: f"{inside}{field}")
+    return values
 
 
 def load_config(source: Path | str | Mapping[str, Any], cls: type[_T]) -> _T:

@@ -14,8 +14,9 @@ from metarl.runs.config import CONFIG_FILE, read_json
 from metarl.runs.metrics import METRICS_FILE, parse_row
 from metarl.runs.reading import is_number, read_file
 from metarl.runs.run import (
-    ADAPTATION_FILE, MATRIX_FILE, MATRIX_RESULT_FILE, RESULT_FILE,
-)
+    ADAPTATION_FILE, BENCHMARK_FILE, BENCHMARK_RESULT_FILE, MATRIX_FILE, MATRIX_RESULT_FILE,
+    RESULT_FILE,
+)  # fmt: skip
 
 PAGE = "report.html"
 MOST = 10_000  # runs that are listed
@@ -26,7 +27,7 @@ _CAME_TO = ("success_after", "success", "score_after", "score", "accuracy", "mae
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """A run, an adaptation or a matrix.
+    """A run, an adaptation, a matrix or a benchmark.
 
     Args:
         folder: Where it is, from the folder that was asked for.
@@ -86,7 +87,7 @@ def _places(folder: Path) -> Iterator[Path]:
     for root, names, files in os.walk(folder):
         names.sort()
         here = Path(root)
-        if {CONFIG_FILE, ADAPTATION_FILE, MATRIX_FILE} & set(files):
+        if {CONFIG_FILE, ADAPTATION_FILE, MATRIX_FILE, BENCHMARK_FILE} & set(files):
             names.clear()  # what is below belongs to it
             yield here
         elif len(here.relative_to(folder).parts) >= DEEPEST:
@@ -103,6 +104,8 @@ def _listed(place: Path, folder: Path) -> Listed:
             return _adaptation(own, read_json(place / ADAPTATION_FILE))
         if (place / MATRIX_FILE).exists():
             return _matrix(own, place)
+        if (place / BENCHMARK_FILE).exists():
+            return _benchmark(own, place)
         return _training(own, place)
     except MetaRLError as error:
         return dataclasses.replace(own, state=f"damaged: {error}")
@@ -152,6 +155,21 @@ def _matrix(own: Listed, place: Path) -> Listed:
     return dataclasses.replace(
         own, method="comparison" if names == ["comparison"] else "transfer matrix",
         subject=" ".join(targets), state="finished" if done else "not finished",
+    )  # fmt: skip
+
+
+def _benchmark(own: Listed, place: Path) -> Listed:
+    path = place / BENCHMARK_RESULT_FILE
+    if not path.exists():  # no table was made yet
+        return dataclasses.replace(own, method="benchmark")
+    said = read_json(path)
+    try:
+        families = dict.fromkeys(str(table["family"]) for table in said["tables"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{BENCHMARK_RESULT_FILE} holds no tables of a benchmark") from error
+    return dataclasses.replace(
+        own, method="benchmark", subject=" ".join(families),
+        state="not finished" if said.get("missing") else "finished",
     )  # fmt: skip
 
 

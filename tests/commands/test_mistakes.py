@@ -175,6 +175,17 @@ MISTAKES = [
     ("compare heat-ppo --family kitchn/heat", "did you mean 'kitchen/heat'"),
     ("compare heat-ppo --family kitchen/heat --seeds 99999999", "--seeds is 99999999"),
     ("methods maml ppo", "'ppo' is too much"),
+    # Benchmarks.
+    ("benchmark", "metarl benchmark lacks FILE.toml"),
+    ("benchmark nowhere.toml", "no file nowhere.toml; expected a benchmark, a TOML file"),
+    ("benchmark .", "cannot read .: it is a folder"),
+    ("benchmark a.toml b.toml", "'b.toml' is too much"),
+    ("benchmark a.toml --jobs 0", "--jobs is 0"),
+    ("benchmark a.toml --lst", "did you mean '--list'"),
+    ("benchmark a.toml --ray --ray", "--ray stands there twice"),
+    ("benchmark --only-report", "--only-report takes --out FOLDER alone"),
+    ("benchmark a.toml --only-report --out x", "--only-report takes --out FOLDER alone"),
+    ("benchmark --only-report --out nowhere", "metarl benchmark FILE.toml has written"),
 ]
 
 

@@ -1,0 +1,1 @@
+"""A benchmark as a file: which families, which methods, how often, on which budget."""

@@ -1,0 +1,205 @@
+"""The pictures and the page of a benchmark, from its finished cells alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metarl.adapt.comparison import UNITS
+from metarl.benchmark import output
+from metarl.benchmark.cells import Training
+from metarl.benchmark.design import Arm, Benchmark, Checkpoints, StartOf, Table
+from metarl.benchmark.run import read_benchmark
+from metarl.benchmark.summary import Result, Row, Summary, summarise
+from metarl.errors import MetaRLError
+from metarl.grid.cell import with_needs
+from metarl.grid.store import Store
+from metarl.methods import get_method
+from metarl.registry import slug
+from metarl.report.html import Report
+from metarl.report.plots import Curve, curves_png
+from metarl.runs.checkpoint import write_atomically
+from metarl.runs.config import read_json
+from metarl.runs.run import BENCHMARK_FILE, BENCHMARK_RESULT_FILE
+
+_BAND = "Mean over seeds and tasks after each update; the band is its 95% interval."
+_ASKED = ("table", "family", "starts from", "seeds", "tasks", "updates", "episodes", "judged by")
+_ARMS = ("arm", "what it is", "trained for", "settings")
+
+
+def benchmark_report(folder: Path) -> Report:
+    """Build the page of a benchmark.
+
+    Args:
+        folder: Of the benchmark; its cells may be unfinished.
+    Raises:
+        CheckpointError: If its file or a cell is missing or damaged.
+    """
+    benchmark = read_benchmark(folder)
+    summary = summarise(benchmark, Store(folder).read())
+    report = Report(benchmark.title, _size(benchmark))
+    about = [line for line in benchmark.about.split("\n\n") if line.strip()]
+    if summary.missing:
+        about.append(f"{summary.missing} cells are not finished; what stands here is without them.")
+    report.text("What is asked", [line for line in (*about, output.beside(summary)) if line])
+    report.table("What meets what", _ASKED, [_asked(table) for table in benchmark.tables])
+    if summary.results:
+        columns, rows = output.short(summary)
+        report.table("In short", columns, _dashed(rows))
+    for result in summary.results:
+        _add_result(report, result)
+    words = (output.ABOUT_ROWS, output.ABOUT_CONTROL, output.ABOUT_LEVELS, output.ABOUT_COST)
+    report.text("How to read it", [line.replace("`", "") for line in words])
+    report.table("What each name means", _ARMS, list(_arms(benchmark)))
+    if trained := _trainings(benchmark):
+        report.text("What was trained, by hand (other seeds likewise)", trained)
+    report.facts("How to run it again", _again(folder))
+    return report
+
+
+def _add_result(report: Report, result: Result) -> None:
+    name = result.table.name
+    caption = " ".join((output.budget(result), _BAND, *output.sentences(result)))
+    report.picture(f"{name}: curves", curves(result), caption=caption, alt=f"curves of {name}")
+    report.table(output.heading(result), output.columns(result), _dashed(output.table(result)))
+
+
+def _dashed(rows: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """Let what is empty be a dash, so that columns of numbers are such."""
+    return [[cell or None for cell in row] for row in rows]
+
+
+def curves(result: Result) -> bytes:
+    """Draw a table's arms after each update, as a PNG."""
+    unit = UNITS[result.metric].removesuffix(" [%]")
+    return curves_png(
+        [_curve(row) for row in result.rows if row.arm is not None] or [_curve(result.rows[0])],
+        title=result.table.name,
+        xlabel=f"updates of {result.table.protocol.episodes} episodes",
+        ylabel=unit,
+        ylim=None if result.metric == "returns" else (0, 1),
+    )
+
+
+def _curve(row: Row) -> Curve:
+    mean, low, high = (
+        np.array([getattr(found, side) for found in row.after])
+        for side in ("mean", "mean_low", "mean_high")
+    )
+    return Curve(row.name, np.arange(len(mean)), mean, low, high)
+
+
+def _size(benchmark: Benchmark) -> str:
+    arms = dict.fromkeys(arm.label for table in benchmark.tables for arm in table.arms)
+    tables = len(benchmark.tables)
+    return f"{tables} table{'s' * (tables > 1)}, {len(arms)} arms, {len(benchmark.cells())} cells"
+
+
+def _asked(table: Table) -> tuple[object, ...]:
+    p = table.protocol
+    return (
+        table.name, table.family, _start(table), " ".join(map(str, table.seeds)), p.num_tasks,
+        p.updates, p.episodes, f"{p.eval_episodes} episodes",
+    )  # fmt: skip
+
+
+def _start(table: Table) -> str:
+    start = table.start
+    if isinstance(start, Checkpoints):
+        return ", ".join(start.names)
+    if isinstance(start, StartOf):
+        return f"what {start.table} starts from"
+    length = "its own number of" if start.iterations is None else start.iterations
+    return f"{start.method}, {length} iterations{_set(start.settings)}"
+
+
+def _set(settings: object) -> str:
+    return f" ({json.dumps(settings)})" if settings else ""
+
+
+def _arms(benchmark: Benchmark) -> Iterator[tuple[str, str, str, str]]:
+    """Each arm once a table in which it differs."""
+    known = dict[tuple[str, str, str, str], None]()
+    for table in benchmark.tables:
+        for arm in table.arms:
+            settings = ", ".join(f"{k}={json.dumps(v)}" for k, v in arm.settings.items())
+            known[arm.label, _meaning(arm), _trained(arm), settings] = None
+    yield from known
+
+
+def _meaning(arm: Arm) -> str:
+    if arm.repeats:
+        return f"{arm.repeats} once more, under another noise: what differs means nothing"
+    try:
+        doc = get_method(arm.method).doc
+    except MetaRLError:  # of a package that is gone
+        doc = ""
+    return doc if arm.name == arm.method else f"{arm.method}: {doc}"
+
+
+def _trained(arm: Arm) -> str:
+    if arm.repeats:
+        return ""
+    if arm.checkpoint:
+        return f"given: {', '.join(arm.checkpoint)}"
+    if not arm.trains:
+        return "not at all"
+    length = "its own number of" if arm.iterations is None else f"{arm.iterations}"
+    return f"{length} iterations{', from nothing' * arm.fresh}"
+
+
+def _trainings(benchmark: Benchmark) -> list[str]:
+    """Commands that train what the benchmark trains, of each the first seed."""
+    found = dict[tuple[str, str, str], str]()
+    for cell in with_needs(benchmark.cells()):
+        if isinstance(cell, Training):
+            found.setdefault((cell.family, cell.method, cell.label), cell.command)
+    return list(found.values())
+
+
+def _again(folder: Path) -> dict[str, object]:
+    path = folder / BENCHMARK_RESULT_FILE
+    made = read_json(path).get("made-with", {}) if path.exists() else {}
+    said: dict[str, object] = {
+        "the same": f"metarl benchmark {folder / BENCHMARK_FILE} --out {folder}",
+        "the tables alone": f"metarl benchmark --only-report --out {folder}",
+    }
+    if isinstance(made, dict) and made.get("command"):
+        said = {"command": made["command"], **said}
+        said["made with"] = ", ".join(
+            f"{n} {made[n]}" for n in ("metarl", "torch", "mujoco", "numpy")
+        )
+        said["processor"] = made.get("cpu", "")
+    return said
+
+
+def write_results(folder: Path, command: str) -> list[Path]:
+    """Write everything that is made of a benchmark's finished cells: tables, pictures, page.
+
+    Args:
+        folder: Of the benchmark.
+        command: The command line that asked for it.
+    Returns:
+        The files.
+    Raises:
+        CheckpointError: If its file or a cell is missing or damaged, or a file cannot be written.
+    """
+    summary = summarise(read_benchmark(folder), Store(folder).read())
+    written = output.write_tables(summary, folder, command)
+    for result in summary.results:
+        path = folder / f"curves-{slug(result.table.name)}.png"
+        write_atomically(path, curves(result))
+        written.append(path)
+    return [*written, benchmark_report(folder).write(folder / "report.html")]
+
+
+def summary_of(folder: Path) -> Summary:
+    """Summarise what is finished in a benchmark's folder.
+
+    Raises:
+        CheckpointError: If its file or a cell is missing or damaged.
+    """
+    return summarise(read_benchmark(folder), Store(folder).read())
