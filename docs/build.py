@@ -36,6 +36,7 @@ NAV: dict[str, Sequence[tuple[str, str]]] = {
         ("A policy", "docs/sources.md"),
         ("Pictures", "docs/perception.md"),
         ("A training loop", "docs/environments.md"),
+        ("Somebody else's environments", "docs/other-environments.md"),
     ],
     "Learn and reuse": [
         ("Many tasks, robots and skills", "docs/multitask.md"),
@@ -60,7 +61,8 @@ NAV: dict[str, Sequence[tuple[str, str]]] = {
 }
 API = {
     "Families": ["metarl.family", "metarl.types", "metarl.registry", "metarl.rewards"],
-    "Worlds": ["metarl.sim.worlds", "metarl.sim.scene", "metarl.streams"],
+    "Worlds": ["metarl.sim.worlds", "metarl.sim.kinds", "metarl.sim.scene", "metarl.streams"],
+    "Environments of others": ["metarl.sim.outside.family", "metarl.sim.outside.scene"],
     "Training": ["metarl.learn.train", "metarl.methods", "metarl.learn.config"],
     "Adapting": ["metarl.adapt.evaluate", "metarl.adapt.protocol", "metarl.adapt.adaptation"],
     "Reuse": ["metarl.transfer.strategy", "metarl.sources", "metarl.advise", "metarl.matrix.run"],

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from metarl.errors import FamilyError
-from metarl.types import Split
+from metarl.errors import ConfigError, FamilyError
+from metarl.types import SPLITS, Split
 
 if TYPE_CHECKING:
     from metarl.sim.scene import Scene
@@ -46,6 +46,9 @@ class TaskFamily(Generic[Task]):
             shows them (the robot's joints, a recipe).
         idle_actions: Actions that do nothing here (a grip that holds a tool for good).
         same_test: Declares ``test = train`` (published standards); results say so.
+        splits: The splits that it has; a published standard may have none that is far.
+        same_start: Declares that every episode of a task begins alike (published standards).
+        listed: Whether lists of all families show it; it has its name in any case.
         narrowed: Its tasks are some of a wider family's, whose observations it keeps; some of
             them may then never change.
     """
@@ -60,6 +63,9 @@ class TaskFamily(Generic[Task]):
     beside_pictures: ClassVar[tuple[str, ...]] = ("robot",)
     idle_actions: tuple[int, ...] = ()
     same_test: ClassVar[bool] = False
+    splits: ClassVar[tuple[Split, ...]] = SPLITS
+    same_start: ClassVar[bool] = False
+    listed: ClassVar[bool] = True
     narrowed: bool = False
 
     # Required ---------------------------------------------------------------------------
@@ -161,6 +167,18 @@ def timing_fault(family: TaskFamily[Any] | type[TaskFamily[Any]]) -> str:
     ):
         return f"control_dt_s is {period!r}; expected a control period [s] above 0"
     return ""
+
+
+def require_split(family: TaskFamily[Any], split: str) -> None:
+    """Check that a family has a split.
+
+    Raises:
+        ConfigError: If it has not; lists those that it has.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+    if split not in family.splits:
+        raise ConfigError(f"{family.id} has no split {split!r}; it has {', '.join(family.splits)}")
 
 
 def broken(family: TaskFamily[Any], method: str, said: str) -> FamilyError:

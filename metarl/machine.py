@@ -108,3 +108,10 @@ def memory_bytes() -> int | None:
         with contextlib.suppress(OSError, ValueError):  # absent, or "max"
             limits.append(int(Path(path).read_text()))
     return min(limits) if limits else None
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

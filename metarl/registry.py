@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import inspect
 import re
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 from metarl.errors import (
     ConfigError,
     FamilyError,
+    MissingDependencyError,
     UnknownNameError,
     describe,
     is_interrupt,
@@ -209,10 +211,27 @@ def _forget(module: str, before: dict[str, dict[str, type[Any]]]) -> None:
         }
 
 
-def family_names() -> list[str]:
-    """List the registered names, sorted."""
+def family_names(*, unlisted: bool = False) -> list[str]:
+    """List the registered names, sorted.
+
+    Args:
+        unlisted: Also those of families that lists leave out (`TaskFamily.listed`).
+    """
     load_plugins()
-    return sorted(_registry.classes)
+    return sorted(name for name, cls in _registry.classes.items() if unlisted or _is_listed(cls))
+
+
+def _is_listed(cls: type[TaskFamily[Any]]) -> bool:
+    try:
+        return bool(cls.listed)
+    except Exception:  # a stranger's metaclass
+        return True
+
+
+def _names_like(name: str) -> list[str]:
+    """The names that are listed, and those of the others that may have been meant."""
+    near = difflib.get_close_matches(name, _registry.classes, n=5, cutoff=0.5)
+    return [*family_names(), *(x for x in near if not _is_listed(_registry.classes[x]))]
 
 
 def split_name(name: str) -> tuple[str, dict[str, str]]:
@@ -267,7 +286,7 @@ def family_class(name: str) -> type[TaskFamily[Any]]:
     if name not in _registry.classes:
         load_plugins()
     if name not in _registry.classes:
-        unknown_name = UnknownNameError("family", name, _registry.classes)
+        unknown_name = UnknownNameError("family", name, _names_like(name))
         unknown_name.args = ("; ".join([str(unknown_name), *load_plugins().values()]),)
         raise unknown_name
     cls = _registry.classes[name]
@@ -313,6 +332,7 @@ def make_family(name: str, **options: str) -> TaskFamily[Any]:
         **options: More options, as texts.
     Raises:
         ConfigError: If an option's value is not valid.
+        MissingDependencyError: If something that it needs is not installed.
         FamilyError: If the family cannot be built.
     """
     base, named = split_name(name)
@@ -325,7 +345,7 @@ def make_family(name: str, **options: str) -> TaskFamily[Any]:
     cls = family_class(whole)
     try:
         family = cls(**options)
-    except (ConfigError, UnknownNameError):  # of an option's value: the family says it best
+    except (ConfigError, UnknownNameError, MissingDependencyError):  # the family says it best
         raise
     except BaseException as error:
         if is_interrupt(error):

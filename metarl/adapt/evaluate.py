@@ -25,6 +25,7 @@ from metarl.nn.functional import parameters_of
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.config import configure
 from metarl.runs.policies import load_policy_for
+from metarl.sim.kinds import make_worlds
 from metarl.sim.worlds import Worlds
 from metarl.types import repeat
 
@@ -41,7 +42,7 @@ def _judging_worlds(
     num_threads: int = 0,
 ) -> Worlds:
     """Worlds whose streams no adaptation has drawn from, with the protocol's tasks."""
-    worlds = Worlds(
+    worlds = make_worlds(
         family,
         protocol.num_tasks * protocol.eval_episodes,
         seed=protocol.seed,
@@ -166,7 +167,7 @@ def start_adaptation(
     tasks = held_out_tasks(family, protocol)
 
     def worlds_of(each: int) -> Worlds:
-        worlds = Worlds(
+        worlds = make_worlds(
             family,
             protocol.num_tasks * each,
             seed=protocol.seed,

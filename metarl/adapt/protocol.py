@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from metarl.errors import require
-from metarl.family import TaskFamily
+from metarl.family import TaskFamily, require_split
 from metarl.streams import Streams, seed_of_noise
 from metarl.types import Split
 
@@ -49,5 +49,6 @@ class Protocol:
 def held_out_tasks(family: TaskFamily[Any], protocol: Protocol) -> Any:
     """Draw the protocol's tasks, K rows; they depend on its seed and split alone, and come from streams
     that no training draws from."""
+    require_split(family, protocol.split)
     streams = Streams.from_seed(protocol.seed, protocol.num_tasks, held_out=True)
     return family.sample(streams, protocol.num_tasks, protocol.split)

@@ -14,6 +14,7 @@ from metarl.learn.losses import gae
 from metarl.learn.rollout import Trajectories, play
 from metarl.meta.baseline import fit_values
 from metarl.nn.policy import GaussianPolicy
+from metarl.sim.kinds import make_worlds
 from metarl.sim.worlds import Worlds
 from metarl.types import Step
 
@@ -70,7 +71,7 @@ class Stage:
         self, family: TaskFamily[Any], num_episodes: int, *, seed: int, task_visible: bool
     ):
         self.family, self.seed = family, seed
-        self.worlds = Worlds(family, num_episodes, seed=seed, task_visible=task_visible)
+        self.worlds = make_worlds(family, num_episodes, seed=seed, task_visible=task_visible)
         self.num_steps = 0
         self._start = self.worlds.state_dict()
 

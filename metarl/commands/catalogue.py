@@ -475,10 +475,26 @@ class Version:
         return 0
 
 
+@dataclass(frozen=True)
+class MetaWorld:
+    """Make the interpreter in which Meta-World runs, for it needs another MuJoCo than ours."""
+
+    what: Annotated[Positional[Literal["install"]], arg(metavar="install")]
+    """makes a virtual environment in your cache folder, and fetches Meta-World into it"""
+    python: Path | None = None
+    """the Python from which it is made, 3.9 to 3.13; None: the one that runs this"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.metaworld import install
+
+        return install(self.python)
+
+
 # What they write is in files, or worth keeping: that nobody reads what they print does not end them.
 WRITE_FILES = (
     "new", "train", "adapt", "benchmark", "transfer-matrix", "compare", "advise", "watch", "report", "runs",
-    "demo", "perceive",
+    "demo", "perceive", "metaworld",
 )  # fmt: skip
 
 COMMANDS: dict[str, type[Any]] = {
@@ -494,6 +510,7 @@ COMMANDS: dict[str, type[Any]] = {
     "watch": Watch,
     "perceive": perceive.Perceive,
     "new": New,
+    "metaworld": MetaWorld,
     "check": Check,
     "report": Report,
     "runs": Runs,

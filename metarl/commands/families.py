@@ -27,6 +27,7 @@ from metarl.types import Spec, Variation, variations
 FAMILY_COLUMNS = ("family", "what it asks for", "hidden", "visible", "episode")
 TASK_COLUMNS = ("what varies", "unit", "range", "a policy", "what it is")
 OPTION_COLUMNS = ("@option", "default", "what it is")
+_MOST_MORE = 6  # names of families that the table leaves out
 ROBOT_COLUMNS = ("robot", "what it is", "joints", "kinematics")
 
 
@@ -36,13 +37,21 @@ def list_families() -> int:
     rows = [_told(name, family_class(name)) for name in family_names()]
     for row in rows:
         table.add_row(*map(cell, row))
+    more = sorted({*family_names(unlisted=True)} - {*family_names()})
     broken = list(load_plugins().values())
-    answer({"families": [dict(zip(FAMILY_COLUMNS, row)) for row in rows], "broken": broken})
+    listed = [dict(zip(FAMILY_COLUMNS, row)) for row in rows]
+    answer({"families": listed, "more": more, "broken": broken})
     console = make_console()
     if rows:
         console.print(table)
     else:
         console.print("no family is installed: none of the packages announces metarl.families")
+    for package in dict.fromkeys(root_of(family_class(name)) for name in more):
+        own = [name for name in more if root_of(family_class(name)) == package]
+        names = own if len(own) <= _MOST_MORE else [*own[: _MOST_MORE - 1], "...", own[-1]]
+        console.print(
+            f"and {len(own)} of {cell(package)}: {cell(', '.join(names))}", soft_wrap=True
+        )
     for reason in broken:
         console.print(f"[red]broken:[/red] {cell(reason)}")
     return 0
@@ -56,10 +65,10 @@ def show_family(name: str) -> int:
     Raises:
         MetaRLError: If there is no such family, or it is broken.
     """
-    from metarl.sim.worlds import Worlds
+    from metarl.sim.kinds import make_worlds
 
     family = make_family(name)
-    worlds, cls, console = Worlds(family, 1), type(family), make_console()
+    worlds, cls, console = make_worlds(family, 1), type(family), make_console()
     spec = worlds.spec
     facts = {
         "doc": inspect.getdoc(cls) or "",

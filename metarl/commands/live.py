@@ -27,6 +27,9 @@ def show(worlds: Worlds, act: Act, split: Split, episodes: int) -> None:
         split: Where further tasks come from.
         episodes: How many.
     """
+    if not worlds.has_models:
+        say("no live window: these environments draw themselves; the film shows the same")
+        return
     try:
         for number in range(episodes):
             if number:

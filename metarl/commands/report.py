@@ -73,7 +73,7 @@ def _film_run(folder: Path) -> None:
     from metarl.registry import make_family
     from metarl.runs.policies import read_checkpoint, sees_task
     from metarl.runs.several import TASKS, of_family
-    from metarl.sim.worlds import Worlds
+    from metarl.sim.kinds import make_worlds
 
     found = read_checkpoint(folder)
     if "family" not in found.meta or "action_dim" not in found.meta:
@@ -95,7 +95,7 @@ def _film_run(folder: Path) -> None:
     known = [task["family"] for task in tasks] or [found.meta["family"]]
     family = make_family((never_met or known)[0])
     policy = of_family(found, family) if tasks else found
-    worlds = Worlds(family, 4, split="test", task_visible=sees_task(policy))
+    worlds = make_worlds(family, 4, split="test", task_visible=sees_task(policy))
     act = make_act(folder.name, worlds, 0, policy)
     title = f"{family.id}, " + ("a pair that never met" if never_met else "held-out tasks")
     ended = film_grid(worlds, act, title, "test", 1, path, 2)

@@ -235,12 +235,12 @@ def _starter(
     seed: int,
 ) -> Callable[[int], tuple[Worlds, Act]]:
     """Make a function that starts the same episodes anew, in so many worlds: once live, once on film."""
-    from metarl.sim.worlds import Worlds
+    from metarl.sim.kinds import make_worlds
 
     visible = checkpoint is not None and sees_task(checkpoint)
 
     def start(num_worlds: int) -> tuple[Worlds, Act]:
-        worlds = Worlds(
+        worlds = make_worlds(
             make_family(family), num_worlds, seed=seed, split=split, task_visible=visible
         )
         return worlds, make_act(policy, worlds, seed, checkpoint)

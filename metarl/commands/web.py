@@ -62,7 +62,7 @@ def record_updates(
     from metarl.adapt.evaluate import adapt_only, start_adaptation
     from metarl.adapt.protocol import Protocol, held_out_tasks
     from metarl.report.before_after import said
-    from metarl.sim.worlds import Worlds
+    from metarl.sim.kinds import make_worlds
 
     require_viewer()
     method = choose_adapting(checkpoint.meta, strategy)
@@ -72,7 +72,7 @@ def record_updates(
         adaptation = start_adaptation(family, method, checkpoint, protocol)
         take = []
         for u in updates:
-            worlds = Worlds(family, 1, seed=protocol.seed, held_out=True)
+            worlds = make_worlds(family, 1, seed=protocol.seed, held_out=True)
             worlds.assign(held_out_tasks(family, protocol))
             take.append(record(worlds, adaptation.act_in(worlds, 0, states[u]), said(u)))
     for side in take:

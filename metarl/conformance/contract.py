@@ -12,11 +12,12 @@ from metarl.conformance.subject import Skipped, Subject, expect
 from metarl.family import TaskFamily
 from metarl.plugins import written
 from metarl.sim.blocks import make_spec
+from metarl.sim.kinds import kind_of
 from metarl.sim.models import compile_model
 from metarl.sim.scene import VELOCITY_STAGE, Scene
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
-from metarl.types import SPLITS, num_tasks, take, variations
+from metarl.types import num_tasks, take, variations
 
 _COMPILE_S = 1.0
 _MANY = 256
@@ -28,7 +29,7 @@ def tasks_are_declared(subject: Subject) -> str:
     task_type = family.task_type
     expect(dataclasses.is_dataclass(task_type), f"task_type {task_type} is no dataclass")
     expect(getattr(task_type, "__dataclass_params__").frozen, f"{task_type.__name__} is not frozen")  # noqa: B009
-    for split in SPLITS:
+    for split in subject.family.splits:
         task = family.sample(Streams.from_seed(0, _MANY), _MANY, split)
         expect(isinstance(task, task_type), f"sample() gave {type(task).__name__}")
         for field in dataclasses.fields(task):
@@ -56,6 +57,7 @@ def tasks_are_declared(subject: Subject) -> str:
 
 def models_compile_quickly(subject: Subject) -> str:
     """Building and compiling all models takes less than a second of one core."""
+    _require_models(subject)
     start_s = time.process_time()
     models = subject.family.models()
     for name, source in models.items():
@@ -67,6 +69,7 @@ def models_compile_quickly(subject: Subject) -> str:
 
 def models_share_one_interface(subject: Subject) -> str:
     """Every model has the same observation blocks and number of actions."""
+    _require_models(subject)
     family, worlds = subject.family, subject.worlds(1)
     widths = {}
     for index, (name, model) in enumerate(worlds.models.items()):
@@ -86,8 +89,13 @@ def models_share_one_interface(subject: Subject) -> str:
     return f"{blocks}, {actions} actions, {len(widths)} model{'s' if len(widths) > 1 else ''}"
 
 
+def _require_models(subject: Subject) -> None:
+    if not kind_of(subject.family).has_models:
+        raise Skipped("its worlds are environments of others, not MuJoCo models")
+
+
 def _task_of_model(subject: Subject, index: int) -> Any:
-    for split in SPLITS:
+    for split in subject.family.splits:
         task = subject.family.sample(Streams.from_seed(0, _MANY), _MANY, split)
         model = np.asarray(getattr(task, "model", np.zeros(_MANY)))
         if (model == index).any():
@@ -156,12 +164,12 @@ def _scenes(worlds: Worlds) -> list[tuple[Scene, Any, int]]:
 def splits_are_disjoint(subject: Subject) -> str:
     """No task of a split lies in another, by value and by `in_split`."""
     family = subject.family
-    tasks = {s: family.sample(Streams.from_seed(1, _MANY), _MANY, s) for s in SPLITS}
+    tasks = {s: family.sample(Streams.from_seed(1, _MANY), _MANY, s) for s in family.splits}
     same = {("train", "test"), ("test", "train")} if family.same_test else set()
     rows = {split: _rows(task) for split, task in tasks.items()}
     judged = False
-    for a in SPLITS:
-        for b in SPLITS:
+    for a in family.splits:
+        for b in family.splits:
             verdict = family.in_split(tasks[a], b)
             judged = judged or verdict is not None
             if verdict is not None:

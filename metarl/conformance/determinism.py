@@ -9,7 +9,6 @@ import numpy as np
 from metarl.conformance.subject import Subject, expect, expect_equal, play
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
-from metarl.types import SPLITS
 
 _N = 6  # worlds
 
@@ -55,7 +54,7 @@ def same_in_company(subject: Subject) -> str:
 def tasks_own_their_stream(subject: Subject) -> str:
     """Row i of `sample` is drawn from stream i alone."""
     family = subject.family
-    for split in SPLITS:
+    for split in family.splits:
         many = family.sample(Streams.from_seed(5, 9), 9, split)
         one = family.sample(Streams.from_seed(5, 1, start=4), 1, split)
         for field in dataclasses.fields(many):
@@ -65,13 +64,20 @@ def tasks_own_their_stream(subject: Subject) -> str:
 
 
 def resets_differ(subject: Subject) -> str:
-    """Two episodes of the same task start differently."""
+    """Two episodes of the same task start differently, unless the family declares that they do not.
+
+    A published standard may: ``same_start = True``.
+    """
     worlds = subject.worlds(_N)
     a, b = worlds.reset(), worlds.reset()
     states = worlds.state_dict()["state"]
     worlds.reset()
     moved = any((x != y).any() for x, y in zip(states, worlds.state_dict()["state"]))
-    expect(moved or (a != b).any(), "reset() draws nothing from its stream")
+    moved = moved or bool((a != b).any())
+    if subject.family.same_start:
+        expect(not moved, "same_start is declared, and two episodes of a task begin differently")
+        return "every episode of a task begins alike, as declared"
+    expect(moved, "reset() draws nothing from its stream")
     return ""
 
 

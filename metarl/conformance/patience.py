@@ -13,6 +13,7 @@ from typing import Any
 
 from metarl.family import TaskFamily
 from metarl.plugins import root_of
+from metarl.sim.outside.worker import ASKED
 
 HUNG_S = 60.0  # for one call of a family's method
 LONG_S = 900.0  # for one check
@@ -63,7 +64,7 @@ class _Watch:
         hung_s, long_s = now_s - self.since_s, now_s - self.start_s
         if call is None or (hung_s < HUNG_S and long_s < LONG_S):
             return
-        name = f"package {self.package}: {call.f_code.co_qualname}()"
+        name = f"package {self.package}: {_called(call)}"
         self.call = None  # else it would keep alive what the family holds
         where = f"({os.path.basename(at[0])}:{at[1]})"
         if hung_s >= HUNG_S:
@@ -72,13 +73,22 @@ class _Watch:
 
     def _outermost(self, frame: FrameType | None) -> tuple[FrameType | None, tuple[str, int]]:
         """The call of the package that this library made, and the package's line that runs."""
-        call, at = None, ("", 0)
+        call, at, below = None, ("", 0), frame
         while frame is not None and frame.f_code is not _END:
-            if str(frame.f_globals.get("__name__", "")).partition(".")[0] == self.package:
+            asked = frame.f_code is ASKED  # whom it calls is an environment of somebody else's
+            theirs = below if asked and below is not None else frame
+            own = str(frame.f_globals.get("__name__", "")).partition(".")[0] == self.package
+            if own or asked:
                 call = frame
-                at = at if at[1] else (frame.f_code.co_filename, frame.f_lineno)
-            frame = frame.f_back
+                at = at if at[1] else (theirs.f_code.co_filename, theirs.f_lineno)
+            below, frame = frame, frame.f_back
         return call, at
+
+
+def _called(call: FrameType) -> str:
+    if call.f_code is ASKED:
+        return f"{call.f_locals.get('what')} of its environment"
+    return f"{call.f_code.co_qualname}()"
 
 
 def run_patiently(family: TaskFamily[Any] | type[TaskFamily[Any]], work: Any, *given: Any) -> Any:

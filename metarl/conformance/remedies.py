@@ -31,7 +31,8 @@ REMEDIES = {
     "1 and N worlds are bit-identical": "Compute row by row: no sum, mean or sort over worlds.",
     "each task has its own stream": "Draw with rng.uniform(low, high), without numbers of rows, in the same"
     " order for every task.",
-    "two resets differ": "Draw where an episode begins from rng in reset().",
+    "two resets differ": "Draw where an episode begins from rng in reset(); an environment of others draws from"
+    " the seed of its reset().",
     "no task leaves a trace": "Set in reset() and configure() everything that a task changes, also what it"
     " does not use.",
     "a saved state continues bit-identically": "Keep what an episode remembers in worlds.userdata, not on"

@@ -18,7 +18,7 @@ from metarl.conformance import (
 from metarl.conformance.patience import Hangs, run_patiently
 from metarl.conformance.remedies import BUILT
 from metarl.conformance.subject import NotShown, Skipped, Subject
-from metarl.errors import MetaRLError, describe, is_interrupt
+from metarl.errors import MetaRLError, MissingDependencyError, describe, is_interrupt
 from metarl.family import TaskFamily
 from metarl.plugins import root_of
 from metarl.registry import family_class, make_family
@@ -113,6 +113,8 @@ def _build(name: str) -> TaskFamily[Any]:
     cls = family_class(name)
     try:
         return run_patiently(cls, make_family, name)
+    except MissingDependencyError:  # nothing is wrong with the family
+        raise
     except (MetaRLError, Hangs) as error:
         raise Unbuilt(str(error)) from error
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from metarl.errors import MetaRLError
 from metarl.family import TaskFamily
+from metarl.sim.kinds import make_worlds
 from metarl.sim.worlds import Worlds
 from metarl.types import Split, Step
 
@@ -62,7 +63,7 @@ class Subject:
         task_visible: bool = False,
     ) -> Worlds:
         """Make fresh worlds."""
-        return Worlds(
+        return make_worlds(
             self.family, num_worlds, seed=seed, num_threads=num_threads, split=split,
             first_stream=first_stream, task_visible=task_visible,
         )  # fmt: skip

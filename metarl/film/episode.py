@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
 
+from metarl.errors import ConfigError
 from metarl.film.captions import burn, tile
 from metarl.film.encoder import write_film
+from metarl.film.own import OwnPictures, Painter
 from metarl.film.render import Renderer
 from metarl.film.stage import FREE_CAMERA, Stage, is_bare
 from metarl.types import Act, Step
@@ -26,7 +27,7 @@ Caption = Callable[[int, Step | None], str]  # (control steps done, the last one
 def episode_frames(
     worlds: Worlds,
     act: Act,
-    renderer: Renderer,
+    renderer: Painter,
     *,
     world: int = 0,
     caption: Caption | None = None,
@@ -62,7 +63,7 @@ def episode_frames(
 def all_frames(
     worlds: Worlds,
     act: Act,
-    renderers: Mapping[str, Renderer],
+    renderers: Mapping[str, Painter],
     columns: int,
     *,
     caption: Callable[[int, int, Step | None], str] | None = None,
@@ -96,10 +97,8 @@ def all_frames(
         obs = step.obs
 
 
-def _shot(worlds: Worlds, renderer: Renderer, world: int, text: str) -> np.ndarray:
-    model, data = worlds.world(world)  # the model too: colours follow what cooks
-    mujoco.mj_forward(model, data)
-    frame = renderer.frame(model, data)
+def _shot(worlds: Worlds, renderer: Painter, world: int, text: str) -> np.ndarray:
+    frame = renderer.frame_of(worlds, world)
     if told := worlds.caption(world):
         frame = burn(frame, told, at="top")
     return burn(frame, text, at="bottom") if text else frame
@@ -112,11 +111,11 @@ def film_renderer(
     width: int = WIDTH,
     height: int = HEIGHT,
     camera: str | int | None = None,
-) -> Renderer:
+) -> Painter:
     """Make the renderer of a world's films, with shadows.
 
     A model without light, floor or sky is given them, for the film alone, and a view of all that
-    happens where the camera is free.
+    happens where the camera is free. Environments of others draw themselves.
 
     Args:
         worlds: The worlds.
@@ -125,9 +124,17 @@ def film_renderer(
         height: Height [pixels].
         camera: A camera's name or index, -1 for the free one; None is the family's film camera.
     Raises:
+        ConfigError: If a camera is given of environments that draw themselves.
         RenderError: If nothing can be drawn here.
         UnknownNameError: If there is no such camera.
     """
+    if not worlds.has_models:
+        if camera is not None and camera != worlds.family.film_camera:
+            raise ConfigError(
+                f"camera is {camera!r}; the environments of {worlds.family.id} draw themselves: leave"
+                " it out"
+            )
+        return OwnPictures(width, height)
     model, _ = worlds.world(world)
     camera = worlds.family.film_camera if camera is None else camera
     stage = Stage(worlds, world) if is_bare(model) or camera == FREE_CAMERA else None

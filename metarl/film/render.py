@@ -9,6 +9,7 @@ import threading
 import warnings
 import weakref
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
@@ -16,6 +17,9 @@ import numpy as np
 from metarl.errors import ConfigError, RenderError, UnknownNameError
 from metarl.film.gl import forked_error, gl_error, prepare_gl
 from metarl.film.stage import FREE_CAMERA, Stage
+
+if TYPE_CHECKING:
+    from metarl.sim.worlds import Worlds
 
 FILM_SHADOW_MAP = 2048  # texels a side, at most; 4096 took 1.6 times as long
 FILM_SAMPLES = 4
@@ -98,6 +102,12 @@ class Renderer:
         if self._stage is not None:
             self._stage.dress(scene, np.array(self._camera.lookat))
         return self._renderer.render(out=out)
+
+    def frame_of(self, worlds: Worlds, i: int) -> np.ndarray:
+        """Draw one of some worlds that run on its model: RGB, shape (height, width, 3), uint8."""
+        model, data = worlds.world(i)  # the model too: colours follow what cooks
+        mujoco.mj_forward(model, data)
+        return self.frame(model, data)
 
     def close(self) -> None:
         """Free the drawing context; in another thread than its own it stays until the process ends."""

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
-from metarl.types import SPLITS
-
 if TYPE_CHECKING:
     from metarl.family import TaskFamily
     from metarl.sim.worlds import Worlds
@@ -100,10 +98,10 @@ def _has_floor(model: mujoco.MjModel) -> bool:
 
 def _extent(family: TaskFamily[Any]) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and highest place where anything is or turns to as episodes begin [m], (3,) each."""
-    from metarl.sim.worlds import Worlds
+    from metarl.sim.kinds import make_worlds
 
-    worlds, corners = Worlds(family, NUM_SEEN), []
-    for split in SPLITS:
+    worlds, corners = make_worlds(family, NUM_SEEN), []
+    for split in family.splits:
         worlds.assign(worlds.sample(split))
         worlds.reset()
         for i in range(NUM_SEEN):

@@ -18,6 +18,7 @@ from pathlib import Path
 from metarl.errors import MetaRLError, require
 from metarl.grid.cell import Cell
 from metarl.grid.workers import Finished
+from metarl.machine import num_cores
 from metarl.runs.metrics import finite
 
 LOG = "log.txt"  # in the benchmark's folder: what cells print
@@ -99,13 +100,6 @@ class LocalProcesses:
         for worker in self._workers:
             worker.kill()
         self._workers = []
-
-
-def num_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from metarl.errors import ConfigError, ShapeError, UnknownNameError, require
 from metarl.family import TaskFamily
 from metarl.registry import family_class, make_family, option_names, split_name
-from metarl.sim.worlds import Worlds
+from metarl.sim.kinds import make_worlds
 from metarl.streams import Streams, checked_seed
 from metarl.types import Split, take
 
@@ -96,7 +96,7 @@ class Episodes:
         self.split = split
         self.new_task = new_task
         self.fixed: dict[int, Any] = {}  # world -> the task of its every episode
-        self.worlds = Worlds(
+        self.worlds = make_worlds(
             family, num_worlds, task_visible=task_visible, num_threads=num_threads, split=split
         )
 

@@ -22,7 +22,7 @@ def register_gym_ids() -> list[str]:
     Returns:
         The ids of all families.
     """
-    names = family_names()
+    names = family_names(unlisted=True)
     watch_families(_register)
     return [gym_id(name) for name in names]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from metarl.errors import ConfigError, require
 from metarl.film.episode import HEIGHT, WIDTH, film_renderer
-from metarl.film.render import Renderer, find_camera
+from metarl.film.own import Painter
+from metarl.film.render import find_camera
 from metarl.sim.worlds import Worlds
 
 _LARGEST = 8192  # pixels a side; drawing contexts end soon after
@@ -45,22 +45,24 @@ class View:
             require(whole and 1 <= side <= _LARGEST, name, side, f"1 to {_LARGEST} pixels")
         self._camera = worlds.family.film_camera if camera is None else camera
         if camera is not None:
+            if not worlds.has_models:
+                raise ConfigError(
+                    f"camera is {camera!r}; the environments of {worlds.family.id} draw themselves"
+                )
             for model in worlds.models.values():
                 find_camera(model, camera)
         self._worlds = worlds
         self._width, self._height = int(width), int(height)
-        self._renderers: dict[str, Renderer] = {}  # of each model that was drawn
+        self._renderers: dict[str, Painter] = {}  # of each model that was drawn
 
     def frame(self, i: int = 0) -> np.ndarray:
         """Draw one world: RGB, shape (height, width, 3), uint8."""
-        model, data = self._worlds.world(i)
-        mujoco.mj_forward(model, data)
         name = self._worlds.model_name(i)
         if name not in self._renderers:
             self._renderers[name] = film_renderer(
                 self._worlds, i, width=self._width, height=self._height, camera=self._camera
             )
-        return self._renderers[name].frame(model, data)
+        return self._renderers[name].frame_of(self._worlds, i)
 
     def frames(self) -> list[np.ndarray]:
         """Draw every world."""

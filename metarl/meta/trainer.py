@@ -15,7 +15,7 @@ from metarl.learn.rollout import Trajectories
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, unflatten
 from metarl.runs.trained import describe, join, part
-from metarl.sim.worlds import Worlds
+from metarl.sim.kinds import make_worlds
 from metarl.types import repeat
 
 
@@ -42,7 +42,7 @@ class MetaTrainer(ABC):
 
     def __init__(self, family: TaskFamily[Any], config: Any, *, num_threads: int = 0):
         self.family, self.config = family, config
-        self.worlds = Worlds(
+        self.worlds = make_worlds(
             family, config.num_tasks * config.episodes, seed=config.seed, num_threads=num_threads
         )
         self.generator = torch.Generator().manual_seed(config.seed)

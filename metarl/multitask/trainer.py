@@ -30,7 +30,7 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.several import TASKS, TRUNK, describe_task, describe_trunk
 from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import annealed, describe, join, part
-from metarl.sim.worlds import Worlds
+from metarl.sim.kinds import make_worlds
 from metarl.types import Spec
 
 MOST_PAIRS = 66  # whose cosine is logged: those of 12 tasks
@@ -68,7 +68,7 @@ class MultiTaskTrainer:
         if lacks:
             raise ConfigError(f"{lacks[0]} has no expert to imitate; learner=ppo needs none")
         self.worlds = [
-            Worlds(
+            make_worlds(
                 family,
                 config.num_worlds,
                 seed=config.noise_seed,

@@ -19,6 +19,7 @@ from metarl.film.encoder import check_film, write_film
 from metarl.film.episode import episode_frames, film_renderer
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import check_output, output_error, write_whole
+from metarl.sim.kinds import make_worlds
 from metarl.sim.worlds import Worlds
 from metarl.types import take
 
@@ -72,7 +73,7 @@ def film_adaptation(
     sides, solved = [], dict[int, bool]()
     every = lapse(family) if every is None else every
     for updates in (0, len(states) - 1) if shown is None else shown:
-        worlds = Worlds(family, 1, seed=protocol.seed, held_out=True)
+        worlds = make_worlds(family, 1, seed=protocol.seed, held_out=True)
         worlds.assign(one)
         with film_renderer(worlds, width=WIDTH, height=HEIGHT) as renderer:
             act = adaptation.act_in(worlds, task, states[updates])

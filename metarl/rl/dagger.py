@@ -20,7 +20,7 @@ from metarl.rl.lesson import collect_lesson, expert_share
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import annealed, describe, join, part
-from metarl.sim.worlds import Worlds
+from metarl.sim.kinds import make_worlds
 
 NOT_LEARNED = ("context", "log_std")
 
@@ -55,7 +55,7 @@ class DaggerTrainer:
         if not family.has_expert():
             raise ConfigError(f"{family.id or type(family).__name__} has no expert to imitate")
         self.family, self.config = family, config
-        self.worlds = Worlds(
+        self.worlds = make_worlds(
             family,
             config.num_worlds,
             seed=config.noise_seed,

@@ -38,9 +38,10 @@ def fingerprint(family: TaskFamily[Any]) -> dict[str, Any]:
     Returns:
         JSON values.
     """
+    from metarl.sim.kinds import make_worlds
     from metarl.sim.worlds import Worlds
 
-    worlds = Worlds(family, _WORLDS, seed=_SEED, task_visible=True, num_threads=1)
+    worlds = make_worlds(family, _WORLDS, seed=_SEED, task_visible=True, num_threads=1)
     spec, package = worlds.spec, type(family).__module__.partition(".")[0]
     fields = variations(family.task_type)
     return {

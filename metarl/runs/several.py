@@ -142,9 +142,9 @@ def _without_head(
     checkpoint: Checkpoint, tasks: Sequence[Any], family: TaskFamily[Any], names: str
 ) -> Checkpoint:
     """The trunk, with those columns that a family may observe."""
-    from metarl.sim.worlds import Worlds
+    from metarl.sim.kinds import make_worlds
 
-    spec, trunk = Worlds(family, 1).spec, checkpoint.meta[TRUNK]
+    spec, trunk = make_worlds(family, 1).spec, checkpoint.meta[TRUNK]
     try:
         rows = [(str(block), str(of), str(name)) for block, of, name in trunk["columns"]]
         first = dict(trunk["view"])

@@ -31,11 +31,11 @@ def make_spec(family: TaskFamily[Any], scene: Scene, task: Any) -> Spec:
     widths = {
         name: _width(family, name, values, scene.num_worlds) for name, values in blocks.items()
     }
-    action_dim = family.action_dim(scene.model.nu)
+    action_dim = family.action_dim(scene.num_actuators)
     if not isinstance(action_dim, int | np.integer) or action_dim < 1:
         raise broken(
             family, "action_dim",
-            f"gave {action_dim!r} for a model with {scene.model.nu} actuators; a policy needs one"
+            f"gave {action_dim!r} for a model with {scene.num_actuators} actuators; a policy needs one"
             " action at least: add an <actuator> to the MJCF, or let action_dim() say how many"
             " numbers act() takes",
         )  # fmt: skip

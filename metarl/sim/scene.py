@@ -152,6 +152,11 @@ class Scene:
             self.resize(self.num_worlds)
 
     @property
+    def num_actuators(self) -> int:
+        """How many numbers control a world."""
+        return self.model.nu
+
+    @property
     def ctrl_mid(self) -> np.ndarray:
         """The middle of each actuator's control range, (nu,); see `ctrl_half`."""
         self.require_ranges()
@@ -255,6 +260,14 @@ class Scene:
             if bad.any():
                 return method, name, bad
         return "", "", failed
+
+    def moving(self) -> list[np.ndarray]:
+        """What shows that a world moves, (N, ...) each."""
+        return [self.qpos, self.qvel, self.userdata]
+
+    def spoil(self, i: int) -> None:
+        """Put a world where its physics leaves the finite numbers in the next step."""
+        (self.qvel if self.model.nv else self.qpos)[i] = np.nan
 
     def state_without_numbers(self, ids: np.ndarray) -> str:
         """Find an array of some worlds' state that is not finite; empty if there is none."""

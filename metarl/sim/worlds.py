@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
 
 from metarl.errors import ConfigError, ShapeError, require
-from metarl.family import TaskFamily, broken
+from metarl.family import TaskFamily, broken, require_split
 from metarl.machine import require_worlds_fit
 from metarl.plugins import written
 from metarl.sim.blame import asks, require_methods
@@ -25,7 +25,7 @@ from metarl.sim.replay.alone import Alone, One
 from metarl.sim.scene import Scene
 from metarl.sim.verdict import Judge, Verdict, are_numbers, is_number, require_numbers
 from metarl.streams import Streams
-from metarl.types import SPLITS, Split, Step, put, take
+from metarl.types import Split, Step, put, take
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ _AHEAD = 2
 class Worlds:
     """N worlds of one family with their tasks.
 
+    `metarl.sim.kinds.make_worlds` makes those of any family; this class itself those on MuJoCo.
+
     Nothing resets by itself: a world whose episode ended waits for `reset`, and stepping
     it before is an error. A world that diverges is truncated, reported, and put into a
     fresh state of the same task at once so that its neighbours run on.
@@ -57,6 +59,8 @@ class Worlds:
         first_stream: Index of world 0's stream, for a batch that continues another.
         held_out: Draw from streams that no training draws from, whatever the seeds.
     """
+
+    has_models: ClassVar[bool] = True  # of MuJoCo, which draw them
 
     @asks
     def __init__(
@@ -79,27 +83,36 @@ class Worlds:
         self.num_worlds = num_worlds
         self.num_threads = num_threads
         self.task_visible = task_visible
-        listen()
-        self.models = _compiled(family)
+        self._held: dict[str, Group] = {}  # every group that was made
+        self._groups: list[Group] = []  # those that have worlds
+        self._build()
         self.streams = Streams.from_seed(seed, num_worlds, first_stream, held_out=held_out)
-        self.substeps = count_substeps(family, self.models)
         self.elapsed = np.zeros(num_worlds, np.int64)
         self.done = np.ones(num_worlds, bool)  # nobody may step before the first reset
         self._latest: Step | One | None = None
         self._check = TaskCheck(family, list(self.models))
         self.num_diverged = 0
-        self._held: dict[str, Group] = {}  # every group that was made
-        self._groups: list[Group] = []  # those that have worlds
         self.task: Any = None
         self.assign(self.sample(split))
-        self._reset_physics(np.arange(num_worlds))
-        for group in self._groups:
-            if type(family).act is TaskFamily.act and group.scene.model.nu:
-                group.scene.require_ranges()
+        self._begin(np.arange(num_worlds))
+        if type(family).act is TaskFamily.act:
+            self._require_ranges()
         self.spec = make_spec(family, self._groups[0].scene, self._groups[0].task)
         self._stack = ObservationStack(self.spec, family.task_type)
         self._stack.show(self.task, task_visible)
         self._prepare()
+
+    def _build(self) -> None:
+        """Make what worlds run on."""
+        listen()
+        self.models = _compiled(self.family)
+        self.substeps = count_substeps(self.family, self.models)
+
+    def _require_ranges(self) -> None:
+        """Check that actions can be scaled."""
+        for group in self._groups:
+            if group.scene.model.nu:
+                group.scene.require_ranges()
 
     def _prepare(self) -> None:
         """Make what is no part of a copy."""
@@ -114,8 +127,7 @@ class Worlds:
     @asks
     def sample(self, split: Split, ids: np.ndarray | None = None) -> Any:
         """Draw one task for each world (of `ids`) from its own stream."""
-        if split not in SPLITS:
-            raise ConfigError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+        require_split(self.family, split)
         ids = self._ids(ids)
         rng = self.streams[ids]
         task = self._check.sampled(self.family.sample(rng, len(ids), split), len(ids), split)
@@ -191,13 +203,14 @@ class Worlds:
             Observations of all worlds, (N, D) float32.
         """
         ids = self._ids(ids)
-        self._reset_physics(ids)
+        self._begin(ids)
         self.elapsed[ids] = 0
         self.done[ids] = False
         self.obs = self._observe()
         return self.obs.copy()
 
-    def _reset_physics(self, ids: np.ndarray) -> None:
+    def _begin(self, ids: np.ndarray) -> None:
+        """Put worlds where an episode begins, by their streams."""
         rng = self.streams[ids]
         for group in self._groups:
             mine, local = group.among(ids)
@@ -235,8 +248,7 @@ class Worlds:
         self.elapsed += _STEP
         diverged, obs = np.zeros(self.num_worlds, bool), self._stack.blank()
         parts = []
-        pool = self._pool if len(self._groups) > 1 else None
-        for group, failed in stepped(self._groups, self.substeps, pool):
+        for group, failed in self._moved():
             if failed is not None:
                 diverged[group.rows] = failed
                 self._start_again(group, failed)
@@ -247,6 +259,15 @@ class Worlds:
         self._latest = self._outcome(Verdict.joined(parts, self.num_worlds), obs, diverged)
         tell()
         return self._latest
+
+    def _moved(self) -> Iterator[tuple[Group, np.ndarray | None]]:
+        """Advance all worlds; gives each group, and which of it left the finite numbers."""
+        pool = self._pool if len(self._groups) > 1 else None
+        return stepped(self._groups, self.substeps, pool)
+
+    def _late(self) -> np.ndarray:
+        """Whose time is over, (N,) bool."""
+        return self.elapsed >= self.family.horizon
 
     @asks
     def step_alone(self, action: np.ndarray) -> One:
@@ -301,7 +322,7 @@ class Worlds:
         return self._latest
 
     def _outcome(self, verdict: Verdict, obs: np.ndarray, diverged: np.ndarray) -> Step:
-        truncated = self.elapsed >= self.family.horizon
+        truncated = self._late()
         if np.count_nonzero(diverged):
             obs[diverged] = self.obs[diverged]
             verdict.clear(diverged)
@@ -332,7 +353,7 @@ class Worlds:
                 self.family.id or type(self.family).__name__, ids[0],
             )  # fmt: skip
         self.num_diverged += len(ids)
-        self._reset_physics(ids)
+        self._begin(ids)
 
     def _blame(self, group: Group, suspects: np.ndarray) -> None:
         method, name, rows = group.scene.wrote_no_numbers(suspects)
@@ -423,6 +444,14 @@ class Worlds:
         scene, local = self.place(i)
         return scene.batch.get_model(local), scene.batch.get_data(local)
 
+    def picture(self, i: int) -> np.ndarray:
+        """Let a world draw itself, where it is no model of MuJoCo's.
+
+        Raises:
+            ConfigError: If it is one: `film_renderer` draws these.
+        """
+        raise ConfigError(f"world {i} is a MuJoCo model; metarl.film draws it")
+
     @asks
     def caption(self, i: int = 0) -> str:
         """What the family says of a world in a film."""
@@ -481,8 +510,9 @@ class Worlds:
 def _compiled(family: TaskFamily[Any]) -> dict[str, mujoco.MjModel]:
     models = family.models()
     if not isinstance(models, Mapping) or not models:
-        raise broken(
-            family, "models", f"gave {written(models)}; expected name -> model, one at least"
-        )
+        said = f"gave {written(models)}; expected name -> model, one at least"
+        if isinstance(models, Mapping):
+            said += " (make_worlds makes the worlds of a family that has none)"
+        raise broken(family, "models", said)
     name = family.id or type(family).__name__
     return {key: compile_model(source, f"{name} ({key})") for key, source in models.items()}

@@ -18,7 +18,7 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy
 from metarl.runs.several import COLUMNS, HEADLESS
 from metarl.runs.trained import join, part
-from metarl.sim.worlds import Worlds
+from metarl.sim.kinds import make_worlds
 from metarl.sources.mapping import ACTION, Piece, name_of, parse_mapping, split_pairs
 from metarl.sources.operation import Operation, shown_piece
 from metarl.sources.plan import TASK, columns_of, options_of, rows_of
@@ -57,7 +57,7 @@ def carry(
         CheckpointError: If the source holds no policy.
         ConfigError: If the mapping names what is not there, or nothing of the source fits.
     """
-    here, there = Worlds(family, 1).spec, _interface(source, name)
+    here, there = make_worlds(family, 1).spec, _interface(source, name)
     same, columns, zeroed, rows, fresh = match(
         there.family, there.blocks, there.action_dim, here, family.id, mapping, said=source.meta
     )
@@ -83,7 +83,7 @@ def carry(
 
 def fits(source: Checkpoint, family: TaskFamily[Any]) -> bool:
     """Whether what was trained sees and does what a family shows and takes, block by block."""
-    spec, meta = Worlds(family, 1).spec, source.meta
+    spec, meta = make_worlds(family, 1).spec, source.meta
     return HEADLESS not in meta and (meta.get("blocks"), meta.get("action_dim")) == (
         dict(spec.blocks),
         spec.action_dim,
@@ -171,7 +171,7 @@ def match(
 def _names_of_columns(family: str, blocks: Mapping[str, int]) -> Mapping[str, tuple[str, ...]]:
     """The names of a source's columns, where its family is installed and observes what it did."""
     try:
-        spec = Worlds(make_family(family), 1).spec
+        spec = make_worlds(make_family(family), 1).spec
     except MetaRLError:
         return {}
     return spec.columns if dict(spec.blocks) == dict(blocks) else {}

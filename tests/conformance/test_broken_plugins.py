@@ -3,12 +3,14 @@
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import threading
 import time
 
 import numpy as np
 import pytest
+from outsiders import CartFamily
 from sliders import Slide
 
 from metarl import registry
@@ -241,3 +243,14 @@ def test_nobody_else_ends_a_command(capsys):
     register("broken/three")(Odd)
     assert main(["watch", "broken/three", "--no-live", "--policy", "expert"]) == 2
     assert f"package {PACKAGE} raised SystemExit: 0 (test_broken" in capsys.readouterr().err
+
+
+def test_an_environment_of_others_that_hangs(monkeypatch):
+    monkeypatch.setattr(patience, "HUNG_S", 0.6)
+    made = CartFamily()
+    made.settings = {"fault": "hang"}
+    results = list(iter_checks(made, num_tasks=2))
+    (failed,) = [r for r in results if r.failed]
+    said = r"package outsiders: step\(\) of its environment has not come back for \d+ s \(strangers"
+    assert re.match(said, failed.detail), failed.detail
+    assert results[-1].outcome == "skip"

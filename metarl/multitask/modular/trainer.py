@@ -23,7 +23,7 @@ from metarl.nn.views import View
 from metarl.registry import make_family
 from metarl.runs.pairs import Pair, pair_of
 from metarl.runs.several import PAIR, TASKS
-from metarl.sim.worlds import Worlds
+from metarl.sim.kinds import make_worlds
 from metarl.types import Spec
 
 
@@ -118,7 +118,8 @@ def more_pairs(trained: Mapping[Pair, Spec], *, task_visible: bool) -> dict[Pair
         pair for pair in (Pair(*each) for each in product(robots, skills)) if pair not in trained
     ]
     return {
-        pair: Worlds(make_family(pair.family), 1, task_visible=task_visible).spec for pair in pairs
+        pair: make_worlds(make_family(pair.family), 1, task_visible=task_visible).spec
+        for pair in pairs
     }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from metarl.conformance import check_family
 from metarl.registry import make_family
-from metarl.sim.worlds import Worlds
+from metarl.sim.kinds import make_worlds
 
 NAME = "my_package/reach"
 
@@ -16,7 +16,7 @@ def test_it_passes_every_check():
 
 
 def test_the_expert_solves_it():
-    worlds = Worlds(make_family(NAME), 64, seed=0, split="test")
+    worlds = make_worlds(make_family(NAME), 64, seed=0, split="test")
     worlds.reset()
     for _ in range(worlds.spec.horizon):
         step = worlds.step(worlds.expert())
