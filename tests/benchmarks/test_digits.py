@@ -33,7 +33,7 @@ def test_the_digits_are_those_of_before(case, monkeypatch):
     found = measure(*(kept[name] for name in ("family", "checkpoint", "method", "settings")))
     del sys.modules["digits"]
     assert found["steps"] == kept["steps"]
-    if processor() in KNOWN:
+    if processor() in KNOWN and "of" not in kept:  # else kept of another make
         for name in ("success", "score", "returns"):
             np.testing.assert_allclose(found[name], kept[name], rtol=1e-6, atol=1e-6)
         return
