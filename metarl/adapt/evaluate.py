@@ -55,7 +55,7 @@ def _judging_worlds(
     return worlds
 
 
-@steady()
+@steady(num_threads=1)
 def evaluate_adaptation(
     family: TaskFamily[Any],
     method: str,
@@ -104,7 +104,7 @@ def evaluate_adaptation(
     )
 
 
-@steady()
+@steady(num_threads=1)
 def adapt_only(
     family: TaskFamily[Any],
     method: str,
@@ -131,7 +131,7 @@ def adapt_only(
     return states
 
 
-@steady()
+@steady(num_threads=1)
 def start_adaptation(
     family: TaskFamily[Any],
     method: str,
@@ -210,7 +210,7 @@ def settings_of(method: str, settings: Mapping[str, Any] | None = None) -> Any:
     return None
 
 
-@steady()
+@steady(num_threads=1)
 def measure_ceiling(
     family: TaskFamily[Any], checkpoint: Checkpoint, protocol: Protocol, *, task_visible: bool
 ) -> Outcome:

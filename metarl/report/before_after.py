@@ -32,7 +32,7 @@ def lapse(family: TaskFamily[Any]) -> int:
     return math.ceil(family.horizon / FRAMES)
 
 
-@steady()
+@steady(num_threads=1)
 def film_adaptation(
     family: TaskFamily[Any],
     method: str,

@@ -44,6 +44,25 @@ def test_same_seed_same_result(checkpoint: Checkpoint):
     assert np.array_equal(one.returns, two.returns)
 
 
+def test_the_callers_threads_change_no_digit(checkpoint: Checkpoint):
+    """Two threads add up otherwise than one, and a long episode makes much of little."""
+    met = set()
+
+    class Counting(Reach):
+        def observe(self, worlds, task):
+            met.add(torch.get_num_threads())
+            return super().observe(worlds, task)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        evaluate_adaptation(Counting(), "maml", checkpoint, TINY)
+        measure_ceiling(Counting(), checkpoint, TINY, task_visible=True)
+    finally:
+        torch.set_num_threads(before)
+    assert met == {1}
+
+
 def test_parameters_after_each_update_are_kept(checkpoint: Checkpoint):
     keep: list = []
     evaluate_adaptation(Reach(), "fine-tune", checkpoint, TINY, keep=keep)

@@ -14,7 +14,7 @@ KNOWN = json.loads((BENCHMARKS / "results" / "digits.json").read_text())["proces
 ROWS = next(iter(KNOWN.values()))
 QUICK = {
     ("season-pearl", "pearl"), ("season-maml", "maml"), ("add-dagger", "strategy-optimization"),
-    ("cheetah-velocity-pearl", "pearl"),
+    ("skills-dagger", "residual-search"), ("cheetah-velocity-pearl", "pearl"),
     ("point-navigation-ppo", "scratch"),
 }  # fmt: skip
 
