@@ -175,15 +175,27 @@ def test_a_training_that_was_killed_goes_on(script, tiny, tmp_path):
 
 def test_a_shipped_policy_by_the_same_command_is_not_trained_again(script, tmp_path):
     cells = sys.modules["shared.adaptation_cells"]
-    line = script.pretraining("kitchen/dishes", 0).line
+    line = [
+        *script.pretraining("kitchen/season", 0).line,
+        *script.pretraining("kitchen/add", 0).line,
+    ]
     store = Store(tmp_path / "runs")
     script.take_kept(line, store, tmp_path / "pretrained")
-    assert [read_checkpoint(store.folder / one.file).meta["method"] for one in line] == [
-        "dagger"
-    ] * 2
+    found = [read_checkpoint(store.folder / one.file).meta["method"] for one in line]
+    assert found == ["ppo", "dagger"]
     assert not plan(line, store.read(), store.folder).todo
     cells.keep_new(line, store.folder, tmp_path / "pretrained")  # the shipped ones are kept already
     assert not (tmp_path / "pretrained").exists()
+
+
+def test_the_tables_start_from_the_policies_that_they_were_made_with(script, tmp_path):
+    """A better policy of skills is shipped since; dishes begin with the one before."""
+    line, store = script.pretraining("kitchen/dishes", 0).line, Store(tmp_path / "runs")
+    script.take_kept(line, store, BENCHMARKS / "results" / "pretrained")
+    skills, dishes = (read_checkpoint(store.folder / one.file).meta for one in line)
+    assert skills["config"]["hidden"] == [128, 128]
+    assert dishes["method"] == "dagger"
+    assert not plan(line, store.read(), store.folder).todo
 
 
 def test_a_strangers_strategy_gets_a_cell_and_a_row(script, monkeypatch, tmp_path):

@@ -76,7 +76,7 @@ def test_every_world_is_drawn(make):
         ({"width": 6.4}, ConfigError, "width is 6.4; expected"),
         ({"height": True}, ConfigError, "height is True; expected"),
         ({"camera": "flim"}, UnknownNameError, "unknown camera 'flim'; did you mean 'film'"),
-        ({"camera": 99}, UnknownNameError, "unknown camera '99'; valid: film, top"),
+        ({"camera": 99}, UnknownNameError, "unknown camera '99'; valid: film, front, top"),
         ({"render_mode": "ansi"}, ConfigError, "unknown render_mode 'ansi'; valid: rgb_array"),
     ],
 )
