@@ -94,7 +94,7 @@ class Config(GridConfig):
 
 def teacher(family: str, method: str, seed: int) -> Path:
     """The policy that teaches: a file of that name, the shipped one of seed 0, or a kept one."""
-    if Path(method).exists():
+    if method.endswith(".safetensors"):
         return Path(method)
     if seed == 0:
         return shipped(family, f"{family.rpartition('/')[2]}-{method}")

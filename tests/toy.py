@@ -61,9 +61,10 @@ class Short(Reach):
     horizon = 5
 
 
-def knowing(spec) -> GaussianPolicy:
-    """A policy that goes where its task block says, as the toy's expert does."""
-    policy = GaussianPolicy(spec.obs_dim, 2, 2, torch.Generator().manual_seed(0), hidden=(2,))
+def knowing(spec, block="task") -> GaussianPolicy:
+    """A policy that goes where a block says, as the toy's expert does."""
+    generator = torch.Generator().manual_seed(0)
+    policy = GaussianPolicy(spec.obs_dim, 2, spec.task_dim, generator, hidden=(2,))
     small = 1e-3  # where tanh is a straight line
     first, head = policy.trunk.layers[0], policy.head
     with torch.no_grad():
@@ -73,7 +74,7 @@ def knowing(spec) -> GaussianPolicy:
         for axis in (0, 1):
             first.weight[axis, spec.slice("robot").start + axis] = -2.0 * small
             first.weight[axis, spec.slice("robot").start + 2 + axis] = -2.0 * small
-            first.weight[axis, spec.slice("task").start + axis] = 2.0 * small
+            first.weight[axis, spec.slice(block).start + axis] = 2.0 * small
             head.weight[axis, axis] = 1.0 / small
     return policy
 
