@@ -36,7 +36,9 @@ class OutsideScene:
         self.reward = np.zeros(num_worlds)
         self.terminated, self.truncated = np.zeros(num_worlds, bool), np.zeros(num_worlds, bool)
         self.info = {name: np.zeros(num_worlds) for name in self.readings}
-        self.ctrl = self.ctrl_mid = self.ctrl_half = np.zeros(0)
+        self.ctrl: np.ndarray = np.zeros((num_worlds, 0))
+        self.ctrl_mid: np.ndarray = np.zeros(0)
+        self.ctrl_half: np.ndarray = np.zeros(0)
         self.spoilt = np.zeros(num_worlds, bool)
 
     def declare(self, interface: Interface) -> None:
