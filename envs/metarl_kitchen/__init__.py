@@ -13,6 +13,7 @@ from metarl_kitchen import (
     season,
     serve,
     skills,
+    sprinkle,
     stir,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "season",
     "serve",
     "skills",
+    "sprinkle",
     "stir",
 ]

@@ -1,10 +1,10 @@
-"""`kitchen/skills`: one family over skills, two of them held out."""
+"""`kitchen/skills` and `kitchen/repertoire`: one family over skills, two of them held out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import mujoco
 import numpy as np
@@ -21,6 +21,7 @@ from metarl_kitchen.kitchen import KitchenFamily
 from metarl_kitchen.pour import Pour
 from metarl_kitchen.season import MIDDLE_M, Season
 from metarl_kitchen.serve import Serve
+from metarl_kitchen.sprinkle import Sprinkle
 from metarl_kitchen.stir import Stir
 
 TRAIN = (Season, Heat, Add, Stir, Cover, Serve)
@@ -39,6 +40,7 @@ SEES = {
     "serve": ("thing",),
     "pour": ("flow",),
     "flip": ("thing",),
+    "sprinkle": ("flow",),
 }
 TO_KNOB = 3  # columns of `thing` that a knob fills
 
@@ -63,6 +65,8 @@ SIZE = Slot("size", "seen", (4, 5, 6))
 WIDTH = Slot("width", "seen", (4,))
 MORE = Slot("more", "seen", (7, 8))
 FILL = Slot("fill", "seen", (7,))
+BRIM = Slot("brim", "seen", (7,))
+SPOUT = Slot("spout", "seen", (5, 6))
 WHERE = Slot("where", "unseen", (0, 1))
 AMOUNT = Slot("amount", "unseen", (2,))
 PACE = Slot("pace", "unseen", (3,))
@@ -84,6 +88,7 @@ PLACES = {
     "serve": {"pan_m": FROM, "plate_m": TO},
     "pour": {"pot_m": WHERE},
     "flip": {"pan_m": FROM},
+    "sprinkle": {"pot_m": WHERE},
 }
 # Everything else, each scaled from its own range.
 NUMBERS = {
@@ -119,6 +124,12 @@ NUMBERS = {
         "radius_m": WIDTH,
     },
     "flip": {"size_m": SIZE, "mass_kg": MASS, "friction": FRICTION, "rate_1_s": PACE},
+    "sprinkle": {
+        "wanted_g": AMOUNT,
+        "coarseness": PACE,
+        "spout_m": SPOUT,
+        "brim_rad": BRIM,
+    },
 }
 
 
@@ -174,6 +185,8 @@ class Skills(KitchenFamily[SkillsTask]):
     task_type = SkillsTask
     horizon = 60
     weights = {"skill": 1.0}
+    train: ClassVar[tuple[type[KitchenFamily[Any]], ...]] = TRAIN
+    held_out: ClassVar[tuple[type[KitchenFamily[Any]], ...]] = HELD_OUT
 
     def __init__(
         self, *, robot: str = "panda", control: str = "hand", site: str = "", home: str = ""
@@ -182,7 +195,7 @@ class Skills(KitchenFamily[SkillsTask]):
         self.parts: list[_Part] = []
         self._part_of: list[_Part] = []  # by model
         self._sources: dict[str, Any] = {}
-        for cls in (*TRAIN, *HELD_OUT):
+        for cls in (*self.train, *self.held_out):
             family = cls(robot=robot, control=control, site=site, home=home)
             own = family.models()
             name = cls.id.rpartition("/")[2]
@@ -226,7 +239,8 @@ class Skills(KitchenFamily[SkillsTask]):
         return inside
 
     def _parts_of(self, split: Split) -> list[_Part]:
-        return self.parts[: len(TRAIN)] if split == "train" else self.parts[len(TRAIN) :]
+        known = len(self.train)
+        return self.parts[:known] if split == "train" else self.parts[known:]
 
     def _own(self, task: SkillsTask) -> tuple[KitchenFamily[Any], Any]:
         """The skill of a scene's tasks, which share one model, and the tasks as its own."""
@@ -297,6 +311,17 @@ class Skills(KitchenFamily[SkillsTask]):
         """Which skill it is, and what the skill says."""
         family, own = self._own(task)
         return [f"{family.id.rpartition('/')[2]}: {told}" for told in family.caption(worlds, own)]
+
+
+@register("kitchen/repertoire")
+class Repertoire(Skills):
+    """As `kitchen/skills`, which it adds a seventh skill to train on to: seasoning, varied.
+
+    Sugar runs from pourers of many shapes as soon as they are tilted (`kitchen/sprinkle`), where the
+    shaker of `kitchen/season` is always the same. Held out are the same two.
+    """
+
+    train = (*TRAIN, Sprinkle)
 
 
 @lru_cache(maxsize=32)  # by model
