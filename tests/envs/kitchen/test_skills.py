@@ -14,8 +14,10 @@ from metarl_kitchen.skills import (
     TO_KNOB,
     TRAIN,
     WHERE,
+    Repertoire,
     Skills,
 )
+from metarl_kitchen.sprinkle import Sprinkle
 
 from metarl.sim.replay.program import TRIALS, WARM, Replay
 from metarl.sim.worlds import Worlds
@@ -34,6 +36,20 @@ def test_pour_and_flip_are_held_out():
     assert worlds.sample("test").model.min() >= first_held_out
     assert worlds.sample("far").model.min() >= first_held_out
     assert {0, 1} <= set(worlds.sample("train").model)
+
+
+def test_the_repertoire_knows_one_skill_more_and_holds_out_the_same():
+    skills, repertoire = Worlds(Skills(), 64, seed=4), Worlds(Repertoire(), 64, seed=4)
+    assert skills.spec.blocks == repertoire.spec.blocks
+    assert skills.spec.hidden == repertoire.spec.hidden
+    assert {part.name for part in repertoire.family.parts} - {
+        part.name for part in skills.family.parts
+    } == {"sprinkle"}
+    for split in ("test", "far"):
+        mine, theirs = (Worlds(cls(), 64, seed=4, split=split).task for cls in (Repertoire, Skills))
+        np.testing.assert_array_equal(mine.seen, theirs.seen)
+        np.testing.assert_array_equal(mine.unseen, theirs.unseen)
+        assert set(mine.model - theirs.model) == {1}  # behind the models of one skill more
 
 
 def test_no_column_is_wasted():
@@ -66,11 +82,12 @@ def test_a_place_means_the_same_in_every_skill():
         np.testing.assert_allclose(place, MIDDLE_M + 0.35 * wanted, atol=1e-9)
 
 
-@pytest.mark.parametrize("index", range(len(ALL)), ids=lambda i: ALL[i].id)
-def test_a_skill_is_the_same_inside_and_alone(index):
-    part = Skills().parts[index]
-    split = "train" if index < len(TRAIN) else "test"
-    both = Worlds(Skills(), 96, seed=3, split=split)
+@pytest.mark.parametrize("cls", [*ALL, Sprinkle], ids=lambda cls: cls.id)
+def test_a_skill_is_the_same_inside_and_alone(cls):
+    whole = Repertoire if cls is Sprinkle else Skills
+    part = next(part for part in whole().parts if type(part.family) is cls)
+    split = "test" if cls in HELD_OUT else "train"
+    both = Worlds(whole(), 96, seed=3, split=split)
     mine = (both.task.model >= part.first) & (both.task.model < part.first + part.models)
     task = take(both.task, np.flatnonzero(mine)[:4])
     own = _own(part, task)
@@ -80,7 +97,7 @@ def test_a_skill_is_the_same_inside_and_alone(index):
         )
         assert (getattr(own, name) >= low - 1e-9).all(), name
         assert (getattr(own, name) <= high + 1e-9).all(), name
-    inside, alone = Worlds(Skills(), 4, seed=1), Worlds(part.family, 4, seed=1)
+    inside, alone = Worlds(whole(), 4, seed=1), Worlds(part.family, 4, seed=1)
     inside.assign(task)
     alone.assign(own)
     keys = Streams.from_seed(7, 4)
