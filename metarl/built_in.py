@@ -56,6 +56,7 @@ STRATEGIES = {
     **{f"{name}-dagger": f"metarl.transfer.{module}:TAUGHT" for name, (module, _) in RULES.items()},
     "untrained-inner-loop": "metarl.meta.maml.untrained:METHOD",
     "strategy-optimization": "metarl.transfer.strategy_optimization:METHOD",
+    "bayesian-optimization": "metarl.transfer.bayesian_optimization:METHOD",
     "residual-search": "metarl.transfer.residual_search:METHOD",
 }
 # And where their settings are, which are checked before torch is loaded.
@@ -67,5 +68,6 @@ SETTINGS = {
     },
     "untrained-inner-loop": "metarl.meta.maml.config:InnerLoop",
     "strategy-optimization": "metarl.transfer.config:StrategyOptimization",
+    "bayesian-optimization": "metarl.transfer.config:BayesianOptimization",
     "residual-search": "metarl.transfer.config:ResidualSearch",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from metarl.errors import ConfigError
+from metarl.family import TaskFamily
 from metarl.learn.rollout import Trajectories, collect
 from metarl.nn.functional import Params, expand, is_batched, parameters_of
+from metarl.sim.blocks import ObservationStack
 from metarl.sim.worlds import Worlds
 from metarl.types import Act, Spec
 
@@ -180,6 +182,14 @@ def as_offset(hidden: Tensor, spec: Spec) -> Tensor:
     for column, values in zip(columns, hidden.float().unbind(-1), strict=True):
         block[..., column] = values
     return block
+
+
+def hidden_of(tasks: Any, family: TaskFamily[Any], spec: Spec) -> Tensor:
+    """Read what is hidden in tasks, in units of the task block, shape (K, H)."""
+    stack = ObservationStack(spec, family.task_type)
+    stack.show(tasks, True)
+    block = torch.from_numpy(stack.blank()[:, spec.slice("task")])
+    return block[:, list(spec.hidden)]
 
 
 def require_hidden(worlds: Worlds) -> None:

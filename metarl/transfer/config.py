@@ -69,6 +69,23 @@ class StrategyOptimization(fields.Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BayesianOptimization(fields.Checked):
+    """How a model of the returns looks for the guess of the hidden task by which a policy does best.
+
+    Args:
+        known: From how many tasks of the train split guesses are made, >= 2.
+        candidates: Among how many guesses the next ones are chosen, >= 3: known tasks, the best guess
+            mixed with them, and guesses near it, a third each.
+        memory: Of how many guesses at most the model is made, >= 2: the latest, and the best of the
+            others. Its time grows with the cube.
+    """
+
+    known: int = fields.count(1000, least=2)
+    candidates: int = fields.count(900, least=3)
+    memory: int = fields.count(160, least=2)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResidualSearch(StrategyOptimization):
     """How a search looks for the hidden task, and for what is added to the policy's actions.
 

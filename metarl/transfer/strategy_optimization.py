@@ -79,11 +79,7 @@ class BySearch(ByContext):
         guesses = around(self.mean, self.std, each, self.generator)
         episodes = self._play(self.worlds, guesses.flatten(0, 1))
         self.num_steps += episodes.num_steps
-        returns = torch.from_numpy(episodes.returns).to(self.mean).unflatten(0, (-1, each))
-        finite = torch.isfinite(returns).all(1)
-        if not finite.all():
-            bad = (~finite).nonzero()[:, 0].tolist()[:10]
-            raise TrainingError(f"returns are not finite in tasks {bad}; update refused")
+        returns = returns_of(episodes, self.mean, each)
         self._tried = torch.cat([self._tried, guesses], 1)[:, -max(self.how.memory, each) :]
         self._returns = torch.cat([self._returns, returns], 1)[:, -max(self.how.memory, each) :]
         self.mean, self.std = refit(self.mean, self.std, self._tried, self._returns, self.how)
@@ -91,6 +87,20 @@ class BySearch(ByContext):
     def state(self) -> State:
         """Mean and standard deviation of the next guesses, (K, H) each."""
         return {"mean": self.mean.clone(), "std": self.std.clone()}
+
+
+def returns_of(episodes: Trajectories, like: Tensor, each: int) -> Tensor:
+    """Read what each episode of each task brought, (K, each), as another tensor is.
+
+    Raises:
+        TrainingError: If a return is not finite; names the tasks.
+    """
+    returns = torch.from_numpy(episodes.returns).to(like).unflatten(0, (-1, each))
+    finite = torch.isfinite(returns).all(1)
+    if not finite.all():
+        bad = (~finite).nonzero()[:, 0].tolist()[:10]
+        raise TrainingError(f"returns are not finite in tasks {bad}; update refused")
+    return returns
 
 
 def around(mean: Tensor, std: Tensor, num: int, generator: torch.Generator) -> Tensor:

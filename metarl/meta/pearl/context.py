@@ -133,11 +133,3 @@ def describe(episodes: Trajectories, spec: Spec) -> Context:
             f"observations or rewards are not finite in tasks {bad}; update refused"
         )
     return Context(x, episodes.mask.unflatten(1, by_task).transpose(0, 1))
-
-
-def hidden_of(tasks: Any, family: TaskFamily[Any], spec: Spec) -> Tensor:
-    """Read what is hidden in tasks, in units of the task block, shape (K, H)."""
-    stack = ObservationStack(spec, family.task_type)
-    stack.show(tasks, True)
-    block = torch.from_numpy(stack.blank()[:, spec.slice("task")])
-    return block[:, list(spec.hidden)]

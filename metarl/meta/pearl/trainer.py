@@ -12,11 +12,12 @@ from typing import Any
 
 from torch import Tensor
 
+from metarl.adapt.adaptation import hidden_of
 from metarl.family import TaskFamily
 from metarl.learn.rollout import Trajectories
 from metarl.meta.pearl.adaptation import PearlAdaptation, by_inference, start_encoder
 from metarl.meta.pearl.config import PearlConfig
-from metarl.meta.pearl.context import Lesson, hidden_of, make_lesson
+from metarl.meta.pearl.context import Lesson, make_lesson
 from metarl.meta.pearl.learning import Pupil, all_or_nothing, teach_encoder, teach_policy
 from metarl.meta.trainer import MetaTrainer, outcomes
 from metarl.methods import Adapting, Method, Training

@@ -11,7 +11,7 @@ import torch
 from guesses import Half, Short, generator
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from metarl.adapt.adaptation import as_offset
+from metarl.adapt.adaptation import as_offset, hidden_of
 from metarl.learn.rollout import collect
 from metarl.meta.pearl.context import (
     Context,
@@ -19,7 +19,6 @@ from metarl.meta.pearl.context import (
     context_width,
     describe,
     draw,
-    hidden_of,
     make_lesson,
 )
 from metarl.nn.encoder import Belief, FactorEncoder
