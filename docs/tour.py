@@ -144,9 +144,9 @@ def _span(low: float, high: float) -> str:
     return f"{round(low, digits) + 0.0:g} to {round(high, digits) + 0.0:g}"
 
 
-def skills() -> Iterator[str]:
-    """Yield the rows of the skills, and in which split they are."""
-    from metarl_kitchen.skills import HELD_OUT, NUMBERS, PLACES, TRAIN
+def skills(family: Any) -> Iterator[str]:
+    """Yield the rows of a family's skills, and in which split they are."""
+    from metarl_kitchen.skills import NUMBERS, PLACES
 
     yield "A task is a task of one skill, in numbers that mean the same in every skill: places on"
     yield "one scale, the others scaled from the skill's own range to -1 to 1, zeros where it has"
@@ -154,7 +154,7 @@ def skills() -> Iterator[str]:
     yield ""
     yield "| skill | split | seen | unseen |"
     yield "| --- | --- | --- | --- |"
-    for split, families in (("train", TRAIN), ("test, far", HELD_OUT)):
+    for split, families in (("train", family.train_skills), ("test, far", family.test_skills)):
         for cls in families:
             name = cls.id.rpartition("/")[2]
             cells = dict.fromkeys(("seen", "unseen"), "")
@@ -164,7 +164,7 @@ def skills() -> Iterator[str]:
             yield f"| [`{cls.id}`](#{cls.id.replace('/', '')}) | {split} | {seen} | {unseen} |"
 
 
-def recipes() -> Iterator[str]:
+def recipes(_: Any) -> Iterator[str]:
     """Yield the rows of the dishes' recipes."""
     from metarl_kitchen.dishes.recipes import DISHES, UNITS
 
@@ -225,10 +225,10 @@ def page() -> Iterator[str]:
         yield from table(family)
         if name in PARTS:
             yield ""
-            yield from PARTS[name]()
+            yield from PARTS[name](family)
 
 
-PARTS = {"kitchen/dishes": recipes, "kitchen/skills": skills}
+PARTS = {"kitchen/dishes": recipes, "kitchen/skills": skills, "kitchen/repertoire": skills}
 
 if __name__ == "__main__":
     (FOLDER / PAGE).write_text("\n".join(page()) + "\n")

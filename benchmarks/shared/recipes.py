@@ -106,6 +106,7 @@ REUSES = (
 REUSED = "strategies"  # stands for all of these
 TEACHABLE = tuple(f"{name}-dagger" for name in STRATEGIES)
 UNTRAINED, SEARCH, RESIDUAL = "untrained-inner-loop", "strategy-optimization", "residual-search"
+BAYES = "bayesian-optimization"
 LEVELS, SEARCHED, TAUGHT = "baselines", "searched", "taught"
 MANY, MANY_SEARCHED, MANY_RESIDUAL = "many", "many-searched", "many-residual"
 MOST, MOST_RESIDUAL = "most", "most-residual"
@@ -198,7 +199,7 @@ def methods(family: str) -> tuple[str, ...]:
     own = tuple(ITERATIONS) if family == BREADTH else (*DEPTH, TAUGHT) if hard else DEPTH
     many = tuple(EPISODES) * (family in WITH_MANY)
     controls = (CONTROL, TAUGHT_CONTROL) if hard else (CONTROL,)
-    return tuple(dict.fromkeys((LEVELS, SEARCHED, *own, *many, *controls, *REUSES)))
+    return tuple(dict.fromkeys((LEVELS, SEARCHED, BAYES, *own, *many, *controls, *REUSES)))
 
 
 def seeds(family: str, method: str) -> range:

@@ -185,8 +185,8 @@ class Skills(KitchenFamily[SkillsTask]):
     task_type = SkillsTask
     horizon = 60
     weights = {"skill": 1.0}
-    train: ClassVar[tuple[type[KitchenFamily[Any]], ...]] = TRAIN
-    held_out: ClassVar[tuple[type[KitchenFamily[Any]], ...]] = HELD_OUT
+    train_skills: ClassVar[tuple[type[KitchenFamily[Any]], ...]] = TRAIN
+    test_skills: ClassVar[tuple[type[KitchenFamily[Any]], ...]] = HELD_OUT
 
     def __init__(
         self, *, robot: str = "panda", control: str = "hand", site: str = "", home: str = ""
@@ -195,7 +195,7 @@ class Skills(KitchenFamily[SkillsTask]):
         self.parts: list[_Part] = []
         self._part_of: list[_Part] = []  # by model
         self._sources: dict[str, Any] = {}
-        for cls in (*self.train, *self.held_out):
+        for cls in (*self.train_skills, *self.test_skills):
             family = cls(robot=robot, control=control, site=site, home=home)
             own = family.models()
             name = cls.id.rpartition("/")[2]
@@ -239,7 +239,7 @@ class Skills(KitchenFamily[SkillsTask]):
         return inside
 
     def _parts_of(self, split: Split) -> list[_Part]:
-        known = len(self.train)
+        known = len(self.train_skills)
         return self.parts[:known] if split == "train" else self.parts[known:]
 
     def _own(self, task: SkillsTask) -> tuple[KitchenFamily[Any], Any]:
@@ -321,7 +321,7 @@ class Repertoire(Skills):
     shaker of `kitchen/season` is always the same. Held out are the same two.
     """
 
-    train = (*TRAIN, Sprinkle)
+    train_skills = (*TRAIN, Sprinkle)
 
 
 @lru_cache(maxsize=32)  # by model

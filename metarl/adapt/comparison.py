@@ -176,13 +176,13 @@ def next_to_try(
     if comparison.metric != "returns" and reached >= SOLVED:
         return ""
     sees = bool(meta.get("config", {}).get("task_visible"))
-    searches = ("strategy-optimization", "residual-search")
-    if hides and sees and method not in searches:
+    guesses, motions = ("bayesian-optimization", "strategy-optimization"), "residual-search"
+    if hides and sees and method not in (*guesses, motions):
         return (
-            "Next: --strategy strategy-optimization. It asks, by reward, which task that the policy"
+            "Next: --strategy bayesian-optimization. It asks, by reward, which task that the policy"
             " knows this one is most like, and changes no weight."
         )
-    if hides and sees and method == searches[0]:
+    if hides and sees and method in guesses:
         return (
             "Next: --strategy residual-search --episodes 160. It also looks for what must be added"
             " to the motions that the policy knows."
@@ -192,7 +192,7 @@ def next_to_try(
     if hides and not sees:
         return (
             f"Next: metarl train {family.id} --method ppo, then metarl adapt that run with"
-            " --strategy strategy-optimization, which needs a policy that saw its task."
+            " --strategy bayesian-optimization, which needs a policy that saw its task."
         )
     return "Next: more --updates or more --episodes."
 

@@ -260,8 +260,8 @@ class Adapt:
     """None: the way it was trained for, or fine-tune. scratch, fine-tune, frozen-trunk, small-rate,
     new-head, lower-layers, lp-ft, layerwise-rate, l2-sp, low-rank, wise-ft or kickstart: by reward,
     or taught by the family's expert with -dagger behind it; or untrained-inner-loop (MAML's inner step
-    on any policy), or strategy-optimization (which task that the policy knows is this one most like?),
-    or residual-search (and what must be added to the motions that it knows?)"""
+    on any policy), or strategy-optimization or bayesian-optimization (which task that the policy knows
+    is this one most like?), or residual-search (and what must be added to the motions that it knows?)"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """of the strategy, for example rate=5e-4 log_std=-2.5, or steps=400 with an expert, or std=0.6 of a
     search; of the untrained inner loop, fields of maml's config, for example context_std=0.5"""

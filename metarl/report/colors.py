@@ -22,6 +22,7 @@ METHODS = {
     "maml": "#1F6FD6",  # blue
     "strategyoptimization": "#6FB500",  # lime
     "residualsearch": "#E53935",  # red
+    "bayesianoptimization": "#0B5D1E",  # forest
 }
 ALIASES = {
     "fromscratch": "scratch",

@@ -84,7 +84,10 @@ class ByBayesianOptimization(ByContext):
         episodes = self._act_as_if(self.worlds, guesses.flatten(0, 1), deterministic=True)
         self.num_steps += episodes.num_steps
         returns = returns_of(episodes, self.mean, each)
-        tried, brought = torch.cat([self._tried, guesses], 1), torch.cat([self._returns, returns], 1)
+        tried, brought = (
+            torch.cat([self._tried, guesses], 1),
+            torch.cat([self._returns, returns], 1),
+        )
         kept = worth_keeping(brought, self.how.memory, each)
         self._tried, self._returns = rows(tried, kept), brought.gather(1, kept)
         self.mean = self._best()
@@ -105,7 +108,9 @@ class ByBayesianOptimization(ByContext):
         """The guess of which most is expected, among those that were tried, (K, H)."""
         expected, _ = self._process().predict(self._tried.double())
         says = self._returns.amax(1) > self._returns.amin(1)  # else all stays
-        return torch.where(says[:, None], rows(self._tried, expected.argmax(1, True))[:, 0], self.mean)
+        return torch.where(
+            says[:, None], rows(self._tried, expected.argmax(1, True))[:, 0], self.mean
+        )
 
     def _process(self) -> GaussianProcess:
         return fit(self._tried.double(), stretched(self._returns.double()))

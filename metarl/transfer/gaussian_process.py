@@ -70,7 +70,9 @@ def fit(points: Tensor, values: Tensor) -> GaussianProcess:
     free = points.new_full((tasks, dims + 1), math.log(0.5))
     free[:, -1] = math.log(0.1)
     free.requires_grad_()
-    adam = torch.optim.Adam([free], lr=_RATE, betas=(0.9, 0.99))  # number by number: no task sees another
+    adam = torch.optim.Adam(
+        [free], lr=_RATE, betas=(0.9, 0.99)
+    )  # number by number: no task sees another
     with torch.enable_grad():
         for _ in range(_STEPS):
             lengths, noise = free[:, :-1].exp(), free[:, -1].exp()

@@ -111,9 +111,9 @@ def test_what_to_try_next_is_what_helped_a_stranger(source):
     found = Checkpoint(kept.tensors, {**kept.meta, "config": config})
     poor, good = (
         Comparison(arm(name, 0.1, after), arm(name, 0.1, after), None, same_test=False)
-        for name, after in (("fine-tune", 0.1), ("strategy-optimization", 1.0))
+        for name, after in (("fine-tune", 0.1), ("bayesian-optimization", 1.0))
     )
-    assert "--strategy strategy-optimization" in next_to_try(poor, found, Reach(), hides=True)
+    assert "--strategy bayesian-optimization" in next_to_try(poor, found, Reach(), hides=True)
     assert next_to_try(good, found, Reach(), hides=True) == ""
 
 

@@ -31,9 +31,7 @@ def checkpoint() -> Checkpoint:
 
 
 def begin(checkpoint, protocol=FEW, settings=None):
-    return start_adaptation(
-        Reach(), SEARCH, checkpoint, protocol, settings=settings, num_threads=1
-    )
+    return start_adaptation(Reach(), SEARCH, checkpoint, protocol, settings=settings, num_threads=1)
 
 
 def test_it_finds_where_to_go(checkpoint):

@@ -20,7 +20,10 @@ def drawn(tasks=3, num=30, dims=4, seed=0):
 
 
 def test_the_kernel_falls_with_distance_as_matern_says():
-    a, b = torch.zeros(1, 1, 2).double(), torch.tensor([[[0.0, 0.0], [3.0, 0.0], [0.0, 8.0]]]).double()
+    a, b = (
+        torch.zeros(1, 1, 2).double(),
+        torch.tensor([[[0.0, 0.0], [3.0, 0.0], [0.0, 8.0]]]).double(),
+    )
     lengths = torch.tensor([[3.0, 8.0]]).double()
     root = math.sqrt(5.0)
     far = (1.0 + root + 5.0 / 3.0) * math.exp(-root)  # at one length

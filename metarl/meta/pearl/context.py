@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from metarl.errors import TrainingError
-from metarl.family import TaskFamily
 from metarl.learn.rollout import Trajectories
 from metarl.nn.encoder import Belief, FactorEncoder
-from metarl.sim.blocks import ObservationStack
 from metarl.types import Spec
 
 
