@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,6 +92,7 @@ def write_and_tell(folder: Path) -> None:
     """Write everything that is made of finished cells, and print the tables."""
     from metarl.benchmark import output
     from metarl.report.benchmark import summary_of, write_results
+    from metarl.runs.command import own_command
     from metarl.runs.config import read_json
     from metarl.runs.run import BENCHMARK_RESULT_FILE
 
@@ -106,7 +106,7 @@ def write_and_tell(folder: Path) -> None:
         say(said)
     if summary.missing:
         say(f"{summary.missing} cells are not finished")
-    for path in write_results(folder, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])):
+    for path in write_results(folder, own_command()):
         say(f"wrote {path}")
     answer({"folder": str(folder), **read_json(folder / BENCHMARK_RESULT_FILE)})
 

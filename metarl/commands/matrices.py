@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ from metarl.commands.output import answer, make_console, make_table, say
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, training_config
 from metarl.registry import family_class
+from metarl.runs.command import own_command
 
 if TYPE_CHECKING:
     from metarl.grid.workers import Workers
@@ -159,7 +158,7 @@ def write_and_tell(folder: Path) -> None:
         say(f"{source} to {target} is left out: {why}")
     if summary.missing:
         say(f"{summary.missing} cells are not finished")
-    for path in write_results(folder, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])):
+    for path in write_results(folder, own_command()):
         say(f"wrote {path}")
     for level in summary.levels:
         say(best_of(summary.of(level.regime, level.target), level))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, rules_config
 from metarl.perception.given import SMALL_CNN, require_data, usual_rate, usual_size
 from metarl.registry import slug
+from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json, require_settings
 
 ALL, USUAL = "all", "frozen-trunk"
@@ -142,7 +141,7 @@ def _name(asked: Mapping[str, Any], *more: str) -> str:
 
 
 def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])  # no folder of this machine
+    return own_command()
 
 
 def _show(results: Sequence[Mapping[str, Any]]) -> None:
