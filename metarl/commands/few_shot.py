@@ -48,6 +48,7 @@ def few_shot(
     stem = (Path(data).stem or "pictures").replace(":", "-")
     folder = out or Path("comparisons") / slug(f"few-shot-{stem}-{backbone}")
     from metarl.perception.fewshot.table import TABLE_FILE, few_shot_all
+    from metarl.report.perception import write_few_shot
 
     command = own_command()
     with progress_bar("pictures") as progress:
@@ -58,6 +59,7 @@ def few_shot(
     _show(rows, base, seeds)
     answer({"folder": str(folder), "rows": rows})
     say(f"wrote {folder / TABLE_FILE}")
+    say(f"wrote {write_few_shot(folder, rows, base, seeds, command)}")
     return 0
 
 

@@ -53,7 +53,7 @@ def swap(
         pictures = pictures_of(config, progress)
     for line in pictures.told:
         say(line)
-    done = swap_head(config, folder, resume=resume, command=_command(), tell=say, data=pictures)
+    done = swap_head(config, folder, resume=resume, command=own_command(), tell=say, data=pictures)
     _show([done.result])
     answer({"folder": str(folder), **done.result})
     say(f"wrote {folder}; ask it: metarl perceive predict {folder} PICTURE...")
@@ -87,10 +87,10 @@ def compare(
         say(f"left out, since they imitate the source's answers: {', '.join(left)}")
     names = [name for name in chosen if name in for_pictures()]
     base = configure(SwapConfig, asked)
-    results = swap_all(base, names, seeds, folder, command=_command(), tell=say)
+    results = swap_all(base, names, seeds, folder, command=own_command(), tell=say)
     _show(results)
     answer({"folder": str(folder), "results": results})
-    say(f"wrote {write_comparison(folder, results, base)}")
+    say(f"wrote {write_comparison(folder, results, base, own_command())}")
     return 0
 
 
@@ -138,10 +138,6 @@ def _saved(folder: Path) -> dict[str, Any]:
 def _name(asked: Mapping[str, Any], *more: str) -> str:
     stem = Path(asked["data"]).stem or "pictures"
     return slug("-".join((stem.replace(":", "-"), asked.get("backbone", SMALL_CNN), *more)))
-
-
-def _command() -> str:
-    return own_command()
 
 
 def _show(results: Sequence[Mapping[str, Any]]) -> None:

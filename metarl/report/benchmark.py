@@ -21,6 +21,7 @@ from metarl.methods import get_method
 from metarl.registry import slug
 from metarl.report.html import Report
 from metarl.report.plots import Curve, curves_png
+from metarl.report.settings import again
 from metarl.runs.checkpoint import write_atomically
 from metarl.runs.config import read_json
 from metarl.runs.run import BENCHMARK_FILE, BENCHMARK_RESULT_FILE
@@ -205,18 +206,8 @@ def _trainings(benchmark: Benchmark) -> list[str]:
 
 def _again(folder: Path) -> dict[str, object]:
     path = folder / BENCHMARK_RESULT_FILE
-    made = read_json(path).get("made-with", {}) if path.exists() else {}
-    said: dict[str, object] = {
-        "the same": f"metarl benchmark {folder / BENCHMARK_FILE} --out {folder}",
-        "the tables alone": f"metarl benchmark --only-report --out {folder}",
-    }
-    if isinstance(made, dict) and made.get("command"):
-        said = {"command": made["command"], **said}
-        said["made with"] = ", ".join(
-            f"{n} {made[n]}" for n in ("metarl", "torch", "mujoco", "numpy")
-        )
-        said["processor"] = made.get("cpu", "")
-    return said
+    same = f"metarl benchmark {folder / BENCHMARK_FILE} --out {folder}"
+    return {**again(read_json(path) if path.exists() else {}, folder), "from the copies here": same}
 
 
 def write_results(folder: Path, command: str) -> list[Path]:

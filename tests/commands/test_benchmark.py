@@ -216,7 +216,7 @@ def test_a_cell_that_fails_is_told_and_the_others_stand(place, tmp_path):
     done = metarl("benchmark", tmp_path / "mine.toml", *USUAL, "--out", tmp_path / "out")
     assert done.returncode == 1, done.stderr
     assert "adapt.pair-same.maml.half failed: " in done.stderr
-    assert "1 cells failed; what they printed is in" in done.stdout
+    assert "1 cell failed; what they printed is in" in done.stdout
     saved = json.loads((tmp_path / "out/tables.json").read_text())
     assert saved["missing"] > 0
     assert {"reptile", "scratch"} <= {row["row"] for row in saved["tables"][0]["rows"]}
