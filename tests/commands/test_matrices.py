@@ -76,7 +76,9 @@ def test_pages_and_pictures_are_remade_from_the_cells_alone(folder, capsys, monk
     monkeypatch.setattr("sys.argv", ["metarl", "transfer-matrix", "second"])
     assert cli.main(["transfer-matrix", "--only-report", "--out", str(folder)]) == 0
     kept = json.loads((folder / "matrix.json").read_text())["made-with"]["command"]
-    assert kept == "metarl transfer-matrix first"  # the command that measured, not the one that drew
+    assert (
+        kept == "metarl transfer-matrix first"
+    )  # the command that measured, not the one that drew
     capsys.readouterr()
     assert cli.main(["report", str(folder)]) == 0
     assert "What to start from" in (folder / "report.html").read_text()
