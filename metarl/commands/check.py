@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from metarl.commands.output import answer, cell, make_console
 from metarl.registry import family_class
@@ -33,7 +34,7 @@ def check(name: str) -> int:
     """
     family_class(name)
     from metarl.conformance import check_names, iter_checks
-    from metarl.conformance.remedies import REMEDIES, place_of
+    from metarl.conformance.remedies import REMEDIES
 
     console, width = make_console(), max(map(len, check_names()))
     outcomes, told, rows = Counter[str](), dict[str, str](), list[dict[str, str]]()
@@ -51,11 +52,30 @@ def check(name: str) -> int:
         if outcomes[outcome] or outcome in ("pass", "fail")
     )  # fmt: skip
     console.print(f"{cell(name)}: {counts}")
-    failed = [row["check"] for row in rows if row["outcome"] == "fail"]
+    failed = [(row["check"], row["detail"]) for row in rows if row["outcome"] == "fail"]
     if failed:
         console.print("what to do:")
-    for check in failed:
-        told_by = cell(f"{check}: {REMEDIES[check]} ({place_of(check)})")
-        console.print(f"- {told_by}", soft_wrap=True)
+    for line in _what_to_do(failed):
+        console.print(f"- {cell(line)}", soft_wrap=True)
     answer({"family": name, "checks": [{**r, "remedy": REMEDIES[r["check"]]} for r in rows]})
     return 1 if outcomes["fail"] else 0
+
+
+def _what_to_do(failed: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A line a fault: what was found, how to mend it, and the page that explains it.
+
+    Args:
+        failed: Each check that failed, and what it found. What several found is one fault.
+    """
+    from metarl.conformance.remedies import REMEDIES, place_of
+
+    faults = dict[str, list[str]]()
+    for check, detail in failed:
+        faults.setdefault(detail or check, []).append(check)
+    for found, checks in faults.items():
+        first = checks[0]
+        if len(checks) > 1:
+            yield f"{found}: mend this first, {len(checks)} checks end there ({place_of(first)})"
+        else:
+            said = first if found == first else f"{first}: {found}"
+            yield f"{said}. {REMEDIES[first]} ({place_of(first)})"
