@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from metarl.commands.output import answer, cell, make_console
 from metarl.registry import family_class
 
+_WORLDS = re.compile(r",? (?:of|in) worlds? \[?\d[\d, .]*\]?")
 _MARKS = {
     "pass": "[green]pass[/green]     ",
     "fail": "[bold red]FAIL[/bold red]     ",
@@ -65,15 +67,18 @@ def _what_to_do(failed: Sequence[tuple[str, str]]) -> Iterator[str]:
     """A line a fault: what was found, how to mend it, and the page that explains it.
 
     Args:
-        failed: Each check that failed, and what it found. What several found is one fault.
+        failed: Each check that failed, and what it found. What several found is one fault, in whichever
+            of their worlds.
     """
     from metarl.conformance.remedies import REMEDIES, place_of
 
-    faults = dict[str, list[str]]()
+    faults, first_found = dict[str, list[str]](), dict[str, str]()
     for check, detail in failed:
-        faults.setdefault(detail or check, []).append(check)
-    for found, checks in faults.items():
-        first = checks[0]
+        key = _WORLDS.sub("", detail) or check
+        first_found.setdefault(key, detail or check)
+        faults.setdefault(key, []).append(check)
+    for key, checks in faults.items():
+        found, first = first_found[key], checks[0]
         if len(checks) > 1:
             yield f"{found}: mend this first, {len(checks)} checks end there ({place_of(first)})"
         else:

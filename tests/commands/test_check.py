@@ -46,17 +46,19 @@ def test_check_prints_a_row_per_check(tmp_path, name, status):
         [line] = [
             line for line in remedies if f"mend this first, {failed} checks end there" in line
         ]
-        assert "Bad.observe()" in line
+        assert "observe() of plugin.Bad gave NaN" in line
         assert "(docs/checks.md#" in line
 
 
 def test_each_fault_is_told_with_its_remedy_and_its_page():
     crash = "package my: Reach.success() raised ZeroDivisionError: division by zero (reach.py:72)"
-    shared, alone = _what_to_do(
+    shared, alone, worlds = _what_to_do(
         [
             ("success, failure and score are in shape", crash),
             ("no observation is constant", "constant: robot[6]"),
             ("two resets differ", crash),
+            ("same seed, same trajectory", "f: observe() gave NaN of worlds [0, 1]"),
+            ("every action matters", "f: observe() gave NaN of worlds [0]"),
         ]
     )
     page = "docs/checks.md#success-failure-and-score-are-in-shape"
@@ -65,6 +67,7 @@ def test_each_fault_is_told_with_its_remedy_and_its_page():
         "no observation is constant: constant: robot[6]. Leave the column out, or make it move."
         " (docs/checks.md#no-observation-is-constant)"
     )
+    assert worlds.startswith("f: observe() gave NaN of worlds [0, 1]: mend this first, 2 checks")
 
 
 def test_report_is_written_into_the_run(tmp_path):
