@@ -1,7 +1,7 @@
 """Build the documentation as a site that needs no network.
 
     python docs/build.py            into site/; open site/index.html
-    python docs/build.py --serve    and show it at http://127.0.0.1:8000
+    python docs/build.py --serve    and show it at http://127.0.0.1:8000, where its search works, too
 
 Pages are README.md, docs/ and what they link to, in the places in which they stand here, so that links
 hold in both. Pages of the Python interface are written from docstrings. A link that leads nowhere is an
@@ -84,6 +84,7 @@ site_description = "Meta-learning and robot skill transfer on batched MuJoCo"
 docs_dir = "pages"
 site_dir = "site"
 use_directory_urls = false
+extra_css = ["{style}"]
 nav = [{nav}]
 
 [project.theme]
@@ -106,6 +107,12 @@ toggle.name = "Switch to light mode"
 [project.plugins.mkdocstrings.handlers.python]
 paths = ["{root}"]
 options = {{ docstring_style = "google", show_root_toc_entry = false, show_source = false, members_order = "source", heading_level = 2, filters = ["!^_"], separate_signature = true, show_signature_annotations = true }}
+"""
+_STYLE = "assets/tables.css"
+# Tables of numbers fit beside the navigation, and names in them stay whole.
+_TABLES = """.md-typeset table:not([class]) :is(th, td) { min-width: 0; padding: .5em .75em; }
+.md-typeset table:not([class]) code { word-break: normal; padding: 0 .2em; }
+.md-typeset table:not([class]) td code { white-space: nowrap; }
 """
 _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
 
@@ -166,7 +173,7 @@ def config_text() -> str:
         f'{{ "{name}" = [{", ".join(f"""{{ "{n}" = "{path}" }}""" for n, path in rows)}] }}'
         for name, rows in sections.items()
     )
-    return _CONFIG.format(nav=nav, root=ROOT.as_posix())
+    return _CONFIG.format(nav=nav, root=ROOT.as_posix(), style=_STYLE)
 
 
 class _Links(HTMLParser):
@@ -219,6 +226,9 @@ def build(out: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         gather(work / "pages")
+        style = work / "pages" / _STYLE
+        style.parent.mkdir(parents=True, exist_ok=True)
+        style.write_text(_TABLES)
         (work / "zensical.toml").write_text(config_text())
         done = subprocess.run(
             [sys.executable, "-m", "zensical", "build", "--clean"],
@@ -241,7 +251,7 @@ def main(config: Config) -> int:
     if config.serve:
         handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(config.out))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", config.port), handler)
-        print(f"http://127.0.0.1:{server.server_port}; Ctrl-C ends it")
+        print(f"http://127.0.0.1:{server.server_port}; Ctrl-C ends it", flush=True)
         with server:
             try:
                 server.serve_forever()

@@ -106,6 +106,8 @@ def _run(given: list[str]) -> int:
         raise MetaRLError(unknown("option", given[0], ("--help",)))
     about = "Meta-learning and robot skill transfer on batched MuJoCo task families."
     commands = dict[str, Callable[..., Any]](COMMANDS)
+    if given and given[0].startswith("--tyro-"):
+        commands["perceive"] = perceive.completed  # else what stands behind it is not completed
     tyro.extras.subcommand_cli_from_dict(
         commands, prog="metarl", description=about, args=given or ["--help"]
     )

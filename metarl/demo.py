@@ -15,8 +15,8 @@ from metarl.adapt.evaluate import evaluate_adaptation, settings_of
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult, summarise
 from metarl.ambient import steady
-from metarl.commands.output import make_console, make_table, say
-from metarl.errors import ConfigError
+from metarl.commands.output import answer, make_console, make_table, say
+from metarl.errors import ConfigError, counted
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
 from metarl.registry import make_family, slug
@@ -113,16 +113,18 @@ def run(out: Path) -> list[Path]:
         "Pretrained and meta-trained policies meet held-out tasks whose goals and constants are"
         " hidden from them.",
     )
-    written = [_present(show, report, out) for show in SHOWS]
-    _show_head_swap(report)
+    tables = list[dict[str, Any]]()
+    written = [_present(show, report, out, tables) for show in SHOWS]
+    tables.append(_show_head_swap(report))
     seconds = time.perf_counter() - start
     report.text("How to run it again", f"{COMMAND} --out {out}; it took {seconds:.0f} s.")
     written.append(report.write(out / REPORT))
     say(f"the demo took {seconds:.0f} s")
+    answer({"folder": str(out), "files": [str(path) for path in written], "tables": tables})
     return written
 
 
-def _present(show: Show, report: Report, out: Path) -> Path:
+def _present(show: Show, report: Report, out: Path, tables: list[dict[str, Any]]) -> Path:
     family = make_family(show.family)
     results, stages = [], []
     for method, name in show.starts.items():
@@ -137,7 +139,7 @@ def _present(show: Show, report: Report, out: Path) -> Path:
             )
         )  # fmt: skip
         stages.append((method, source, keep, settings))
-    _report_results(show, results, report)
+    tables.append(_report_results(show, results, report))
     path = _film_path(out, show)
     say(f"{show.family}: filming a held-out task before and after adaptation")
     method, source, keep, settings = stages[-1]
@@ -149,7 +151,7 @@ def _present(show: Show, report: Report, out: Path) -> Path:
         f"{show.family}: before and after",
         path,
         caption=f"The same held-out task (the first one drawn), {method} before and after"
-        f" {show.protocol.updates} update{'s' * (show.protocol.updates > 1)} of {show.protocol.episodes} episodes{lapse}.",
+        f" {counted(show.protocol.updates, 'update')} of {show.protocol.episodes} episodes{lapse}.",
     )
     return path
 
@@ -165,7 +167,7 @@ def _updates(method: str) -> Callable[[int, int], None]:
     return show
 
 
-def _report_results(show: Show, results: list[AdaptationResult], report: Report) -> None:
+def _report_results(show: Show, results: list[AdaptationResult], report: Report) -> dict[str, Any]:
     rng, percent = np.random.default_rng(0), show.metric == "success"
     shown = [u for u in SHOWN if u <= show.protocol.updates]
     columns = ("method", *(f"after {u}" for u in shown), "steps", "seconds")
@@ -186,7 +188,7 @@ def _report_results(show: Show, results: list[AdaptationResult], report: Report)
         curves.append(Curve(result.method, np.arange(len(found)), mean, low, high))
     unit = " [%]" if percent else ""
     title = f"{show.family}: {show.metric} on held-out tasks{unit}, after so many updates"
-    print_table(title, columns, rows)
+    said = print_table(title, columns, rows)
     note = f"{COMMAND} (1 training seed, {show.protocol.num_tasks} tasks, 95% bootstrap over tasks)"
     report.table(title, columns, rows, note=note)
     png = curves_png(
@@ -195,20 +197,25 @@ def _report_results(show: Show, results: list[AdaptationResult], report: Report)
     )  # fmt: skip
     report.picture(
         f"{show.family}: curves", png, caption=f"{show.metric.capitalize()} after each update.",
-        alt=f"{show.metric} curves",
+        alt=f"{show.metric}, before and after: "
+        + ", ".join(f"{curve.label} {curve.mean[0]:.2f} to {curve.mean[-1]:.2f}" for curve in curves),
     )  # fmt: skip
+    return said
 
 
-def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print a table for the terminal."""
+def print_table(
+    title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]
+) -> dict[str, Any]:
+    """Print a table for the terminal; returns it for programs."""
     table = make_table(*columns)
     table.title = title
     for row in rows:
         table.add_row(*(str(x) for x in row))
     make_console().print(table)
+    return {"title": title, "rows": [dict(zip(columns, row)) for row in rows]}
 
 
-def _show_head_swap(report: Report) -> None:
+def _show_head_swap(report: Report) -> dict[str, Any]:
     say("swapping the head of a CNN: from what an ingredient is to how done it is")
     network, _ = load_classifier(shipped("kitchen/season", "ingredients"))
     results: list[SwapResult] = compare(
@@ -223,11 +230,19 @@ def _show_head_swap(report: Report) -> None:
         (r.strategy, f"{r.mae:.3f}", f"{r.constant_mae:.3f}", f"{r.seconds:.2f}") for r in results
     ]
     title = "Head swap: mean error of doneness (0 raw, 1 burnt), 200 pictures"
-    print_table(title, columns, rows)
+    said = print_table(title, columns, rows)
     note = f"{COMMAND} (one seed; five seeds with intervals: python benchmarks/headswap.py)"
     report.table(title, columns, rows, note=note)
     png = bars_png(
         [r.strategy for r in results], [r.seconds for r in results], None, None,
         title="Seconds to learn doneness from 200 pictures", ylabel="seconds",
     )  # fmt: skip
-    report.picture("Head swap: time", png, caption="The same pictures for all.", alt="seconds")
+    report.picture(
+        "Head swap: time", png, caption="The same pictures for all.", alt=_seconds(results)
+    )
+    return said
+
+
+def _seconds(results: list[SwapResult]) -> str:
+    """What the bars of time show, in words."""
+    return f"seconds: {', '.join(f'{r.strategy} {r.seconds:.2f}' for r in results)}"

@@ -130,6 +130,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+def counted(number: int, thing: str) -> str:
+    """Write how many there are, of a thing whose plural takes an s: ``1 cell``, ``2,000 cells``."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def describe(error: BaseException, package: str) -> str:
     """Say what a stranger's code raised, and at which of its own lines.
 

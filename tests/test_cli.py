@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,3 +94,22 @@ def test_interrupt_exits_130(monkeypatch):
 
     monkeypatch.setattr(catalogue.Version, "run", interrupted)
     assert cli.main(["version"]) == 128 + signal.SIGINT
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (("be",), "benchmark"),
+        (("watch", "--upd"), "--updates"),
+        (("perceive", "sw"), "swap"),
+        (("perceive", "swap", "--back"), "--backbone"),
+    ],
+)
+def test_bash_completes(words, completed, tmp_path):
+    script = tmp_path / "metarl.bash"
+    script.write_text(metarl("--tyro-print-completion", "bash").stdout)
+    asked = f"source {script}; COMP_WORDS=(metarl {' '.join(words)}); COMP_CWORD={len(words)}"
+    asked += "; $(complete -p metarl | sed 's/.*-F \\([^ ]*\\).*/\\1/'); echo ${COMPREPLY[@]}"
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=False)
+    assert completed in done.stdout.split(), done.stderr

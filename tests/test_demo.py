@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -10,6 +11,7 @@ import pytest
 from metarl_kitchen.dishes.recipes import DISHES
 
 from metarl import demo
+from metarl.commands import output
 from metarl.errors import CheckpointError, OutputError
 from metarl.perception.headswap import compare
 from metarl.runs.shipped import find_checkpoint, reference, shipped
@@ -32,8 +34,14 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_the_demo_names_the_files_that_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    written = demo.run(tmp_path)
-    printed = capsys.readouterr().out
+    with output.answering(True):
+        written = demo.run(tmp_path)
+    said, printed = capsys.readouterr()
+    answer = json.loads(said)  # a program gets JSON, and the tables in it
+    assert answer["files"] == [str(path) for path in written]
+    assert [len(table["rows"]) for table in answer["tables"]] == [3, 3, 3]
+    assert {row["strategy"] for row in answer["tables"][-1]["rows"]} >= {"frozen-trunk"}
+    printed += said
     assert tmp_path / "report.html" in written
     assert all(path.stat().st_size > 0 for path in written)
     for show in demo.SHOWS:

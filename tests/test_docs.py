@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,51 @@ def test_python_of_the_pages_runs(page, tmp_path):
         [sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+def blocks_of(page: str, language: str) -> list[str]:
+    """Code of a page in a language."""
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_benchmark_of_the_page_is_one():
+    from metarl.benchmark.definition import define
+    from metarl.benchmark.parsing import parse_sections
+
+    [text] = blocks_of("benchmarks.md", "toml")
+    found = define(parse_sections(text, "page.toml"), "page.toml")
+    assert [table.name for table in found.tables] == ["kitchen/season", "kitchen/heat"]
+    assert [arm.name for arm in found.tables[0].arms if not arm.added] == [
+        "maml",
+        "untrained-inner-loop",
+    ]
+
+
+def test_the_entry_points_of_the_page_are_those_that_are_read():
+    from metarl import methods, registry
+
+    [text] = blocks_of("plugins.md", "toml")
+    groups = tomllib.loads(text)["project"]["entry-points"]
+    assert set(groups) == {registry.GROUP, methods.GROUP}
+
+
+def test_the_names_of_the_page_are_read(tmp_path):
+    from metarl.sources.names import parse_names
+
+    [text] = blocks_of("sources.md", "json")
+    (tmp_path / "names.json").write_text(text)
+    found = parse_names([str(tmp_path / "names.json")])
+    assert found is not None
+    assert (found.activation, found.squash, found.low) == ("relu", True, (-2.0,))
+
+
+def test_every_kind_of_block_has_a_test():
+    kinds = {
+        (page.name, kind)
+        for page in PAGES
+        for kind in re.findall(r"^```(\w+)$", page.read_text(), re.MULTILINE)
+    }
+    known = {"python", "bash"}  # each is looked at, on every page
+    others = {("benchmarks.md", "toml"), ("plugins.md", "toml"), ("sources.md", "json")}
+    assert {(page, kind) for page, kind in kinds if kind not in known} == others

@@ -13,6 +13,7 @@ from metarl.adapt.evaluate import evaluate_adaptation
 from metarl.adapt.protocol import Protocol
 from metarl.adapt.results import AdaptationResult, summarise
 from metarl.adapt.statistics import Interval, mean, stratified_bootstrap
+from metarl.errors import counted
 from metarl.family import TaskFamily
 from metarl.methods import SCRATCH, TAUGHT
 from metarl.runs.checkpoint import Checkpoint
@@ -67,8 +68,7 @@ class Comparison:
         parts = [_said(*self.gain(self.result, 0), self.metric, "no update")]
         if self.scratch is not None:
             parts.append(_said(*self.gain(self.scratch, -1), self.metric, "scratch"))
-        count = f"{updates} update{'s' * (updates > 1)}"
-        return f"After {count}, {self.result.method} {' and '.join(parts)}."
+        return f"After {counted(updates, 'update')}, {self.result.method} {' and '.join(parts)}."
 
     def note(self) -> str:
         """What a reader must know of the tasks; empty where they are held out."""

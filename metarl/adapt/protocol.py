@@ -16,9 +16,9 @@ class Protocol:
     """What is measured, whoever learns.
 
     Args:
-        num_tasks: K held-out tasks.
-        episodes: B, of each task before each update.
-        updates: U.
+        num_tasks: How many held-out tasks, K.
+        episodes: Of each task before each update, B.
+        updates: How many, U.
         eval_episodes: Of each task after each update, with mean actions, in other worlds.
         seed: Of tasks, worlds and noise.
         split: Where the tasks come from.

@@ -10,12 +10,18 @@ from metarl.adapt.statistics import Estimate
 from metarl.benchmark.design import CEILING
 from metarl.benchmark.sections import Metric
 from metarl.benchmark.summary import BLIND, Result, Row, Summary, to_json
+from metarl.errors import counted
 from metarl.methods import SCRATCH
 from metarl.runs.checkpoint import write_atomically
 from metarl.runs.config import made_with
 from metarl.runs.run import BENCHMARK_RESULT_FILE, write_json
 
 TABLE_FILE = "tables.md"
+COST = (
+    "seeds",
+    "training [steps]",
+    "adapting [s a task]",
+)  # columns of a table that tell no outcome
 _SHOWN = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # updates, and the last
 _FORMATS: dict[Metric, tuple[float, int]] = {
     "success": (100, 0),
@@ -66,8 +72,8 @@ def columns(result: Result) -> tuple[str, ...]:
     """The heads of a table's columns."""
     updates = shown_updates(result)
     after = [f"after {u}" for u in updates]
-    return ("arm", "seeds", *after, f"IQM after {updates[-1]}", "training [steps]",
-            "adapting [s a task]")  # fmt: skip
+    seeds, *cost = COST
+    return ("arm", seeds, *after, f"IQM after {updates[-1]}", *cost)
 
 
 def table(result: Result) -> list[tuple[str, ...]]:
@@ -128,22 +134,23 @@ def sentences(result: Result) -> list[str]:
     if any(len(row.seeds) == 1 for row in result.rows):
         said.append("Of rows with one policy the interval says nothing about other trainings.")
     if missing := result.num_cells - result.num_done:
-        said.append(f"{missing} of {result.num_cells} measurements are not finished.")
+        said.append(f"{missing} of {counted(result.num_cells, 'measurement')} not finished yet.")
     if diverged := sum(row.diverged for row in result.rows):
-        said.append(f"Physics ended {diverged} episodes.")
+        said.append(f"Physics ended {counted(diverged, 'episode')}.")
     return said
 
 
 def short(summary: Summary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """One line a table: every arm after all updates, and the ceiling; its columns, and its rows."""
+    """One row an arm, and the ceiling: what every table's arm reached after all updates; columns, rows."""
     names = list(dict.fromkeys(r.name for x in summary.results for r in x.rows if r.name != BLIND))
     names = [n for n in names if n != CEILING] + [n for n in names if n == CEILING]
-    rows = []
-    for result in summary.results:
-        found = [result.row(name) for name in names]
-        cells = ["" if row is None else number(row.after[-1].mean, result.metric) for row in found]
-        rows.append((f"{heading(result)}, after {result.table.protocol.updates}", *cells))
-    return ("", *names), rows
+    heads = [f"{heading(x)}, after {x.table.protocol.updates}" for x in summary.results]
+    return ("arm", *heads), [(name, *(_ended(x, name) for x in summary.results)) for name in names]
+
+
+def _ended(result: Result, name: str) -> str:
+    row = result.row(name)
+    return "" if row is None else number(row.after[-1].mean, result.metric)
 
 
 def beside(summary: Summary) -> str:
@@ -155,12 +162,17 @@ def beside(summary: Summary) -> str:
     return " ".join(filter(None, (said, left)))
 
 
+def unfinished(summary: Summary) -> str:
+    """Say how much is missing."""
+    return f"{counted(summary.missing, 'cell')} not finished yet: what stands here is without."
+
+
 def markdown(summary: Summary) -> str:
     """Write every table as Markdown."""
     benchmark = summary.benchmark
     parts = [f"# {benchmark.title}", benchmark.about.strip(), beside(summary)]
     if summary.missing:
-        parts.append(f"{summary.missing} cells are not finished; what stands here is without them.")
+        parts.append(unfinished(summary))
     parts += [" ".join((ABOUT_ROWS, ABOUT_CONTROL, ABOUT_LEVELS, ABOUT_COST))]
     if summary.results:
         parts.append(_markdown_table(*short(summary)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from metarl.errors import MetaRLError, UnknownNameError
 from metarl.machine import require_worlds_fit
 from metarl.methods import adapting_config, choose_adapting, method_names
 from metarl.registry import family_class, make_family, slug
+from metarl.runs.command import own_command
 from metarl.runs.shipped import find_checkpoint
 from metarl.types import Split, variations
 
@@ -88,7 +87,7 @@ def adapt(
         )
     hides = any(field.hidden for field in variations(made.task_type).values())
     tip = next_to_try(comparison, found, made, hides=hides)
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = own_command()
     about = {"checkpoint": str(checkpoint), "next": tip, **made_with(command)}
     if surgery is not None:
         write_json(folder / START_FILE, surgery.to_json())

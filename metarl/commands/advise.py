@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from metarl.commands.output import answer, cell, make_console, make_table, progr
 from metarl.errors import ConfigError
 from metarl.machine import require_worlds_fit
 from metarl.registry import family_class
+from metarl.runs.command import own_command
 from metarl.runs.files import check_output
 
 PAGES = (".html", ".htm")
@@ -55,7 +55,7 @@ def advise(
             sources, target, episodes=episodes, seed=seed, progress=progress,
             reading=Reading(map, names, statistics),
         )  # fmt: skip
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = own_command()
     saved = {**advice.to_json(), **made_with(command)}
     answer(saved)
     _show(advice)

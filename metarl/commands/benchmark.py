@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from metarl.commands.output import answer, cell, make_console, make_table, say
 from metarl.commands.workers import workers_of
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from metarl.benchmark.run import Opened
@@ -41,7 +40,7 @@ def benchmark(
     if only_report:
         if out is None or file is not None or list:
             raise ConfigError("--only-report takes --out FOLDER alone: the folder holds its file")
-        write_and_tell(out)
+        write_and_tell(out, anew=True)
         return 0
     if file is None:
         raise ConfigError("metarl benchmark lacks FILE.toml; see metarl benchmark --help")
@@ -60,7 +59,7 @@ def benchmark(
     done = run_benchmark(opened, Store(folder), workers=workers, again=again)
     write_and_tell(folder)
     if done.failed:
-        say(f"{len(done.failed)} cells failed; what they printed is in {folder / LOG}")
+        say(f"{counted(len(done.failed), 'cell')} failed; what they printed is in {folder / LOG}")
     return 1 if done.failed else 0
 
 
@@ -89,10 +88,16 @@ def _list(opened: Opened, folder: Path) -> None:
     answer({"folder": str(folder), "finished": num_done, "cells": rows})
 
 
-def write_and_tell(folder: Path) -> None:
-    """Write everything that is made of finished cells, and print the tables."""
+def write_and_tell(folder: Path, *, anew: bool = False) -> None:
+    """Write everything that is made of finished cells, and print the tables.
+
+    Args:
+        folder: Where the cells are.
+        anew: Whether it was written before: then the command that it names stays.
+    """
     from metarl.benchmark import output
     from metarl.report.benchmark import summary_of, write_results
+    from metarl.runs.command import command_of, own_command
     from metarl.runs.config import read_json
     from metarl.runs.run import BENCHMARK_RESULT_FILE
 
@@ -105,8 +110,10 @@ def write_and_tell(folder: Path) -> None:
     if said := output.beside(summary):
         say(said)
     if summary.missing:
-        say(f"{summary.missing} cells are not finished")
-    for path in write_results(folder, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])):
+        say(f"{counted(summary.missing, 'cell')} not finished yet")
+    made = folder / BENCHMARK_RESULT_FILE
+    command = command_of(read_json(made)) if anew and made.exists() else ""
+    for path in write_results(folder, command or own_command()):
         say(f"wrote {path}")
     answer({"folder": str(folder), **read_json(folder / BENCHMARK_RESULT_FILE)})
 

@@ -449,13 +449,16 @@ class Demo:
 
     out: Path = Path("demo")
     """the folder to write to"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
 
     def run(self) -> int:
         """Run the command."""
+        from metarl.commands.output import say
         from metarl.demo import run
 
         for path in run(self.out):
-            print(f"wrote {path}")
+            say(f"wrote {path}")
         return 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from metarl.commands.output import answer, cell, make_console
 from metarl.registry import family_class
 
+_WORLDS = re.compile(r",? (?:of|in) worlds? \[?\d[\d, .]*\]?")
 _MARKS = {
     "pass": "[green]pass[/green]     ",
     "fail": "[bold red]FAIL[/bold red]     ",
@@ -33,7 +36,7 @@ def check(name: str) -> int:
     """
     family_class(name)
     from metarl.conformance import check_names, iter_checks
-    from metarl.conformance.remedies import REMEDIES, place_of
+    from metarl.conformance.remedies import REMEDIES
 
     console, width = make_console(), max(map(len, check_names()))
     outcomes, told, rows = Counter[str](), dict[str, str](), list[dict[str, str]]()
@@ -51,11 +54,33 @@ def check(name: str) -> int:
         if outcomes[outcome] or outcome in ("pass", "fail")
     )  # fmt: skip
     console.print(f"{cell(name)}: {counts}")
-    failed = [row["check"] for row in rows if row["outcome"] == "fail"]
+    failed = [(row["check"], row["detail"]) for row in rows if row["outcome"] == "fail"]
     if failed:
         console.print("what to do:")
-    for check in failed:
-        told_by = cell(f"{check}: {REMEDIES[check]} ({place_of(check)})")
-        console.print(f"- {told_by}", soft_wrap=True)
+    for line in _what_to_do(failed):
+        console.print(f"- {cell(line)}", soft_wrap=True)
     answer({"family": name, "checks": [{**r, "remedy": REMEDIES[r["check"]]} for r in rows]})
     return 1 if outcomes["fail"] else 0
+
+
+def _what_to_do(failed: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A line a fault: what was found, how to mend it, and the page that explains it.
+
+    Args:
+        failed: Each check that failed, and what it found. What several found is one fault, in whichever
+            of their worlds.
+    """
+    from metarl.conformance.remedies import REMEDIES, place_of
+
+    faults, first_found = dict[str, list[str]](), dict[str, str]()
+    for check, detail in failed:
+        key = _WORLDS.sub("", detail) or check
+        first_found.setdefault(key, detail or check)
+        faults.setdefault(key, []).append(check)
+    for key, checks in faults.items():
+        found, first = first_found[key], checks[0]
+        if len(checks) > 1:
+            yield f"{found}: mend this first, {len(checks)} checks end there ({place_of(first)})"
+        else:
+            said = first if found == first else f"{first}: {found}"
+            yield f"{said}. {REMEDIES[first]} ({place_of(first)})"

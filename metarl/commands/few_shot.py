@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from metarl.perception.fewshot.config import METHODS, FewShotConfig
 from metarl.perception.fewshot.given import require_pool_data
 from metarl.perception.given import SMALL_CNN, usual_size
 from metarl.registry import slug
+from metarl.runs.command import own_command
 from metarl.runs.config import configure, require_settings
 
 ALL = "all"
@@ -49,8 +48,9 @@ def few_shot(
     stem = (Path(data).stem or "pictures").replace(":", "-")
     folder = out or Path("comparisons") / slug(f"few-shot-{stem}-{backbone}")
     from metarl.perception.fewshot.table import TABLE_FILE, few_shot_all
+    from metarl.report.perception import write_few_shot
 
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])  # no folder of this machine
+    command = own_command()
     with progress_bar("pictures") as progress:
         rows = few_shot_all(
             base, chosen, list(dict.fromkeys(shots)), seeds, folder, command=command, tell=say,
@@ -59,6 +59,7 @@ def few_shot(
     _show(rows, base, seeds)
     answer({"folder": str(folder), "rows": rows})
     say(f"wrote {folder / TABLE_FILE}")
+    say(f"wrote {write_few_shot(folder, rows, base, seeds, command)}")
     return 0
 
 

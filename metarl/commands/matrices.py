@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.commands.output import answer, make_console, make_table, say
-from metarl.errors import ConfigError, UnknownNameError
+from metarl.errors import ConfigError, UnknownNameError, counted
 from metarl.methods import rule_names, training_config
 from metarl.registry import family_class
+from metarl.runs.command import command_of, own_command
 
 if TYPE_CHECKING:
     from metarl.grid.workers import Workers
@@ -135,12 +134,17 @@ def run_group(
     done = run_matrix(matrix, Store(folder), workers=workers, again=again)
     write_and_tell(folder)
     if done.failed:
-        say(f"{len(done.failed)} cells failed; what they printed is in {folder / LOG}")
+        say(f"{counted(len(done.failed), 'cell')} failed; what they printed is in {folder / LOG}")
     return 1 if done.failed else 0
 
 
-def write_and_tell(folder: Path) -> None:
-    """Write everything that is made of finished cells, and print the tables."""
+def write_and_tell(folder: Path, *, anew: bool = False) -> None:
+    """Write everything that is made of finished cells, and print the tables.
+
+    Args:
+        folder: Where the cells are.
+        anew: Whether it was written before: then the command that it names stays.
+    """
     from metarl.grid.store import Store
     from metarl.matrix.benchmark import read_matrix
     from metarl.matrix.output import COLUMNS, MATRIX_RESULT_FILE, table
@@ -158,8 +162,10 @@ def write_and_tell(folder: Path) -> None:
     for source, target, why in summary.left_out:
         say(f"{source} to {target} is left out: {why}")
     if summary.missing:
-        say(f"{summary.missing} cells are not finished")
-    for path in write_results(folder, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])):
+        say(f"{counted(summary.missing, 'cell')} not finished yet")
+    made = folder / MATRIX_RESULT_FILE
+    command = command_of(read_json(made)) if anew and made.exists() else ""
+    for path in write_results(folder, command or own_command()):
         say(f"wrote {path}")
     for level in summary.levels:
         say(best_of(summary.of(level.regime, level.target), level))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, arg, subcommand
 
 from metarl.commands.arguments import words_of
 from metarl.errors import ConfigError
@@ -247,7 +249,14 @@ class Perceive:
         raise ConfigError(f"metarl perceive lacks a command; expected {', '.join(COMMANDS)}")
 
 
-COMMANDS = {
+COMMANDS: dict[str, type[Any]] = {
     "swap": Swap, "predict": Predict, "compare": Compare, "embed": Embed, "few-shot": FewShot,
     "render": Render,
 }  # fmt: skip
+
+_PARTS = (Annotated[cls, subcommand(name)] for name, cls in COMMANDS.items())
+_EACH: Any = functools.reduce(operator.or_, _PARTS)  # type: ignore[arg-type]
+
+
+def completed(words: Annotated[_EACH, arg(name="")]) -> None:
+    """What a shell completes behind ``metarl perceive``; nothing calls it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, rules_config
 from metarl.perception.given import SMALL_CNN, require_data, usual_rate, usual_size
 from metarl.registry import slug
+from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json, require_settings
 
 ALL, USUAL = "all", "frozen-trunk"
@@ -54,7 +53,7 @@ def swap(
         pictures = pictures_of(config, progress)
     for line in pictures.told:
         say(line)
-    done = swap_head(config, folder, resume=resume, command=_command(), tell=say, data=pictures)
+    done = swap_head(config, folder, resume=resume, command=own_command(), tell=say, data=pictures)
     _show([done.result])
     answer({"folder": str(folder), **done.result})
     say(f"wrote {folder}; ask it: metarl perceive predict {folder} PICTURE...")
@@ -88,10 +87,10 @@ def compare(
         say(f"left out, since they imitate the source's answers: {', '.join(left)}")
     names = [name for name in chosen if name in for_pictures()]
     base = configure(SwapConfig, asked)
-    results = swap_all(base, names, seeds, folder, command=_command(), tell=say)
+    results = swap_all(base, names, seeds, folder, command=own_command(), tell=say)
     _show(results)
     answer({"folder": str(folder), "results": results})
-    say(f"wrote {write_comparison(folder, results, base)}")
+    say(f"wrote {write_comparison(folder, results, base, own_command())}")
     return 0
 
 
@@ -139,10 +138,6 @@ def _saved(folder: Path) -> dict[str, Any]:
 def _name(asked: Mapping[str, Any], *more: str) -> str:
     stem = Path(asked["data"]).stem or "pictures"
     return slug("-".join((stem.replace(":", "-"), asked.get("backbone", SMALL_CNN), *more)))
-
-
-def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])  # no folder of this machine
 
 
 def _show(results: Sequence[Mapping[str, Any]]) -> None:

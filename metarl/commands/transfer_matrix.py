@@ -46,7 +46,7 @@ def transfer_matrix(
     if only_report:
         if families:
             raise ConfigError("--only-report takes no FAMILY: the folder says which they are")
-        write_and_tell(out)
+        write_and_tell(out, anew=True)
         return 0
     names = with_robots(families, robots)
     if not names:

@@ -136,7 +136,9 @@ def watch(
     start = _starter(family, policy, checkpoint, split, seed)
     if web:
         from metarl.commands.web import record_episodes, record_updates, serve
+        from metarl.viewer.page import require_interface
 
+        require_interface(host)  # before episodes are run
         if updates:
             assert checkpoint is not None
             takes, title = record_updates(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from metarl.commands.output import progress_bar, say
 from metarl.methods import choose_adapting
 from metarl.runs.signals import leave_on_signals, on_signals
+from metarl.viewer import ANY, ANY_IPV6
 from metarl.viewer.page import Page, Take, require_viewer
 from metarl.viewer.recording import record
 
@@ -93,7 +94,10 @@ def serve(takes: Sequence[Take], title: str, camera: str | int, *, host: str, po
     with on_signals() as signals:
         page = Page(takes, title, camera=camera, host=host, port=port)
         try:
-            say(f"open {page.url} in a browser; Ctrl-C closes it")
+            elsewhere = (
+                f" (others: port {page.port} of this machine)" if host in (ANY, ANY_IPV6) else ""
+            )
+            say(f"open {page.url} in a browser{elsewhere}; Ctrl-C closes it")
             page.serve(lambda: signals.stop is not None)
         finally:
             page.close()

@@ -148,7 +148,8 @@ class RayWorkers:
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S):
                 self._looked_s = self._answered_s = time.monotonic()
-            self._cores = self._count()  # nodes come and go
+            with contextlib.suppress(self._ray.exceptions.RayError):  # asked again at the next look
+                self._cores = self._count()  # nodes come and go
         except OSError as error:
             self._looked_s = time.monotonic()
             if self._looked_s - self._answered_s > _GONE_S:
@@ -204,6 +205,7 @@ class RayWorkers:
                 raise ConfigError(f"Ray cannot be started: {_one_line(error)}") from error
         if any(node["NodeManagerAddress"] != _LOOPBACK for node in ray.nodes()):
             ray.shutdown()
+            shutil.rmtree(self._place, ignore_errors=True)
             raise ConfigError(
                 "Ray would listen on other interfaces than the loopback; do without --ray"
             )

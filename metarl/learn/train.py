@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from metarl.machine import require_device
 from metarl.methods import Training, defaults_of, get_training, require_families
 from metarl.registry import make_family
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
 from metarl.runs.run import latest_checkpoint
 
@@ -150,7 +149,7 @@ def train(
         trainer,
         out,
         resume=resume,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),  # no folder of this machine
+        command=own_command(),
         console=console,
         start=began,
     )

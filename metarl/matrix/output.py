@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from metarl.errors import counted
 from metarl.matrix import overview
 from metarl.matrix.benchmark import Matrix
 from metarl.matrix.names import short_names
@@ -93,7 +94,7 @@ def markdown(summary: Summary, num_seeds: int) -> str:
         f"- {source} to {target} is left out: {why}" for source, target, why in summary.left_out
     ]
     if summary.missing:
-        lines.append(f"- {summary.missing} cells are not finished.")
+        lines.append(f"- {counted(summary.missing, 'cell')} not finished yet.")
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -13,6 +13,7 @@ from metarl.adapt.adaptation import State
 from metarl.adapt.evaluate import start_adaptation
 from metarl.adapt.protocol import Protocol, held_out_tasks
 from metarl.ambient import steady
+from metarl.errors import counted
 from metarl.family import TaskFamily
 from metarl.film.captions import tiled_frames
 from metarl.film.encoder import check_film, write_film
@@ -96,7 +97,7 @@ def film_adaptation(
 
 def said(updates: int) -> str:
     """Say how far adaptation is."""
-    return "before" if not updates else f"after {updates} update{'s' * (updates != 1)}"
+    return "before" if not updates else f"after {counted(updates, 'update')}"
 
 
 def _picture(path: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +11,30 @@ import numpy as np
 from metarl.adapt.comparison import UNITS
 from metarl.benchmark import output
 from metarl.benchmark.cells import Training
-from metarl.benchmark.design import Arm, Benchmark, Checkpoints, StartOf, Table
+from metarl.benchmark.design import CEILING, Arm, Benchmark, Checkpoints, StartOf, Table
 from metarl.benchmark.run import read_benchmark
-from metarl.benchmark.summary import Result, Row, Summary, summarise
-from metarl.errors import MetaRLError
+from metarl.benchmark.summary import BLIND, Result, Row, Summary, summarise
+from metarl.errors import MetaRLError, counted
 from metarl.grid.cell import with_needs
 from metarl.grid.store import Store
 from metarl.methods import get_method
 from metarl.registry import slug
 from metarl.report.html import Report
 from metarl.report.plots import Curve, curves_png
+from metarl.report.settings import again
 from metarl.runs.checkpoint import write_atomically
 from metarl.runs.config import read_json
 from metarl.runs.run import BENCHMARK_FILE, BENCHMARK_RESULT_FILE
 
 _BAND = "Mean over seeds and tasks after each update; the band is its 95% interval."
-_ASKED = ("table", "family", "starts from", "seeds", "tasks", "updates", "episodes", "judged by")
-_ARMS = ("arm", "what it is", "trained for", "settings")
+_ASKED = (
+    "table", "family", "starts from", "seeds", "tasks", "updates", "episodes an update", "judged by",
+)  # fmt: skip
+_LEVELS = {
+    BLIND: "what arms start from, no update made, the task hidden",
+    CEILING: "what arms start from, no update made, the task in view",
+}
+_ARMS = ("arm", "what it is", "trained for", "settings", "in")
 
 
 def benchmark_report(folder: Path) -> Report:
@@ -43,9 +50,9 @@ def benchmark_report(folder: Path) -> Report:
     report = Report(benchmark.title, _size(benchmark))
     about = [line for line in benchmark.about.split("\n\n") if line.strip()]
     if summary.missing:
-        about.append(f"{summary.missing} cells are not finished; what stands here is without them.")
+        about.append(output.unfinished(summary))
     report.text("What is asked", [line for line in (*about, output.beside(summary)) if line])
-    report.table("What meets what", _ASKED, [_asked(table) for table in benchmark.tables])
+    _add_asked(report, benchmark.tables)
     if summary.results:
         columns, rows = output.short(summary)
         report.table("In short", columns, _dashed(rows))
@@ -63,8 +70,27 @@ def benchmark_report(folder: Path) -> Report:
 def _add_result(report: Report, result: Result) -> None:
     name = result.table.name
     caption = " ".join((output.budget(result), _BAND, *output.sentences(result)))
-    report.picture(f"{name}: curves", curves(result), caption=caption, alt=f"curves of {name}")
-    report.table(output.heading(result), output.columns(result), _dashed(output.table(result)))
+    report.picture(f"{name}: curves", curves(result), caption=caption, alt=_alt(result))
+    columns, rows = output.columns(result), output.table(result)
+    told = [i for i, column in enumerate(columns) if column not in output.COST]
+    cost = [i for i, column in enumerate(columns) if column in ("arm", *output.COST)]
+    for heading, chosen in (
+        (output.heading(result), told),
+        (f"{name}: what it took", cost),
+    ):
+        cells = [[row[i] for i in chosen] for row in rows]
+        report.table(heading, [columns[i] for i in chosen], _dashed(cells))
+
+
+def _alt(result: Result) -> str:
+    """What the curves show, in words."""
+    last = result.table.protocol.updates
+    ends = ", ".join(
+        f"{row.name} {output.number(row.after[-1].mean, result.metric)}"
+        for row in result.rows
+        if row.arm is not None
+    )
+    return f"{output.heading(result)}, a line an arm over {counted(last, 'update')}; at the end: {ends}"
 
 
 def _dashed(rows: Sequence[Sequence[str]]) -> list[list[str | None]]:
@@ -94,15 +120,23 @@ def _curve(row: Row) -> Curve:
 
 def _size(benchmark: Benchmark) -> str:
     arms = dict.fromkeys(arm.label for table in benchmark.tables for arm in table.arms)
-    tables = len(benchmark.tables)
-    return f"{tables} table{'s' * (tables > 1)}, {len(arms)} arms, {len(benchmark.cells())} cells"
+    sizes = (len(benchmark.tables), "table"), (len(arms), "arm"), (len(benchmark.cells()), "cell")
+    return ", ".join(counted(*size) for size in sizes)
+
+
+def _add_asked(report: Report, tables: Sequence[Table]) -> None:
+    """Say what each table asks; its family, where the table has another name."""
+    rows = [dict(zip(_ASKED, _asked(table))) for table in tables]
+    named = any(table.name != table.family for table in tables)
+    columns = [column for column in _ASKED if named or column != "family"]
+    report.table("What meets what", columns, [[row[column] for column in columns] for row in rows])
 
 
 def _asked(table: Table) -> tuple[object, ...]:
     p = table.protocol
     return (
         table.name, table.family, _start(table), " ".join(map(str, table.seeds)), p.num_tasks,
-        p.updates, p.episodes, f"{p.eval_episodes} episodes",
+        p.updates, p.episodes, counted(p.eval_episodes, "episode"),
     )  # fmt: skip
 
 
@@ -112,22 +146,33 @@ def _start(table: Table) -> str:
         return ", ".join(start.names)
     if isinstance(start, StartOf):
         return f"what {start.table} starts from"
-    length = "its own number of" if start.iterations is None else start.iterations
-    return f"{start.method}, {length} iterations{_set(start.settings)}"
+    return ", ".join(filter(None, (start.method, _length(start.iterations), _set(start.settings))))
 
 
-def _set(settings: object) -> str:
-    return f" ({json.dumps(settings)})" if settings else ""
+def _length(iterations: int | None) -> str:
+    return (
+        "its own number of iterations" if iterations is None else counted(iterations, "iteration")
+    )
 
 
-def _arms(benchmark: Benchmark) -> Iterator[tuple[str, str, str, str]]:
-    """Each arm once a table in which it differs."""
-    known = dict[tuple[str, str, str, str], None]()
+def _set(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={json.dumps(value)}" for name, value in settings.items())
+
+
+def _arms(benchmark: Benchmark) -> Iterator[tuple[str | None, ...]]:
+    """Each arm, once for all tables in which it is the same, and what needs no training."""
+    known = dict[tuple[str, str, str, str], list[str]]()
     for table in benchmark.tables:
         for arm in table.arms:
-            settings = ", ".join(f"{k}={json.dumps(v)}" for k, v in arm.settings.items())
-            known[arm.label, _meaning(arm), _trained(arm), settings] = None
-    yield from known
+            said = (arm.label, _meaning(arm), _trained(arm), _set(arm.settings))
+            known.setdefault(said, []).append(table.name)
+    for said, tables in known.items():
+        where = "every table" if len(tables) == len(benchmark.tables) else ", ".join(tables)
+        yield tuple(part or None for part in (*said, where))
+    judged = [table.name for table in benchmark.tables if table.ceiling]
+    where = "every table" if len(judged) == len(benchmark.tables) else ", ".join(judged)
+    for name, meaning in _LEVELS.items() if judged else ():
+        yield name, meaning, None, None, where
 
 
 def _meaning(arm: Arm) -> str:
@@ -144,11 +189,10 @@ def _trained(arm: Arm) -> str:
     if arm.repeats:
         return ""
     if arm.checkpoint:
-        return f"given: {', '.join(arm.checkpoint)}"
+        return f"nothing; given: {', '.join(arm.checkpoint)}"
     if not arm.trains:
-        return "not at all"
-    length = "its own number of" if arm.iterations is None else f"{arm.iterations}"
-    return f"{length} iterations{', from nothing' * arm.fresh}"
+        return "nothing"
+    return f"{_length(arm.iterations)}{', from nothing' * arm.fresh}"
 
 
 def _trainings(benchmark: Benchmark) -> list[str]:
@@ -162,18 +206,8 @@ def _trainings(benchmark: Benchmark) -> list[str]:
 
 def _again(folder: Path) -> dict[str, object]:
     path = folder / BENCHMARK_RESULT_FILE
-    made = read_json(path).get("made-with", {}) if path.exists() else {}
-    said: dict[str, object] = {
-        "the same": f"metarl benchmark {folder / BENCHMARK_FILE} --out {folder}",
-        "the tables alone": f"metarl benchmark --only-report --out {folder}",
-    }
-    if isinstance(made, dict) and made.get("command"):
-        said = {"command": made["command"], **said}
-        said["made with"] = ", ".join(
-            f"{n} {made[n]}" for n in ("metarl", "torch", "mujoco", "numpy")
-        )
-        said["processor"] = made.get("cpu", "")
-    return said
+    same = f"metarl benchmark {folder / BENCHMARK_FILE} --out {folder}"
+    return {**again(read_json(path) if path.exists() else {}, folder), "from the copies here": same}
 
 
 def write_results(folder: Path, command: str) -> list[Path]:

@@ -76,7 +76,9 @@ def heatmap_png(
     image = axes.imshow(matrix, aspect="auto", **scale)
     _label_cells(axes, row_labels, col_labels)
     axes.set(xlabel=col_name, ylabel=row_name)
-    _write_cells(axes, matrix, image, "+.2f" if diverging else ".2f", intervals, marks)
+    whole = bool(np.all(matrix.compressed() == np.rint(matrix.compressed())))  # counts
+    spec = "+.2f" if diverging else ".0f" if whole else ".2f"
+    _write_cells(axes, matrix, image, spec, intervals, marks)
     if apart:
         axes.axhline(rows - apart - 0.5, color=INK, linewidth=1.6)
     return canvas.png(figure)

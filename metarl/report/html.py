@@ -86,10 +86,8 @@ class Report:
             for row, link in zip(texts, links or [None] * len(texts), strict=True)
         )
         beneath = f'<p class="note"><code>{escape(note)}</code></p>' if note else ""
-        # The wrapper scrolls on a narrow screen; tabindex lets the keyboard scroll it too.
-        label = f'class="wide" tabindex="0" role="region" aria-label="{escape(heading)}"'
         table = f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
-        self._add("table", heading, f"<div {label}>{table}</div>{beneath}")
+        self._add("table", heading, f"<div {_scrolls(heading)}>{table}</div>{beneath}")
 
     def picture(self, heading: str, png: bytes, *, caption: str, alt: str) -> None:
         """Add a picture.
@@ -101,7 +99,8 @@ class Report:
             alt: What the picture shows, for those who cannot see it.
         """
         image = f'<img alt="{escape(alt)}" src="{_data_uri("image/png", png)}">'
-        self._add("picture", heading, _figure(image, caption))
+        frame = f"<div {_scrolls(heading)}>{image}</div>"
+        self._add("picture", heading, _figure(frame, caption))
 
     def film(self, heading: str, path: Path, *, caption: str) -> None:
         """Add a film; films that follow one another stand side by side on a wide screen.
@@ -275,6 +274,11 @@ def _row(tag: str, cells: Sequence[str], kinds: Sequence[str], link: str | None 
         shown[0] = f'<a href="{escape(quote(link))}">{shown[0]}</a>'
     pairs = zip(shown, kinds, strict=True)
     return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag}>' for cell, kind in pairs)}</tr>"
+
+
+def _scrolls(heading: str) -> str:
+    """Attributes of what scrolls on a narrow screen; tabindex lets the keyboard scroll it, too."""
+    return f'class="wide" tabindex="0" role="region" aria-label="{escape(heading)}"'
 
 
 def _aside(words: str) -> str:

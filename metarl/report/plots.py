@@ -239,4 +239,4 @@ def _draw_metric(panel: Axes, metrics: Sequence[Mapping[str, Any]], key: str) ->
     canvas.whole_ticks(panel, steps)
     panel.locator_params(axis="x", nbins=5)
     panel.grid(axis="y", color=GRID, linewidth=0.8)
-    panel.set_xlabel("step")
+    panel.set_xlabel("iteration")

@@ -28,6 +28,10 @@ from metarl.runs.run import (
 
 MAX_PANELS = 12
 MOST = 1e300
+SPENT = ("time_s", "num_steps", "steps_per_s", "collect_s", "update_s")  # told, not drawn
+_AXIS = "Over iterations. What a name means stands beside its value."
+_SHEET = "Test pictures with their answers and truths, those first that were answered most wrong"
+_UNSEEN = "Tasks that no training has seen, by the last checkpoint."
 FIRST = ("success", "score", "return")  # what a reader looks for before any loss
 
 
@@ -64,24 +68,26 @@ def run_report(folder: Path | str) -> Report:
             "result.json, films/*.mp4 and pictures/*.png"
         )
     config = read_json(_own(folder, "config.json"))
-    about = [str(config[key]) for key in ("family", "method") if key in config]
-    about += [f"seed {config['seed']}"] if "seed" in config else []
-    report = Report(f"Run {folder.resolve().name}", " · ".join(about))
+    report = Report(f"Run {folder.resolve().name}", " · ".join(settings.in_short(config)))
     ended = (folder / "result.json").exists()
     result = read_json(_own(folder, "result.json")) if ended else {}
     if said := settings.about(config, result):
         report.facts("What was run", said)
     for film in sorted(folder.glob("films/*.mp4"), key=_before_first):
-        report.film(_title(film), _own(folder, film), caption="")
+        unseen = film.stem.startswith("held-out")
+        report.film(_title(film), _own(folder, film), caption=_UNSEEN if unseen else "")
     _add_result(report, result)
-    _add_metrics(report, folder, ended=ended)
+    _add_metrics(report, folder, result if ended else None)
     if (folder / ANSWERS_FILE).exists():
         add_answers(report, read_json(_own(folder, ANSWERS_FILE)))
     if (folder / START_FILE).exists():
         add_start(report, _own(folder, START_FILE))
     for picture in sorted(folder.glob("pictures/*.png")):
         _own(folder, picture)
-        report.picture(_title(picture), read_bytes(picture), caption="", alt=_title(picture))
+        sheet = picture.stem == "worst-first"
+        alt = _SHEET if sheet else f"{_title(picture)}, a picture of this run"
+        caption = "What was answered, and what it is." if sheet else ""
+        report.picture(_title(picture), read_bytes(picture), caption=caption, alt=alt)
     settings.add_settings(report, config)
     return report
 
@@ -110,22 +116,24 @@ def _own(folder: Path, name: str | Path) -> Path:
     return path
 
 
-def _add_metrics(report: Report, folder: Path, *, ended: bool) -> None:
-    """Draw what was recorded; the last values of a run that has ended are its result."""
+def _add_metrics(report: Report, folder: Path, result: Mapping[str, Any] | None) -> None:
+    """Draw what was recorded; the last values of a run that has ended are its result, and explained there."""
     rows, damaged = read_own_metrics(folder)
     keys = metric_keys(rows)
     add_updates(report, rows, keys)
-    drawn = [key for key in keys if not is_pair(key) and not is_after(key)]
+    drawn = [key for key in keys if not is_pair(key) and not is_after(key) and key not in SPENT]
     if drawn:
         png = metrics_png(rows, drawn[:MAX_PANELS], title="Metrics while training")
-        alt = f"Training curves of {', '.join(drawn[:MAX_PANELS])}"
+        alt = f"Training curves, from first to last: {_ends(rows, drawn[:MAX_PANELS])}"
         hidden = drawn[MAX_PANELS:]
-        legend = [f"{key}: {said}" for key in drawn[:MAX_PANELS] if (said := meaning(key))]
-        left_out = [f"not drawn: {', '.join(hidden)}"] if hidden else []
-        caption = "; ".join([*legend, *left_out]) + "." if legend or left_out else ""
+        caption = f"{_AXIS} Not drawn: {', '.join(hidden)}." if hidden else _AXIS
         report.picture("Training", png, caption=caption, alt=alt)
         add_tasks(report, rows, keys)
-        if not ended:
+        told = drawn[:MAX_PANELS] if result is not None else []
+        words = {key: said for key in told if key not in (result or {}) and (said := meaning(key))}
+        if words:
+            report.facts("What the curves are", words)
+        if result is None:
             last = {
                 key: next(row[key] for row in reversed(rows) if _is_number(row.get(key)))
                 for key in keys
@@ -138,6 +146,15 @@ def _add_metrics(report: Report, folder: Path, *, ended: bool) -> None:
         report.text(
             "Damage", f"Left out of {METRICS_FILE}, since they cannot be read: {damaged} line(s)."
         )
+
+
+def _ends(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+    """Each metric's first and last number."""
+    found = []
+    for key in keys:
+        values = [row[key] for row in rows if _is_number(row.get(key))]
+        found.append(f"{key} {values[0]:.3g} to {values[-1]:.3g}")
+    return ", ".join(found)
 
 
 def read_own_metrics(folder: Path) -> tuple[list[dict], int]:
@@ -181,5 +198,6 @@ def _before_first(path: Path) -> tuple[bool, str]:
 
 def _title(path: Path) -> str:
     """A heading made of a file's name; the number of a checkpoint goes into no heading."""
-    words = path.stem.replace("_", " ").replace("-", " ")
-    return re.sub(r" \d+$", "", words[:1].upper() + words[1:])
+    words = re.sub(r"[-_]\d+$", "", path.stem)
+    words = words.replace("_", " ") if "_" in words else words.replace("-", " ")
+    return words[:1].upper() + words[1:]

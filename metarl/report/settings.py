@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from metarl.errors import MetaRLError
 from metarl.report.html import Report, flatten, format_duration
-from metarl.runs.command import command_of, method_of
+from metarl.runs.command import command_of, method_of, subject_of
 from metarl.runs.config import NO_FIELDS, config_defaults
 from metarl.runs.fields import field_docs
 from metarl.runs.reading import is_number
@@ -25,10 +27,9 @@ def about(config: Saved, result: Saved) -> dict[str, object]:
         config: What config.json holds.
         result: What result.json holds; empty: the run has not ended.
     """
-    made = config.get("made-with")
-    made = made if isinstance(made, Mapping) else {}
-    said: dict[str, object] = {}
-    if command := command_of(config):
+    command = command_of(config)
+    said: dict[str, object] = _explained(method_of(command), subject_of(command))
+    if command:
         said["command"] = command
     steps, seconds = result.get("steps"), result.get("seconds")
     if is_number(steps):
@@ -37,11 +38,60 @@ def about(config: Saved, result: Saved) -> dict[str, object]:
         said["training time"] = format_duration(seconds)
     if not result:
         said["state"] = "not finished"
+    return said | _made(config)
+
+
+def again(saved: Saved, folder: Path) -> dict[str, object]:
+    """Say how to make results anew, and with what they were made.
+
+    Args:
+        saved: What the results' file holds; empty: there is none yet.
+        folder: Whose page it is.
+    """
+    command = command_of(saved)
+    said: dict[str, object] = {"command": command} if command else {}
+    return {**said, "this page alone": f"metarl report {folder}", **_made(saved)}
+
+
+def _made(saved: Saved) -> dict[str, object]:
+    """The versions and the machine that made something."""
+    made = saved.get("made-with")
+    made = made if isinstance(made, Mapping) else {}
     where = [f"{name} {made[name]}" for name in _MACHINE[:3] if name in made]
     where += [str(made["cpu"])] if "cpu" in made else []
     where += [f"{made['num_cores']} cores"] if "num_cores" in made else []
-    if where:
-        said["made with"] = ", ".join(where)
+    return {"made with": ", ".join(where)} if where else {}
+
+
+def in_short(config: Saved) -> list[str]:
+    """What a run was, in words of a line: method, families, seed."""
+    command = command_of(config)
+    own = [str(config.get("method") or method_of(command))]
+    own += [str(config.get("family") or subject_of(command))]
+    own += [f"seed {config['seed']}"] if "seed" in config else []
+    return [word for word in own if word]
+
+
+def _explained(method: str, subject: str) -> dict[str, object]:
+    """Say what a method does, and what its families ask for, where they are installed."""
+    from metarl.methods import get_method
+    from metarl.registry import family_class
+
+    said = dict[str, object]()
+    if method:
+        said["method"] = method
+        with contextlib.suppress(MetaRLError):  # a package's that is broken or gone
+            said["method"] = f"{method}: {get_method(method).doc}"
+    told = []
+    for name in subject.split():
+        told.append(name)
+        if ":" in name:  # a page has no module imported
+            continue
+        with contextlib.suppress(MetaRLError):
+            words = (family_class(name).__doc__ or "").partition("\n")[0].rstrip(".")
+            told[-1] = f"{name}: {words}" if words else name
+    if told:
+        said["learned on"] = "; ".join(told)
     return said
 
 
@@ -72,7 +122,9 @@ def add_settings(report: Report, config: Saved) -> None:
             report.table("Settings that differ from the defaults", _COLUMNS, rows)
         else:
             report.text("Settings", "Every setting is the default.")
-    report.facts("All settings", flatten({k: v for k, v in config.items() if k not in NO_FIELDS}))
+    every = flatten({k: v for k, v in config.items() if k not in NO_FIELDS})
+    known = {} if found is None else found[1]
+    report.facts("All settings", every, meaning=lambda name: known.get(name, ""))
 
 
 def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
@@ -80,6 +132,8 @@ def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
     from metarl.methods import defaults_of, get_training, training_names
 
     name = method_of(command_of(config))
+    if name.startswith("perceive "):
+        return _of_pictures(str(config.get("class")))
     if name not in training_names():
         return None
     try:
@@ -90,6 +144,17 @@ def _defaults_and_docs(config: Saved) -> tuple[Saved, Mapping[str, str]] | None:
     if training.config.__name__ != str(config.get("class")).rpartition(".")[2]:
         return None
     return _as_saved(defaults), field_docs(training.config)
+
+
+def _of_pictures(cls: str) -> tuple[Saved, Mapping[str, str]] | None:
+    """The same of a run that learned from pictures; None: of another class than ours."""
+    from metarl.perception.fewshot.config import FewShotConfig
+    from metarl.perception.swap_config import SwapConfig
+
+    for own in (SwapConfig, FewShotConfig):
+        if cls.rpartition(".")[2] == own.__name__:
+            return _as_saved(config_defaults(own())), field_docs(own)
+    return None
 
 
 def _as_saved(values: Saved) -> Saved:

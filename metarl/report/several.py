@@ -14,8 +14,10 @@ import numpy as np
 from metarl.adapt.statistics import Interval, t_interval
 from metarl.errors import ConfigError
 from metarl.report.html import Report, format_duration
+from metarl.report.names import meaning
 from metarl.report.plots import Curve, curves_png
 from metarl.report.run import FIRST, metric_keys, read_own_metrics
+from metarl.report.updates import is_after
 from metarl.runs.command import command_of, method_of, subject_of
 from metarl.runs.config import NO_FIELDS, read_json
 from metarl.runs.reading import is_number
@@ -76,10 +78,13 @@ def several_report(folders: Sequence[Path]) -> Report:
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise ConfigError("expected two run folders or more, each once")
     runs = [_read(folder) for folder in folders]
-    groups = _group(runs)
+    groups, again = _once(_group(runs))
     report = Report(f"{len(runs)} runs", ", ".join(dict.fromkeys(run.about for run in runs)))
     _add_ends(report, groups)
     _add_differences(report, groups)
+    if again:
+        report.text("Counted once", again)
+    _add_updates(report, groups)
     _add_curves(report, groups)
     report.table(
         "The runs",
@@ -127,6 +132,18 @@ def _group(runs: Sequence[Trained]) -> list[Group]:
     return [Group(label, mine) for label, mine in zip(labels, groups)]
 
 
+def _once(groups: Sequence[Group]) -> tuple[list[Group], list[str]]:
+    """Leave out runs of a group that have the seed of another one there: a band of these says too much."""
+    kept, told = [], list[str]()
+    for group in groups:
+        first = dict[str, Trained]()
+        for run in group.runs:
+            if first.setdefault(run.seed, run) is not run:
+                told.append(f"{run.name} has the settings and the seed of {first[run.seed].name}.")
+        kept.append(Group(group.label, list(first.values())))
+    return kept, told
+
+
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     names = dict.fromkeys(itertools.chain(*settings))
     return [n for n in names if len({json.dumps(s.get(n), default=str) for s in settings}) > 1]
@@ -140,7 +157,7 @@ def _short(value: object) -> str:
 def _keys(groups: Sequence[Group]) -> list[str]:
     """What is worth comparing, of every run that has it: success, score and return; else losses."""
     found = dict.fromkeys(key for g in groups for run in g.runs for key in metric_keys(run.rows))
-    plain = [key for key in found if "/" not in key]
+    plain = [key for key in found if "/" not in key and not is_after(key)]
     first = [key for key in plain if any(word in key for word in FIRST)]
     return first or [key for key in plain if "loss" in key or "error" in key]
 
@@ -159,9 +176,12 @@ def _add_ends(report: Report, groups: Sequence[Group]) -> None:
     report.table("Where they ended", ("of", "runs", *keys, "training time"), rows)
     report.text(
         "How to read it",
-        "Numbers are of training tasks: the mean of the last tenth of each training, then the mean over"
-        " its runs [95% t interval over runs; none of a single one]. Two groups whose intervals overlap"
-        " may differ by chance; a run with other noise tells by how much.",
+        [
+            "Numbers are of training tasks: the mean of the last tenth of each training, then the mean over"
+            " its runs [95% t interval over runs; none of a single one]. Two groups whose intervals overlap"
+            " may differ by chance; a run with other noise tells by how much.",
+            *(f"{key}: {said}." for key in keys if (said := meaning(key))),
+        ],
     )
 
 
@@ -192,6 +212,41 @@ def _add_differences(report: Report, groups: Sequence[Group]) -> None:
         report.table("What differs", ("setting", *(group.label for group in groups)), rows)
 
 
+def _add_updates(report: Report, groups: Sequence[Group]) -> None:
+    """Draw success against updates at the end of training, a curve a group that learned to adapt."""
+    if len(groups) > _MOST:
+        return
+    curves = [curve for group in groups if (curve := _after_each(group)) is not None]
+    if curves:
+        png = curves_png(
+            curves, title="What adapting is worth", xlabel="updates on a task", ylabel="success"
+        )
+        said = "; ".join(
+            f"{c.label}: {c.mean[0]:.0%} before, {c.mean[-1]:.0%} after" for c in curves
+        )
+        report.picture(
+            "Before and after adapting", png,
+            caption="On training tasks, in the last tenth of training. Mean over runs; the band is its 95%"
+            " t interval, where there are several.",
+            alt=f"Success after each update. {said}",
+        )  # fmt: skip
+
+
+def _after_each(group: Group) -> Curve | None:
+    """Success after each update in the last tenth of training; None: these runs do not adapt."""
+    keys = dict.fromkeys(k for run in group.runs for k in metric_keys(run.rows) if is_after(k))
+    after = sorted((int(key.rpartition("_")[2]), key) for key in keys)
+    ends = [[_end(run, key) for _, key in after] for run in group.runs]
+    whole = [np.array(row, dtype=np.float64) for row in ends if None not in row]
+    if len(after) < 2 or not whole:
+        return None
+    values = np.stack(whole)  # (runs, U)
+    around = [t_interval(column) for column in values.T]
+    low, high = (np.array([getattr(each, end) for each in around]) for end in ("low", "high"))
+    x = np.array([update for update, _ in after], dtype=np.float64)
+    return Curve(group.label, x, values.mean(0), low, high)
+
+
 def _add_curves(report: Report, groups: Sequence[Group]) -> None:
     if len(groups) > _MOST:
         report.text("Curves", f"Not drawn: {len(groups)} curves are more than {_MOST}.")
@@ -202,7 +257,8 @@ def _add_curves(report: Report, groups: Sequence[Group]) -> None:
         if curves:
             what = "control steps" if steps else "iterations"
             png = curves_png(curves, title=f"{key} while training", xlabel=what, ylabel=key)
-            alt = f"{key} over {what} of {', '.join(curve.label for curve in curves)}"
+            ends = ", ".join(f"{c.label} {c.mean[0]:.3g} to {c.mean[-1]:.3g}" for c in curves)
+            alt = f"{key} over {what}, from first to last: {ends}"
             caption = "Mean over runs; the band is its 95% t interval, where there are several."
             report.picture(key, png, caption=caption, alt=alt)
 

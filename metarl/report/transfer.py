@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from metarl.errors import counted
 from metarl.grid.store import Store
 from metarl.matrix import overview
 from metarl.matrix.benchmark import Group, Matrix, read_matrix
@@ -16,12 +17,25 @@ from metarl.matrix.names import short_names
 from metarl.matrix.output import COLUMNS, table, write_tables
 from metarl.matrix.score import HARMED, HELPED, Score
 from metarl.matrix.summary import ADAPTING, LEARNING, Level, Row, Summary, best_of, summarise
+from metarl.report import settings
 from metarl.report.heatmap import heatmap_png
 from metarl.report.html import Report
 from metarl.report.plots import Curve, curves_png
 from metarl.runs.checkpoint import write_atomically
+from metarl.runs.config import read_json
+from metarl.runs.run import MATRIX_RESULT_FILE
 
 _MARKS = {HELPED: 1, HARMED: -1}
+_COLUMNS_ARE = {
+    "source": "the policy that training starts from; (none): from nothing",
+    "strategy": "what of it is taken, and what of that learns; metarl methods NAME says more",
+    "exploration": "whether actions spread as in the source at first, or anew (fresh)",
+    "mean return": "mean of the learning curve, over seeds",
+    "last": "return in the last iteration, mean over seeds",
+    "success [%]": "share of episodes that ended well, in the last iteration",
+    "score": "gain over scratch, as written beneath the heat map",
+    "verdict": "helped or harmed, where that is sure; control: scratch again with other noise",
+}
 _DRAWN = 2  # of the best arms, and of the worst
 SCORE = (
     "Score: area between the return curves of an arm and of scratch with the same seed, over what"
@@ -52,15 +66,25 @@ def transfer_report(folder: Path) -> Report:
         if pairs:
             report.table(f"Pairs that help and harm most ({regime})", overview.COLUMNS, pairs)
     for name, png in pictures(matrix, summary):
-        report.picture(name, png, caption=SCORE, alt=f"heat map: {name}")
+        heading = name.replace("-", " ").capitalize()
+        alt = f"Heat map of scores. {' '.join(words)} The table below has every number."
+        report.picture(heading, png, caption=SCORE, alt=alt)
     for level in summary.levels:
         rows = summary.of(level.regime, level.target)
         heading = f"{level.target} ({level.regime})"
         caption = "Mean over seeds; the band holds every seed. Best and worst arms alone are drawn."
         png = arms_png(rows, level)
-        report.picture(f"Curves: {heading}", png, caption=caption, alt=f"curves on {heading}")
+        alt = f"Return of scratch and of the best and worst arms on {level.target}, over the budget"
+        report.picture(f"Curves: {heading}", png, caption=caption, alt=alt)
         report.table(heading, COLUMNS, table(summary, level.regime, level.target))
+    report.facts("What the columns are", _COLUMNS_ARE)
+    report.facts("How to run it again", _again(folder))
     return report
+
+
+def _again(folder: Path) -> dict[str, object]:
+    path = folder / MATRIX_RESULT_FILE
+    return settings.again(read_json(path) if path.exists() else {}, folder)
 
 
 def write_pictures(matrix: Matrix, summary: Summary, folder: Path) -> list[Path]:
@@ -205,7 +229,7 @@ def _curve(name: str, curves: Sequence[np.ndarray]) -> Curve:
 
 
 def _budgets(matrix: Matrix) -> str:
-    seeds = f"{matrix.num_seeds} seed{'s' * (matrix.num_seeds > 1)}"
+    seeds = counted(matrix.num_seeds, "seed")
     each = dict.fromkeys(str(matrix.budget_of(target).iterations) for target in matrix.targets)
     return f"PPO, {' or '.join(each)} iterations, {seeds}"
 
@@ -213,7 +237,9 @@ def _budgets(matrix: Matrix) -> str:
 def _left_out(summary: Summary) -> list[str]:
     lines = [f"{source} to {target} is left out: {why}" for source, target, why in summary.left_out]
     if summary.missing:
-        lines.append(f"{summary.missing} cells are not finished; what stands here is without them.")
+        lines.append(
+            f"{counted(summary.missing, 'cell')} not finished yet: what stands here is without."
+        )
     return lines
 
 

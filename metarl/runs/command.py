@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 _METHOD, _DATA, _USUAL = "--method", "--data", "maml"
+
+
+def own_command() -> str:
+    """Write what started this process, as one types it; no folder of this machine stands in it."""
+    program = Path(sys.argv[0])
+    own = program.name == "__main__.py" and program.parent.name == "metarl"  # python -m metarl
+    return shlex.join(["metarl" if own else program.name, *sys.argv[1:]])
 
 
 def command_of(config: Mapping[str, Any]) -> str:

@@ -166,7 +166,7 @@ def _number(
 
 
 def field_docs(config: type[Any]) -> dict[str, str]:
-    """What the docstrings of a config and of its bases say of each field."""
+    """What the docstrings of a config and of its bases say of each field, without marks of code."""
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
         name = ""
@@ -178,7 +178,7 @@ def field_docs(config: type[Any]) -> dict[str, str]:
                 found[name] += f" {line.strip()}"
             else:
                 name = ""
-    return found
+    return {name: said.replace("`", "") for name, said in found.items()}
 
 
 def _is_whole(value: Any) -> bool:

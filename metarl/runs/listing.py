@@ -21,8 +21,9 @@ from metarl.runs.run import (
 PAGE = "report.html"
 MOST = 10_000  # runs that are listed
 DEEPEST = 6  # folders below the one that is asked for
+_TOGETHER = ("SwapConfig", "FewShotConfig")  # runs whose command may write one page for several
 # What a run came to: the first of these that it recorded.
-_CAME_TO = ("success_after", "success", "score_after", "score", "accuracy", "mae", "return_after", "return")
+_CAME_TO = ("success_after", "success", "score_after", "score", "accuracy", "mae", "return_after", "return", "error")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +120,12 @@ def _training(own: Listed, place: Path) -> Listed:
     measure = next((name for name in _CAME_TO if is_number(result.get(name))), "")
     steps = result.get("steps", result.get("num_steps"))
     seconds = result.get("seconds", result.get("time_s"))
+    page, shared = own.page, own.folder.parent / PAGE
+    of_several = config.get("class") in _TOGETHER and own.folder.name
+    if page is None and of_several and (place.parent / PAGE).is_file():
+        page = shared
     return dataclasses.replace(
-        own,
+        own, page=page,
         method=method_of(command) or str(config.get("class", "")),
         subject=subject_of(command), seed=_whole(config.get("seed")),
         state="finished" if ended else "not finished", steps=_whole(steps),

@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 
 from metarl.errors import ConfigError, MissingDependencyError
-from metarl.viewer import LOOPBACK, PORT
+from metarl.viewer import ANY, ANY_IPV6, LOOPBACK, PORT
 from metarl.viewer.recording import Recording
 
 GAP = 1.4  # from one side to the next, in widths of what moves there
@@ -39,8 +39,12 @@ def require_viewer() -> None:
         )
 
 
-def _require_interface(host: str) -> None:
-    """Check that something can listen there; viser would wait for ever."""
+def require_interface(host: str) -> None:
+    """Check that something can listen there; viser would wait for ever.
+
+    Raises:
+        ConfigError: If it is no address of this machine.
+    """
     try:
         family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as one:
@@ -49,6 +53,12 @@ def _require_interface(host: str) -> None:
         raise ConfigError(
             f"--host is {host}; expected an address of this machine, as 127.0.0.1 or 0.0.0.0 ({error})"
         ) from error
+
+
+def _address(host: str) -> str:
+    """What a browser on this machine calls an interface: every one is the loopback, too."""
+    host = {ANY: LOOPBACK, ANY_IPV6: "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 class Page:
@@ -61,6 +71,8 @@ class Page:
         host: On which interface it listens.
         port: On which port; if it is taken, the next one that is free.
     Attributes:
+        url: Where a browser on this machine finds it.
+        port: On which port it really listens.
         moment: Which moment is shown.
         playing: Whether time goes on.
     Raises:
@@ -76,10 +88,11 @@ class Page:
 
         self.takes, self.moment, self.playing = list(takes), 0, True
         self._lock, self._due_s, self._pace = threading.RLock(), 0.0, 1.0
-        _require_interface(host)
+        require_interface(host)
         with contextlib.redirect_stdout(io.StringIO()):  # its banner
             self.server = viser.ViserServer(host, port, label=title, verbose=False)
-        self.url = f"http://{host}:{self.server.get_port()}"
+        self.port = self.server.get_port()
+        self.url = f"http://{_address(host)}:{self.port}"
         self.server.gui.configure_theme(show_share_button=False)
         self.server.gui.main_panel.dock_right()
         self.server.scene.configure_environment_map(None)
@@ -87,15 +100,14 @@ class Page:
         self._view = view_of(self.takes[0][0], camera)
         self._sides: list[Any] = []
         self._shown = 0
-        self._make_controls(title)
+        self._make_controls()
         self._open(0)
         self.server.on_client_connect(self._look)
 
     # What is on it ----------------------------------------------------------------------
 
-    def _make_controls(self, title: str) -> None:
+    def _make_controls(self) -> None:
         gui = self.server.gui
-        gui.add_markdown(f"**{title}**")
         names = [str(i + 1) for i in range(len(self.takes))]
         if len(names) > 1:
             choice = gui.add_dropdown("Episode", names, initial_value=names[0])
@@ -190,7 +202,8 @@ class Page:
 
     def close(self) -> None:
         """Stop listening."""
-        self.server.stop()
+        with contextlib.redirect_stdout(io.StringIO()):  # its last word
+            self.server.stop()
 
 
 def told(recording: Recording, moment: int) -> str:

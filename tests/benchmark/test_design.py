@@ -92,6 +92,26 @@ checkpoint = "season-maml"
         defined(f"{text}iterations = 3")
 
 
+def test_an_arm_that_differs_between_tables_is_explained_for_each():
+    from metarl.report.benchmark import _arms
+
+    text = f"""{SHIPPED}
+[families."kitchen/heat"]
+start = "heat-ppo"
+[arms.maml]
+iterations = 1
+[arms.maml.on."kitchen/season"]
+checkpoint = "season-maml"
+"""
+    rows = [row for row in _arms(defined(text)) if row[0] in ("maml", "scratch")]
+    told = {(name, trained, where) for name, _, trained, _, where in rows}
+    assert told == {
+        ("scratch", "nothing", "every table"),
+        ("maml", "nothing; given: season-maml", "kitchen/season"),
+        ("maml", "1 iteration", "kitchen/heat"),
+    }
+
+
 def test_leaving_out_is_explicit():
     text = f'without = ["scratch", "control", "ceiling"]\narms = ["maml"]\n{SHIPPED}'
     assert labels(text) == ["fine-tune", "maml"]

@@ -113,6 +113,11 @@ def test_the_page_stands_alone(place):
     assert "fine-tune once more, under another noise: what differs means nothing" in html
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert html.count("<img ") == 1
+    assert re.search(r'alt="pair:pair/same, [^"]+ over 2 updates; at the end: scratch -?\d', html)
+    assert "ppo, 2 iterations, num_worlds=8, minibatch=160" in html
+    for name in ("blind", "ceiling"):  # each name of a row is explained
+        assert f"<td>{name}</td><td>what arms start from, no update made" in html
+    assert "<th></th>" not in html  # every column has a name
     (place / "out/report.html").unlink()
     assert cli.main(["report", str(place / "out")]) == 0
     assert (place / "out/report.html").read_text() == html
@@ -211,7 +216,7 @@ def test_a_cell_that_fails_is_told_and_the_others_stand(place, tmp_path):
     done = metarl("benchmark", tmp_path / "mine.toml", *USUAL, "--out", tmp_path / "out")
     assert done.returncode == 1, done.stderr
     assert "adapt.pair-same.maml.half failed: " in done.stderr
-    assert "1 cells failed; what they printed is in" in done.stdout
+    assert "1 cell failed; what they printed is in" in done.stdout
     saved = json.loads((tmp_path / "out/tables.json").read_text())
     assert saved["missing"] > 0
     assert {"reptile", "scratch"} <= {row["row"] for row in saved["tables"][0]["rows"]}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from console import HERE, metarl
 
+from metarl.commands.check import _what_to_do
+
 PLUGIN = """
 import sys
 sys.path.insert(0, {here!r})
@@ -38,10 +40,34 @@ def test_check_prints_a_row_per_check(tmp_path, name, status):
     assert set(marks) == {"pass", "skip", *(["FAIL"] if status else [])}
     passed, failed, skipped = (marks.count(mark) for mark in ("pass", "FAIL", "skip"))
     assert last == f"plugin:{name}: {passed} checks passed, {failed} failed, {skipped} skipped"
-    assert len(remedies) == failed
-    if status:
-        place = "(docs/checks.md#observations-are-finite-and-bounded)"
-        assert any("lie around -1 to 1" in line and place in line for line in remedies)
+    assert bool(remedies) == bool(failed)
+    assert len(remedies) <= failed
+    if status:  # what many checks find is said once, with its place
+        [line] = [
+            line for line in remedies if f"mend this first, {failed} checks end there" in line
+        ]
+        assert "observe() of plugin.Bad gave NaN" in line
+        assert "(docs/checks.md#" in line
+
+
+def test_each_fault_is_told_with_its_remedy_and_its_page():
+    crash = "package my: Reach.success() raised ZeroDivisionError: division by zero (reach.py:72)"
+    shared, alone, worlds = _what_to_do(
+        [
+            ("success, failure and score are in shape", crash),
+            ("no observation is constant", "constant: robot[6]"),
+            ("two resets differ", crash),
+            ("same seed, same trajectory", "f: observe() gave NaN of worlds [0, 1]"),
+            ("every action matters", "f: observe() gave NaN of worlds [0]"),
+        ]
+    )
+    page = "docs/checks.md#success-failure-and-score-are-in-shape"
+    assert shared == f"{crash}: mend this first, 2 checks end there ({page})"
+    assert alone == (
+        "no observation is constant: constant: robot[6]. Leave the column out, or make it move."
+        " (docs/checks.md#no-observation-is-constant)"
+    )
+    assert worlds.startswith("f: observe() gave NaN of worlds [0, 1]: mend this first, 2 checks")
 
 
 def test_report_is_written_into_the_run(tmp_path):

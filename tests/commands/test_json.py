@@ -73,7 +73,7 @@ def test_a_command_that_raises_answers_nothing(capsys):
 
 
 def test_every_command_that_draws_a_table_has_it():
-    silent = {"demo", "train", "watch", "perceive", "new", "report", "version", "metaworld"}
+    silent = {"train", "watch", "perceive", "new", "report", "version", "metaworld"}
     commands = {**catalogue.COMMANDS, **{f"perceive {n}": c for n, c in perceive.COMMANDS.items()}}
     for name, command in commands.items():
         if name not in silent | {"perceive embed", "perceive render"}:

@@ -52,16 +52,19 @@ def test_every_source_meets_every_target(folder):
     assert "running" not in names
 
 
-def test_the_same_command_trains_nothing_again(folder):
+def test_the_same_command_trains_nothing_again(folder, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
     page = (folder / "report.html").read_text()
     (folder / "report.html").unlink()
-    assert cli.main(["transfer-matrix", *WORDS, "--out", str(folder)]) == 0
+    words = ["transfer-matrix", *WORDS, "--out", str(folder)]
+    monkeypatch.setattr("sys.argv", ["metarl", *words])
+    assert cli.main(words) == 0
     assert {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()} == before
     assert (folder / "report.html").read_text() == page
 
 
-def test_pages_and_pictures_are_remade_from_the_cells_alone(folder, capsys):
+def test_pages_and_pictures_are_remade_from_the_cells_alone(folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["metarl", "transfer-matrix", "first"])
     picture = folder / "matrix-learning-fine-tune-fresh.png"
     drawn = picture.read_bytes()
     picture.unlink()
@@ -70,7 +73,12 @@ def test_pages_and_pictures_are_remade_from_the_cells_alone(folder, capsys):
     assert cli.main(["transfer-matrix", "--only-report", "--out", str(folder)]) == 0
     (folder / "elsewhere").rename(folder / "sources")
     assert picture.read_bytes() == drawn
-    assert (folder / "matrix.json").exists()
+    monkeypatch.setattr("sys.argv", ["metarl", "transfer-matrix", "second"])
+    assert cli.main(["transfer-matrix", "--only-report", "--out", str(folder)]) == 0
+    kept = json.loads((folder / "matrix.json").read_text())["made-with"]["command"]
+    assert (
+        kept == "metarl transfer-matrix first"
+    )  # the command that measured, not the one that drew
     capsys.readouterr()
     assert cli.main(["report", str(folder)]) == 0
     assert "What to start from" in (folder / "report.html").read_text()

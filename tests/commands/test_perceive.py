@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from shades import shaded
 
 from metarl import cli
+from metarl.runs.listing import list_runs
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +83,13 @@ def test_compare_writes_one_table_one_picture_and_a_page(folder, tmp_path, capsy
     assert "left out, since they imitate the source's answers: kickstart" in said
     for name in ("frozen-trunk", "scratch"):
         assert re.search(rf"^ *{name} +\d", said, re.MULTILINE)
-    page = (tmp_path / "c" / "index.html").read_text()
+    page = (tmp_path / "c" / "report.html").read_text()
     for heading in ("Error against time", "Error", "Runs", "Its worst answers"):
         assert f"<h2>{heading}</h2>" in page
     assert (tmp_path / "c" / "error-against-time.png").read_bytes().startswith(b"\x89PNG")
+    assert "error of always giving the most usual answer" in page  # what a column is
+    listed = {run.folder.name: run.page for run in list_runs(tmp_path)}
+    assert listed == dict.fromkeys(("frozen-trunk-s0", "scratch-s0"), Path("c/report.html"))
 
 
 def test_few_shot_writes_a_table_and_goes_on(tmp_path, capsys):
@@ -106,6 +111,11 @@ def test_few_shot_writes_a_table_and_goes_on(tmp_path, capsys):
     assert re.search(r"nearest-centroid +1 +\d+\.\d +\d+", said)
     assert re.search(r"anil-frozen +2 +\d+\.\d .* [+-]\d", said)
     assert "2 ways, 3 tasks of unseen classes for each of 2 seeds; chance is 50 %" in said
+    page = (out / "report.html").read_text()
+    assert page.count("<img ") == 2  # a picture a number of shots
+    assert 'alt="Right answers after 2 pictures of each class: nearest-centroid ' in page
+    for method in ("nearest-centroid", "anil-frozen"):
+        assert f"<dt>{method}</dt>" in page  # explained
     saved = json.loads((out / "few-shot.json").read_text())
     assert [(row["method"], row["shots"]) for row in saved["rows"]] == [
         ("nearest-centroid", 1), ("anil-frozen", 1), ("nearest-centroid", 2), ("anil-frozen", 2),

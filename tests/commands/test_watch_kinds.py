@@ -94,6 +94,7 @@ def test_what_does_not_go_together_is_one_line(tmp_path, capsys, words, said):
         (("--web", "--show", "camera"), "--show does not go with --web"),
         (("--port", 9000), "--port and --host have no effect without --web"),
         (("--host", "0.0.0.0"), "--port and --host have no effect without --web"),
+        (("--web", "--host", "203.0.113.7"), "expected an address of this machine"),
     ],
 )
 def test_a_page_is_no_film(words, told, tmp_path, monkeypatch, capsys):

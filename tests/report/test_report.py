@@ -276,8 +276,8 @@ def test_run_report_shows_what_the_folder_holds(tmp_path):
     page = Page(run_report(folder).render())
     assert [video["aria-label"] for video in page.all("video")] == ["Before", "After"]
     assert [image["alt"] for image in page.all("img")] == [
-        "Training curves of success, loss",
-        "Task grid",
+        "Training curves, from first to last: success 0.25 to 0.5, loss 1.5 to 1.5",
+        "Task grid, a picture of this run",
     ]
     assert {"kitchen/season · seed 3", "net.lr", "0.01", "0.75", "maml"} <= set(page.text)
     assert any("1 line(s)" in text for text in page.text)  # the half line is not hidden
@@ -333,6 +333,25 @@ def test_a_report_says_what_differs_from_the_defaults_and_what_it_means(tmp_path
     assert "Every setting is the default." in plain.text
 
 
+def test_a_report_says_what_every_setting_means(tmp_path):
+    page = Page(run_report(trained(tmp_path / "run")).render())
+    start = page.text.index(
+        "All settings", page.text.index("All settings") + 1
+    )  # the first is a link
+    place = page.text.index("num_tasks", start)
+    assert field_docs(MamlConfig)["num_tasks"] in page.text[place : place + 6]
+    assert "maml: first-order MAML with a clipped surrogate" in page.text
+    assert "kitchen/season: Shake the wanted amount of salt into a pot" in page.text
+
+
+def test_a_page_imports_no_module_that_a_run_names(tmp_path, monkeypatch):
+    (tmp_path / "loud.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = json.dumps({"made-with": {"command": "metarl train loud:loud/x --method maml"}})
+    page = Page(run_report(make_run(tmp_path / "run", **{"config.json": config})).render())
+    assert "loud:loud/x" in page.text
+
+
 def test_a_report_of_an_unknown_method_shows_its_settings(tmp_path):
     made = {"command": "metarl train a/b --method gone"}
     config = json.dumps({"class": "GoneConfig", "rate": 0.5, "made-with": made})
@@ -354,7 +373,7 @@ def test_success_after_each_update_is_one_picture(tmp_path):
     assert alts == [
         "Success after each update. iterations 1–3: 2% before, 32% after; iterations 4–6: 5% before,"
         " 35% after; iterations 7–9: 8% before, 38% after",
-        "Training curves of loss",
+        "Training curves, from first to last: loss 1 to 1",
     ]
     assert "Last recorded values" not in page.text  # they are the result
 

@@ -47,7 +47,28 @@ def test_seeds_are_one_row_and_settings_are_told_apart(tmp_path):
     assert "not finished" in page
     assert "success while training" not in page  # a picture, not text
     assert page.count("<img") == 1
-    assert "success over control steps of" in page
+    assert "success over control steps, from first to last: ppo toy/reach" in page
+
+
+def test_a_run_that_is_there_twice_makes_no_band(tmp_path):
+    folders = [run_folder(tmp_path / "a", ends=0.5), run_folder(tmp_path / "b", ends=0.7)]
+    page = text_of(several_report(folders), tmp_path / "page.html")
+    assert "b has the settings and the seed of a." in page
+    assert f"{np.mean([0.5 * 18 / 19, 0.5]):.3g}</td>" in page  # the first one's end, no interval
+
+
+def test_success_after_each_update_is_one_picture_of_all(tmp_path):
+    folders = [run_folder(tmp_path / f"a{s}", method="maml", seed=s) for s in range(2)]
+    for seed, folder in enumerate(folders):
+        rows = [
+            {"step": i, **{f"success_{u}": 0.1 * seed + 0.2 * u for u in range(4)}}
+            for i in range(1, 4)
+        ]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = text_of(several_report(folders), tmp_path / "page.html")
+    assert page.count("<img") == 1
+    assert "Success after each update. maml toy/reach: 5% before, 65% after" in page
+    assert "success_2" not in page
 
 
 def test_other_noise_is_the_same_group(tmp_path):

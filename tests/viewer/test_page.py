@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -48,6 +49,20 @@ def test_a_host_that_is_none_is_told(takes):
     for host in ("203.0.113.7", "no such host", ".."):
         with pytest.raises(ConfigError, match="expected an address of this machine"):
             Page(takes, "nowhere", host=host, port=free_port())
+
+
+@pytest.mark.parametrize(
+    ("host", "at"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]"), ("::", "[::1]")],
+)
+def test_the_address_is_one_that_a_browser_here_opens(takes, host, at, capsys):
+    page = Page(takes, "here", host=host, port=free_port())
+    try:
+        assert page.url == f"http://{at}:{page.port}"
+        assert urllib.request.urlopen(page.url, timeout=10).status == 200
+    finally:
+        page.close()
+    assert capsys.readouterr().out == ""  # no word of the viewer's own
 
 
 def test_time_goes_on_and_starts_anew(page):

@@ -361,6 +361,8 @@ def take(place: Place) -> Worker:
 def give_back(workers: Sequence[Worker], process: int) -> None:
     """Let others have workers, which keep their environments until then.
 
+    At most one a core waits, of all places together: of many families those that came last. Others end.
+
     Args:
         workers: They are between two orders.
         process: Whose they are; another one, forked from it, has no say.
@@ -368,11 +370,16 @@ def give_back(workers: Sequence[Worker], process: int) -> None:
     if os.getpid() != process:
         return
     for each in workers:
-        waiting = _idle.setdefault(each.place, [])
-        if each.alive and len(waiting) < num_cores():
-            waiting.append(each)
-        else:
+        if not each.alive:
             each.end()
+            continue
+        waiting = _idle.pop(each.place, [])
+        _idle[each.place] = [*waiting, each]  # the last to come
+    while sum(map(len, _idle.values())) > num_cores():
+        place = next(iter(_idle))
+        _idle[place].pop(0).end()
+        if not _idle[place]:
+            del _idle[place]
 
 
 @atexit.register

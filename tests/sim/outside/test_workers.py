@@ -331,6 +331,32 @@ def test_a_thousand_steps_keep_nothing_open(second):
     assert len(os.listdir("/proc/self/fd")) < before
 
 
+class Waiting:
+    """What a worker is for whoever keeps it."""
+
+    def __init__(self, place, alive=True):
+        self.place, self.alive, self.ended = place, alive, False
+
+    def end(self):
+        self.ended = True
+
+
+def test_no_more_workers_wait_than_there_are_cores(monkeypatch):
+    monkeypatch.setattr(process, "_idle", {})
+    monkeypatch.setattr(process, "num_cores", lambda: 2)
+    first, again = Waiting("a"), Waiting("a")
+    others = [Waiting(name) for name in "bc"]
+    dead = Waiting("d", alive=False)
+    process.give_back([first, again, dead], os.getpid())
+    assert [each.ended for each in (first, again, dead)] == [False, False, True]
+    process.give_back(others, os.getpid())  # of other families: the last that came stay
+    assert [each.ended for each in (first, again, *others)] == [True, True, False, False]
+    assert process.take("b") is others[0]
+    process.give_back([others[0]], os.getpid())
+    process.give_back([last := Waiting("e")], os.getpid())
+    assert [each.ended for each in (*others, last)] == [False, True, False]
+
+
 def test_it_is_said_once_that_episodes_cannot_go_on(second, caplog):
     worlds = worlds_of(second, fault="nan", at=1)
     worlds.reset()
