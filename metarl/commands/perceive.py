@@ -42,7 +42,8 @@ class Swap:
     num_pictures: int | None = fields.count(None, least=2, optional=True)
     """how many to learn from; None: all, or 200 where they are rendered"""
     rate: float | None = fields.positive(None, optional=True)
-    """Adam's learning rate; None: 0.003 for small-cnn, 0.001 for others"""
+    """Adam's learning rate; None: 0.003 for small-cnn; of others 0.0003 where the trunk learns on from what
+    it knows, and 0.001 from scratch or of the head alone"""
     epochs: int | None = fields.count(None, optional=True)
     """at most so many passes over the pictures; None: 100"""
     batch_size: int | None = fields.count(None, optional=True)
