@@ -133,6 +133,30 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Advise:
+    """Say which trunk will serve, from the labelled pictures alone: nothing is trained."""
+
+    data: str
+    """as for metarl perceive swap"""
+    trunks: Annotated[tuple[str, ...], arg(metavar="NAME[=FILE] ...")] = ("small-cnn",)
+    """backbones, as for metarl perceive swap; behind a = a file of weights, in place of what it brings"""
+    size: int | None = fields.count(None, least=8, most=1024, optional=True)
+    """width and height of pictures [pixels]; None: 64 for small-cnn, 128 for others"""
+    num_pictures: int | None = fields.count(None, least=2, optional=True)
+    """as for metarl perceive swap"""
+    seed: int = fields.seed(0)
+    """of the split, and of the untrained networks that trunks are held against"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.trunk_advice import advise
+
+        return advise(**words_of(self))
+
+
+@dataclass(frozen=True)
 class Embed:
     """Write what a trunk makes of pictures: features and names of files, as .npz."""
 
@@ -235,11 +259,12 @@ class Render:
 class Perceive:
     """See: swap a picture network's head, ask it, compare the ways, take features, learn from few, render.
 
-    metarl perceive swap, predict, compare, embed, few-shot, render; each has --help.
+    metarl perceive swap, predict, compare, advise, embed, few-shot, render; each has --help.
     """
 
     words: Annotated[
-        Positional[tuple[str, ...]], arg(metavar="swap|predict|compare|embed|few-shot|render ...")
+        Positional[tuple[str, ...]],
+        arg(metavar="swap|predict|compare|advise|embed|few-shot|render ..."),
     ] = ()
     """the command, and what follows it"""
 
@@ -249,6 +274,6 @@ class Perceive:
 
 
 COMMANDS = {
-    "swap": Swap, "predict": Predict, "compare": Compare, "embed": Embed, "few-shot": FewShot,
-    "render": Render,
+    "swap": Swap, "predict": Predict, "compare": Compare, "advise": Advise, "embed": Embed,
+    "few-shot": FewShot, "render": Render,
 }  # fmt: skip
