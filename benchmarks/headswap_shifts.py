@@ -180,6 +180,8 @@ class Config(GridConfig):
     """Trunks."""
     sizes: tuple[int, ...] = (10, 50, 200, 1000)
     """Pictures to learn from."""
+    strategies: tuple[str, ...] = STRATEGIES
+    """Which; the control arm goes with its own."""
     num_train: int = 1000
     """Pictures that are rendered to learn from; the first of them are."""
     num_test: int = 300
@@ -198,7 +200,8 @@ def cells_of(config: Config) -> list[Swapped]:
     for size in sorted(config.sizes):
         for backbone in config.backbones:
             for seed in range(config.seeds or SEEDS[backbone]):
-                arms = [(strategy, 0) for strategy in STRATEGIES] + [(CONTROL, 1)]
+                arms = [(strategy, 0) for strategy in config.strategies]
+                arms += [(CONTROL, 1)] * (CONTROL in config.strategies)
                 found += [_cell(config, backbone, size, FIRST_SEED + seed, *arm) for arm in arms]
     return found
 
