@@ -216,7 +216,8 @@ class FewShot:
     device: str | None = None
     """as for metarl perceive swap"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
-    """of the rest: tasks, updates, inner_rate, outer_rate, first_order, penalty_weight, noise, seed"""
+    """of the rest: tasks, updates, inner_rate, trunk_rate, outer_rate, first_order, penalty_weight, noise,
+    seed"""
     out: Path | None = None
     """the folder; None: comparisons/few-shot-DATA-BACKBONE; with finished runs in it, the rest is run"""
     json: bool = False

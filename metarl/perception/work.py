@@ -84,7 +84,11 @@ class Work:
         new = drawn_anew(self.network, strategy, network) | heads
         if isinstance(self.network.trunk, PictureTrunk) and strategy.start == "source":
             self.network.trunk.hold_statistics({name.removeprefix(TRUNK) for name in new})
-            _begin_gently(self.network.get_classifier())
+            # A drawn head is far off on a wide trunk, for every picture in the same direction. Adam's
+            # first steps are as large for every weight, so that all go in one direction, and where
+            # statistics stand nothing brings features back to scale: they become the same for all
+            # pictures. So it says the mean of the target at first, or all classes alike.
+            self.network.quiet_head()
         self.network.to(config.device)
         taken = {name: p for name, p in network.named_parameters() if name not in new}
 
@@ -185,19 +189,6 @@ class Work:
             "order": order.tolist(),
             "rows": rows,
         }
-
-
-def _begin_gently(head: nn.Linear) -> None:
-    """Let a new head say the mean of the target, or all classes alike, at first.
-
-    A drawn one is far off on a wide trunk, for every picture in the same direction. So Adam's first
-    steps, which are as large for every weight, go in one direction, and where statistics of batch norms
-    stand nothing brings features back to scale: they become the same for all pictures.
-
-    Deviation: Kumar et al. 2022, arXiv:2202.10054, who name the cause, train the head first (`lp-ft`).
-    """
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
 
 
 def _load_optimizers() -> None:
