@@ -42,7 +42,7 @@ COMMAND = "python benchmarks/photographs.py"
 LITE = "tf_efficientnet_lite0"
 CONTROL = "fine-tune"
 ARMS = (
-    (SMALL_CNN, "scratch", 0), (SMALL_CNN, "frozen-trunk", 0), (LITE, "frozen-trunk", 0),
+    (SMALL_CNN, "frozen-trunk", 0), (LITE, "frozen-trunk", 0), (SMALL_CNN, "scratch", 0),
     (SMALL_CNN, "fine-tune", 0), (SMALL_CNN, "fine-tune", 1), (LITE, "fine-tune", 0),
     (LITE, "fine-tune", 1),
 )  # fmt: skip
@@ -183,13 +183,13 @@ class Config(GridConfig):
     """Which."""
     sizes: tuple[int, ...] = (20, 100)
     """Pictures to learn from."""
-    num_test: int = 400
+    num_test: int = 200
     """Pictures that judge, or as many as are left."""
     size: int = 64
     """Width and height that pictures are brought to [pixels]."""
-    epochs: int = 60
+    epochs: int = 30
     """Bound on the epochs of the small CNN; the stopping rule usually ends sooner."""
-    large_epochs: int = 15
+    large_epochs: int = 8
     """That of the larger trunk."""
 
 

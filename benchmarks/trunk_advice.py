@@ -246,11 +246,11 @@ class Config(GridConfig):
     """Pictures that judge."""
     size: int = 64
     """Width and height of pictures [pixels]."""
-    epochs: int = 60
+    epochs: int = 40
     """Bound on the epochs of a small CNN; the stopping rule usually ends sooner."""
-    large_epochs: int = 15
+    large_epochs: int = 8
     """That of a larger trunk."""
-    trunk_pictures: int = 2000
+    trunk_pictures: int = 600
     """Pictures from which trunks are made."""
     trunk_epochs: int = 20
     """Passes over them."""
