@@ -19,7 +19,7 @@ from metarl.perception.fitting import look
 from metarl.perception.questions import Classes, Question
 from metarl.streams import derive_seed
 
-SERVES, MISLEADS = "serves", "misleads"
+SERVES, NO_BETTER = "serves", "no better than untrained"
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class TrunkScore:
 
     @property
     def verdict(self) -> str:
-        """`MISLEADS` where what it was trained on has lost what the target needs, else `SERVES`."""
-        return SERVES if self.gain > 0.0 else MISLEADS
+        """`NO_BETTER` where what it was trained on tells nothing more of the target, else `SERVES`."""
+        return SERVES if self.gain > 0.0 else NO_BETTER
 
 
 @steady()

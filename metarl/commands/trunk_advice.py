@@ -66,8 +66,7 @@ def _parted(given: str) -> tuple[str, Path | None]:
 def _lines(best: Sequence[TrunkScore], data: str, count: int) -> list[str]:
     """What to do, and what is not sure."""
     lines = [
-        f"{one.backbone} ({one.trunk}) misleads: it says less of this target than the same network"
-        " untrained does"
+        f"{one.backbone} ({one.trunk}) says no more of this target than the same network untrained"
         for one in best
         if one.gain <= 0.0
     ]

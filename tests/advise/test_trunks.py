@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.advise.trunks import MISLEADS, SERVES, TrunkScore, feature_score, ranked, score_trunk
+from metarl.advise.trunks import NO_BETTER, SERVES, TrunkScore, feature_score, ranked, score_trunk
 from metarl.errors import CheckpointError, UnknownNameError
 from metarl.perception.backbones import build_backbone
 from metarl.perception.classifier import save_classifier
@@ -47,7 +47,7 @@ def test_a_trunk_that_knows_serves_and_one_that_is_untrained_does_not(drawn, tmp
     path = tmp_path / "blind.safetensors"
     save_classifier(path, network, backbone="small-cnn", classes=tuple("abcdefgh"))
     blind = score_trunk(data, "small-cnn", weights=path)
-    assert blind.verdict == MISLEADS
+    assert blind.verdict == NO_BETTER
     assert blind.untrained == knows.untrained  # the same network, whatever the file
     assert ranked([blind, knows]) == [knows, blind]
     again = score_trunk(data, "small-cnn")
@@ -77,9 +77,9 @@ def test_classes_are_scored_one_against_the_others():
     assert feature_score(telling, question, label) > feature_score(dealt, question, label) + 1.0
 
 
-def test_a_gain_of_nothing_misleads():
+def test_a_gain_of_nothing_is_none():
     one = TrunkScore("small-cnn", "a file", -1.0, -1.0, 0.0)
-    assert (one.gain, one.verdict) == (0.0, MISLEADS)
+    assert (one.gain, one.verdict) == (0.0, NO_BETTER)
     assert dataclasses.replace(one, score=-0.9).verdict == SERVES
 
 

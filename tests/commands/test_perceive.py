@@ -141,12 +141,12 @@ def test_advise_ranks_trunks_before_anything_is_trained(run, folder, tmp_path, c
     assert perceive(*words) == 0
     said = capsys.readouterr().out
     assert re.search(r"1 +small-cnn .*serves", said)
-    assert re.search(r"2 +small-cnn .*misleads", said)
+    assert re.search(r"2 +small-cnn .*no better", said)
     assert f"take small-cnn: metarl perceive swap --data {folder} --backbone small-cnn" in said
     assert "12 pictures say little" in said
     assert perceive(*words, "--json") == 0
     trunks = json.loads(capsys.readouterr().out)["trunks"]
-    assert [one["verdict"] for one in trunks] == ["serves", "misleads"]
+    assert [one["verdict"] for one in trunks] == ["serves", "no better than untrained"]
     assert perceive("advise", "--data", folder, "--trunks", f"small-cnn={blind}", "--size", 16) == 0
     assert f"metarl perceive swap --data {folder} --strategy scratch" in capsys.readouterr().out
 
