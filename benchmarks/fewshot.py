@@ -109,6 +109,8 @@ class Config:
     """tasks that judge, for each seed"""
     iterations: int = 60
     """steps of the outer loop of the small CNN, and of any trunk that stands"""
+    maml_iterations: int = 30
+    """those of MAML, which takes three times as long for a step as ANIL does"""
     large_iterations: int = 20
     """those of a larger trunk that learns"""
     pictures: int = 30
@@ -119,6 +121,8 @@ class Config:
     """width and height of pictures [pixels]"""
     again: bool = False
     """run cells anew that have changed since they were finished"""
+    finished: bool = False
+    """run nothing; make the table from the cells that are there"""
     jobs: int | None = None
     """how many cells at once; none: a process a core"""
     runs: Path = Path("runs/fewshot")
@@ -141,10 +145,29 @@ def cells_of(config: Config) -> list[Judging]:
 
 
 def _cell(config: Config, backbone: str, method: str, shots: int, seed: int, noise: int) -> Judging:
-    shared: dict[str, Any] = {
-        "size": config.size, "pictures": config.pictures, "seed": seed, "queries": config.queries
-    }  # fmt: skip
+    what = few_shot_config(config, backbone, method, shots, seed, noise)
+    return Judging(
+        few_shot=what,
+        pictures=Pictures(few_shot=FewShotConfig(shots=max(config.shots), **_shared(config, seed))),
+    )
+
+
+def few_shot_config(
+    config: Config, backbone: str, method: str, shots: int, seed: int, noise: int
+) -> FewShotConfig:
+    """Say everything of one method on one trunk.
+
+    Args:
+        config: How much of it is run.
+        backbone: The trunk.
+        method: One of `METHODS`.
+        shots: Pictures of each class with their names.
+        seed: Of classes, pictures and tasks.
+        noise: 0, or another of the control arm.
+    """
     usual: dict[str, Any] = {"iterations": config.iterations}
+    if method == "maml":
+        usual["iterations"] = config.maml_iterations
     if backbone != "small-cnn" and method in ("maml", "anil"):
         # Fewer steps and no second derivatives, which are dear through fifty layers; and smaller ones,
         # which keep what ImageNet taught.
@@ -154,17 +177,20 @@ def _cell(config: Config, backbone: str, method: str, shots: int, seed: int, noi
         }  # fmt: skip
         if method == "maml":
             usual["updates"] = 3
-    what = FewShotConfig(
+    return FewShotConfig(
         backbone=backbone, method=method, shots=shots, noise=noise, episodes=config.episodes,
-        **shared, **usual,
+        **_shared(config, seed), **usual,
     )  # fmt: skip
-    return Judging(
-        few_shot=what, pictures=Pictures(few_shot=FewShotConfig(shots=max(config.shots), **shared))
-    )
+
+
+def _shared(config: Config, seed: int) -> dict[str, Any]:
+    return {
+        "size": config.size, "pictures": config.pictures, "seed": seed, "queries": config.queries
+    }  # fmt: skip
 
 
 def rows_of(cells: list[Judging], results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Summarise each trunk's methods over the seeds that are finished for all of them.
+    """Summarise each trunk's methods; one is left out until every seed of it is finished there.
 
     Args:
         cells: Of the benchmark.
@@ -175,10 +201,10 @@ def rows_of(cells: list[Judging], results: Mapping[str, Mapping[str, Any]]) -> l
     """
     found: dict[str, dict[tuple[str, int], list[np.ndarray]]] = {}
     seconds: dict[tuple[str, str, int], list[float]] = {}
-    open_seeds = {c.few_shot.seed for c in cells if c.key not in results}
+    unfinished = {_arm(cell) for cell in cells if cell.key not in results}
     for cell in cells:
         config = cell.few_shot
-        if config.seed in open_seeds:
+        if _arm(cell) in unfinished:
             continue
         result, name = results[cell.key], config.method + CONTROL * (config.noise > 0)
         of_trunk = found.setdefault(config.backbone, {})
@@ -198,18 +224,26 @@ def rows_of(cells: list[Judging], results: Mapping[str, Mapping[str, Any]]) -> l
     return rows
 
 
+def _arm(cell: Judging) -> tuple[str, str, int]:
+    """What is finished or not: a trunk, a method and a number of shots, with its control arm."""
+    config = cell.few_shot
+    return config.backbone, config.method, config.shots
+
+
 def main(config: Config) -> int:
     """Run what is missing, and write the table of what is finished."""
     for name in config.methods:
         if name not in METHODS:
             raise ConfigError(f"--methods has {name!r}; valid: {', '.join(METHODS)}")
     cells = cells_of(config)
-    store = Store(config.runs, config.results / MERGED)
+    store, failed = Store(config.runs, config.results / MERGED), False
     try:
-        done = run_cells(cells, store, workers=LocalProcesses(config.jobs), again=config.again)
+        if not config.finished:
+            workers = LocalProcesses(config.jobs)
+            failed = bool(run_cells(cells, store, workers=workers, again=config.again).failed)
     finally:  # one that is stopped leaves what it has, too
         store.merge()
-    rows = rows_of(cells, {key: record.result for key, record in done.records.items()})
+    rows = rows_of(cells, {key: record.result for key, record in store.read().items()})
     for row in rows:
         low, high = row["episodes"]
         gain = "" if row["gain"] is None else f"  {100 * row['gain']:+5.1f} on centroids"
@@ -219,7 +253,7 @@ def main(config: Config) -> int:
             f"  {100 * row['accuracy']:5.1f} % [{100 * low:.1f}, {100 * high:.1f}]{gain}{noise}"
         )
     print(f"wrote {write_result(str((config.results / 'fewshot').resolve()), {'rows': rows})}")
-    return 1 if done.failed else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 Doneness of ingredients is learned from 10 to 1,000 pictures, on our small CNN (each seed trains its own on
 what the ingredients are) and on EfficientNet-Lite0 of ImageNet, and judged by other pictures: like those
 learned from, and with light, camera, texture or clutter as they never were (`metarl perceive render`).
-The control arm is fine-tuning once more with another head and another order. Finished cells are kept, and
+The control arm is fine-tuning once more in another order (and, of ours, with another head). Finished cells are kept, and
 the same command goes on.
 """
 
@@ -29,7 +29,7 @@ from metarl.grid.cell import Cell
 from metarl.grid.run import RUNNING
 from metarl.perception.classifier import save_classifier, train_classifier
 from metarl.perception.data import Data
-from metarl.perception.given import SMALL_CNN, usual_rate
+from metarl.perception.given import SMALL_CNN
 from metarl.perception.model import load_model
 from metarl.perception.own import Labelled
 from metarl.perception.pictures import draw_pictures, get_scene
@@ -143,7 +143,7 @@ class Swapped(Cell):
         config = SwapConfig(
             data=f"{SCENE}:{TARGET}", backbone=self.backbone, weights=weights, size=self.pictures.size,
             strategy=self.strategy, seed=derive_seed(seed, "noise") if self.noise else seed,
-            rate=usual_rate(self.backbone), max_epochs=self.max_epochs,
+            max_epochs=self.max_epochs,
         )  # fmt: skip
         done = swap(
             config,
@@ -162,6 +162,7 @@ class Swapped(Cell):
             "errors": errors,
             "seconds": done.result["seconds"],
             "epochs": done.result["epochs"],
+            "rate": config.step_size,
         }
 
 
@@ -179,6 +180,10 @@ class Config(GridConfig):
     """Trunks."""
     sizes: tuple[int, ...] = (10, 50, 200, 1000)
     """Pictures to learn from."""
+    strategies: tuple[str, ...] = STRATEGIES
+    """Which; the control arm goes with its own."""
+    num_train: int = 1000
+    """Pictures that are rendered to learn from; the first of them are."""
     num_test: int = 300
     """Pictures that judge, of each shift."""
     max_epochs: int = 60
@@ -195,7 +200,8 @@ def cells_of(config: Config) -> list[Swapped]:
     for size in sorted(config.sizes):
         for backbone in config.backbones:
             for seed in range(config.seeds or SEEDS[backbone]):
-                arms = [(strategy, 0) for strategy in STRATEGIES] + [(CONTROL, 1)]
+                arms = [(strategy, 0) for strategy in config.strategies]
+                arms += [(CONTROL, 1)] * (CONTROL in config.strategies)
                 found += [_cell(config, backbone, size, FIRST_SEED + seed, *arm) for arm in arms]
     return found
 
@@ -204,7 +210,7 @@ def _cell(
     config: Config, backbone: str, size: int, seed: int, strategy: str, noise: int
 ) -> Swapped:
     pictures = Pictures(
-        seed=seed, size=SIZE[backbone], num_train=max(config.sizes), num_test=config.num_test
+        seed=seed, size=SIZE[backbone], num_train=config.num_train, num_test=config.num_test
     )
     own = backbone == SMALL_CNN
     classifier = Classifier(

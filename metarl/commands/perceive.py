@@ -44,7 +44,8 @@ class Swap:
     num_pictures: int | None = fields.count(None, least=2, optional=True)
     """how many to learn from; None: all, or 200 where they are rendered"""
     rate: float | None = fields.positive(None, optional=True)
-    """Adam's learning rate; None: 0.003 for small-cnn, 0.001 for others"""
+    """Adam's learning rate; None: 0.003 for small-cnn; of others 0.0003 where the trunk learns on from what
+    it knows, and 0.001 from scratch or of the head alone"""
     epochs: int | None = fields.count(None, optional=True)
     """at most so many passes over the pictures; None: 100"""
     batch_size: int | None = fields.count(None, optional=True)
@@ -134,6 +135,30 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Advise:
+    """Say which trunk will serve, from the labelled pictures alone: nothing is trained."""
+
+    data: str
+    """as for metarl perceive swap"""
+    trunks: Annotated[tuple[str, ...], arg(metavar="NAME[=FILE] ...")] = ("small-cnn",)
+    """backbones, as for metarl perceive swap; behind a = a file of weights, in place of what it brings"""
+    size: int | None = fields.count(None, least=8, most=1024, optional=True)
+    """width and height of pictures [pixels]; None: 64 for small-cnn, 128 for others"""
+    num_pictures: int | None = fields.count(None, least=2, optional=True)
+    """as for metarl perceive swap"""
+    seed: int = fields.seed(0)
+    """of the split, and of the untrained networks that trunks are held against"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.trunk_advice import advise
+
+        return advise(**words_of(self))
+
+
+@dataclass(frozen=True)
 class Embed:
     """Write what a trunk makes of pictures: features and names of files, as .npz."""
 
@@ -193,7 +218,8 @@ class FewShot:
     device: str | None = None
     """as for metarl perceive swap"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
-    """of the rest: tasks, updates, inner_rate, outer_rate, first_order, penalty_weight, noise, seed"""
+    """of the rest: tasks, updates, inner_rate, trunk_rate, outer_rate, first_order, penalty_weight, noise,
+    seed"""
     out: Path | None = None
     """the folder; None: comparisons/few-shot-DATA-BACKBONE; with finished runs in it, the rest is run"""
     json: bool = False
@@ -236,11 +262,12 @@ class Render:
 class Perceive:
     """See: swap a picture network's head, ask it, compare the ways, take features, learn from few, render.
 
-    metarl perceive swap, predict, compare, embed, few-shot, render; each has --help.
+    metarl perceive swap, predict, compare, advise, embed, few-shot, render; each has --help.
     """
 
     words: Annotated[
-        Positional[tuple[str, ...]], arg(metavar="swap|predict|compare|embed|few-shot|render ...")
+        Positional[tuple[str, ...]],
+        arg(metavar="swap|predict|compare|advise|embed|few-shot|render ..."),
     ] = ()
     """the command, and what follows it"""
 
@@ -250,8 +277,8 @@ class Perceive:
 
 
 COMMANDS: dict[str, type[Any]] = {
-    "swap": Swap, "predict": Predict, "compare": Compare, "embed": Embed, "few-shot": FewShot,
-    "render": Render,
+    "swap": Swap, "predict": Predict, "compare": Compare, "advise": Advise, "embed": Embed,
+    "few-shot": FewShot, "render": Render,
 }  # fmt: skip
 
 _PARTS = (Annotated[cls, subcommand(name)] for name, cls in COMMANDS.items())

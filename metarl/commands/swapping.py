@@ -9,7 +9,7 @@ from typing import Any
 from metarl.commands.output import answer, cell, make_console, make_table, progress_bar, say
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, rules_config
-from metarl.perception.given import SMALL_CNN, require_data, usual_rate, usual_size
+from metarl.perception.given import SMALL_CNN, require_data, usual_size
 from metarl.registry import slug
 from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json, require_settings
@@ -104,8 +104,7 @@ def _fields(flags: Mapping[str, Any]) -> dict[str, Any]:
 def _usual(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in what hangs on the backbone and nobody has given."""
     backbone = asked.get("backbone", SMALL_CNN)
-    usual = {"size": usual_size(backbone), "rate": usual_rate(backbone), "strategy": USUAL}
-    return {**usual, **asked}
+    return {"size": usual_size(backbone), "strategy": USUAL, **asked}
 
 
 def _settings(strategy: str, pairs: Sequence[str]) -> dict[str, Any]:

@@ -83,6 +83,11 @@ class Network(nn.Module):
             dtype=weight.dtype,
         ).train(self.training)
 
+    def quiet_head(self) -> None:
+        """Let the head answer 0, whatever it sees, until it learns; the trunk is not touched."""
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
     def reinitialise(self, generator: torch.Generator) -> None:
         """Draw every weight afresh, in place: the trunk, then the head.
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from metarl.errors import ConfigError, unknown
+from metarl.methods import rules_of
 
 SCENES = {"kitchen": "kitchen/ingredients"}  # short names
 CLASS = "class"
@@ -95,6 +96,20 @@ def usual_size(backbone: str) -> int:
     return 64 if backbone == SMALL_CNN else 128
 
 
-def usual_rate(backbone: str) -> float:
-    """Adam's learning rate where nobody says: what was trained at length moves less."""
-    return 3e-3 if backbone == SMALL_CNN else 1e-3
+def usual_rate(backbone: str, strategy: str) -> float:
+    """Adam's learning rate where nobody says.
+
+    A borrowed trunk that learns on from where it is does so with the statistics of its batch norms
+    standing: nothing brings what a step has blown up or cut off back to scale.
+
+    Args:
+        backbone: One of `metarl.perception.backbones.BACKBONES`, or a model of timm.
+        strategy: One of `metarl.methods.rule_names`.
+    Raises:
+        UnknownNameError: If there is no such strategy; the message lists the valid ones.
+    """
+    rules = rules_of(strategy)()
+    if backbone == SMALL_CNN:
+        return 3e-3
+    learns = bool(rules.turns) or rules.rate(1, 0.0) > 0.0  # the trunk, now or later
+    return 3e-4 if learns and rules.start == "source" else 1e-3

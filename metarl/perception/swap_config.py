@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metarl.perception.fitting import FitConfig
-from metarl.perception.given import SMALL_CNN
+from metarl.perception.given import SMALL_CNN, usual_rate
 from metarl.runs import fields
 
 
@@ -25,7 +25,8 @@ class SwapConfig(fields.Checked):
         seed: Decides the split, the head, and the order of pictures.
         num_pictures: How many to learn from; None: all, or 200 that are rendered.
         held_out: Share of the pictures that judges in the end, where no test is given.
-        rate: Adam's learning rate, before the strategy's scale.
+        rate: Adam's learning rate, before the strategy's scale; None: `usual_rate` of the backbone and
+            the strategy.
         batch_size: Pictures in a step.
         max_epochs: Passes over the training pictures, at most.
         patience: Epochs without improvement after which it ends.
@@ -45,7 +46,7 @@ class SwapConfig(fields.Checked):
     seed: int = fields.seed()
     num_pictures: int | None = fields.count(None, least=2, optional=True)
     held_out: float = fields.factor(0.2, below=True)
-    rate: float = fields.positive(3e-3)
+    rate: float | None = fields.positive(None, optional=True)
     batch_size: int = fields.count(16)
     max_epochs: int = fields.count(100)
     patience: int = fields.count(15)
@@ -53,9 +54,14 @@ class SwapConfig(fields.Checked):
     solve: bool = True
     device: str = "cpu"
 
+    @property
+    def step_size(self) -> float:
+        """The learning rate, also where nobody says."""
+        return usual_rate(self.backbone, self.strategy) if self.rate is None else self.rate
+
     def fit(self) -> FitConfig:
         """How it is fitted."""
         return FitConfig(
-            rate=self.rate, batch_size=self.batch_size, max_epochs=self.max_epochs,
+            rate=self.step_size, batch_size=self.batch_size, max_epochs=self.max_epochs,
             patience=self.patience, held_back=self.held_back, solve=self.solve,
         )  # fmt: skip

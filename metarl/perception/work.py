@@ -30,7 +30,7 @@ from metarl.perception.trunks import PictureTrunk
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten
 from metarl.streams import derive_seed
-from metarl.transfer.strategy import TRUNK, Strategy, depths_of, drawn_anew, prepare
+from metarl.transfer.strategy import HEAD, TRUNK, Strategy, depths_of, drawn_anew, prepare
 from metarl.transfer.student import Student
 
 Tell = Callable[[str], None]
@@ -79,9 +79,16 @@ class Work:
         self.config, self.data, self.cache = config, data, cache
         width = data.question.width
         self.network = prepare(network, strategy, out_features=width, generator=generator)
-        new = drawn_anew(self.network, strategy, network)
+        # The question is another one, even where its answer is as wide as the source's.
+        heads = {name for name, _ in self.network.named_parameters() if name.startswith(HEAD)}
+        new = drawn_anew(self.network, strategy, network) | heads
         if isinstance(self.network.trunk, PictureTrunk) and strategy.start == "source":
             self.network.trunk.hold_statistics({name.removeprefix(TRUNK) for name in new})
+            # A drawn head is far off on a wide trunk, for every picture in the same direction. Adam's
+            # first steps are as large for every weight, so that all go in one direction, and where
+            # statistics stand nothing brings features back to scale: they become the same for all
+            # pictures. So it says the mean of the target at first, or all classes alike.
+            self.network.quiet_head()
         self.network.to(config.device)
         taken = {name: p for name, p in network.named_parameters() if name not in new}
 
@@ -89,7 +96,7 @@ class Work:
             names = dict(module.named_parameters())
             own = {name: p for name, p in taken.items() if name in names}
             return Student(
-                module, strategy, rate=config.rate, generator=generator, source=own, new=new
+                module, strategy, rate=config.step_size, generator=generator, source=own, new=new
             )
 
         student = learning(self.network)

@@ -24,7 +24,7 @@ def script(monkeypatch):
 def config(script, tmp_path):
     return script.Config(
         runs=tmp_path / "runs", results=tmp_path / "results", seeds=1, jobs=1, backbones=(SMALL_CNN,),
-        sizes=(10,), num_test=6, max_epochs=1, classifier_pictures=24, classifier_epochs=1,
+        sizes=(10,), num_train=10, num_test=6, max_epochs=1, classifier_pictures=24, classifier_epochs=1,
     )  # fmt: skip
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from shades import shaded
 
 from metarl import cli
+from metarl.perception.backbones import build_backbone
+from metarl.perception.classifier import save_classifier
 from metarl.runs.listing import list_runs
 
 
@@ -129,6 +132,35 @@ def test_few_shot_writes_a_table_and_goes_on(tmp_path, capsys):
     assert "accuracy" in page
 
 
+def test_advise_ranks_trunks_before_anything_is_trained(run, folder, tmp_path, capsys):
+    blind = tmp_path / "blind.safetensors"
+    network = build_backbone("small-cnn", 2, torch.Generator())
+    for p in network.trunk.parameters():
+        p.data.zero_()
+    save_classifier(blind, network, backbone="small-cnn", classes=("dark", "light"))
+    words = [
+        "advise",
+        "--data",
+        folder,
+        "--trunks",
+        "small-cnn",
+        f"small-cnn={blind}",
+        "--size",
+        16,
+    ]
+    assert perceive(*words) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"1 +small-cnn .*serves", said)
+    assert re.search(r"2 +small-cnn .*no better", said)
+    assert f"take small-cnn: metarl perceive swap --data {folder} --backbone small-cnn" in said
+    assert "12 pictures say little" in said
+    assert perceive(*words, "--json") == 0
+    trunks = json.loads(capsys.readouterr().out)["trunks"]
+    assert [one["verdict"] for one in trunks] == ["serves", "no better than untrained"]
+    assert perceive("advise", "--data", folder, "--trunks", f"small-cnn={blind}", "--size", 16) == 0
+    assert f"metarl perceive swap --data {folder} --strategy scratch" in capsys.readouterr().out
+
+
 def test_a_report_is_written_of_a_run(run, capsys):
     assert cli.main(["report", str(run)]) == 0
     assert "<h2>Confusion</h2>" in (run / "report.html").read_text()
@@ -137,7 +169,7 @@ def test_a_report_is_written_of_a_run(run, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "metarl perceive lacks a command; expected swap, predict, compare, embed, few-shot"),
+        ("", "metarl perceive lacks a command; expected swap, predict, compare, advise"),
         ("swop", "did you mean 'swap'"),
         ("swap", "metarl perceive swap lacks --data"),
         ("swap --data nowhere", "nowhere does not exist"),
@@ -152,6 +184,9 @@ def test_a_report_is_written_of_a_run(run, capsys):
         ("embed --out x.txt .", "valid: .npz"),
         ("compare", "lacks --data"),
         ("compare --data . --strategies none", "unknown strategy 'none'"),
+        ("advise", "lacks --data"),
+        ("advise --data nowhere", "nowhere does not exist"),
+        ("advise --data . --trunks small-cnn=", "expected NAME, or NAME=WEIGHTS_FILE"),
         ("few-shot", "lacks --data"),
         ("few-shot --data nowhere", "nowhere does not exist"),
         ("few-shot --data kitchen:doneness", "valid: class, ingredients"),

@@ -172,7 +172,7 @@ def test_one_update_is_one_step_down_the_gradient(method):
     trunk = nn.Linear(3, 4)
     trunk.num_features = 4
     network = Network(trunk, 2, generator)
-    config = config_of(method=method, updates=1, inner_rate=0.5)
+    config = config_of(method=method, updates=1, inner_rate=0.5, trunk_rate=0.25)
     inputs = torch.randn(6, 4 if method == "anil-frozen" else 3, generator=generator)
     label = torch.tensor([0, 1, 0, 1, 0, 1])
     loss, logits = meta_learner(network, config).loss(
@@ -185,13 +185,14 @@ def test_one_update_is_one_step_down_the_gradient(method):
     slopes = torch.autograd.grad(before, list(moving.parameters()), create_graph=True)
     prefix = "" if moving is start else "head."
     stepped = {
-        f"{prefix}{n}": p - 0.5 * g
+        f"{prefix}{n}": p - (0.25 if n.startswith("trunk.") else 0.5) * g
         for (n, p), g in zip(moving.named_parameters(), slopes, strict=True)
     }
     expected = torch.func.functional_call(start, {**own, **stepped}, (inputs[2:],))
     assert torch.allclose(logits, expected, atol=1e-6)
     outer = nn.functional.cross_entropy(expected, label[2:])
     grads = [torch.autograd.grad(x, list(own.values()), retain_graph=True) for x in (loss, outer)]
+    assert len(meta_learner(network, config).parameters()) == len(own)  # no rate is learned
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*grads, strict=True))
 
 

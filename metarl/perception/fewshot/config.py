@@ -35,8 +35,8 @@ class FewShotConfig(fields.Checked):
         iterations: Steps of the outer loop.
         tasks: Tasks of such a step.
         updates: Steps of the inner loop, in training and when judged.
-        inner_rate: Of the inner loop's gradient steps; None: 0.01 of MAML, as Finn et al. 2017 on
-            miniImageNet, and 0.1 of the others, where the head alone moves.
+        inner_rate: Of the inner loop's gradient steps, of the head; None: `step_size`.
+        trunk_rate: The same of the trunk, where that moves, too (MAML); None: `trunk_step_size`.
         outer_rate: Of the outer loop's Adam.
         first_order: Ignore second derivatives.
         penalty_weight: C of the logistic head, the weight of the loss against the L2 penalty.
@@ -60,6 +60,7 @@ class FewShotConfig(fields.Checked):
     tasks: int = fields.count(4, most=10_000)
     updates: int = fields.count(5, most=1000)
     inner_rate: float | None = fields.positive(None, optional=True)
+    trunk_rate: float | None = fields.positive(None, optional=True)
     outer_rate: float = fields.positive(1e-3)
     first_order: bool = False
     penalty_weight: float = fields.positive(10.0)
@@ -72,10 +73,21 @@ class FewShotConfig(fields.Checked):
 
     @property
     def step_size(self) -> float:
-        """The inner loop's rate, also where nobody says."""
+        """The head's rate in the inner loop, also where nobody says."""
         if self.inner_rate is not None:
             return self.inner_rate
-        return 0.01 if self.method == "maml" else 0.1
+        return 0.01 if self.method == "maml" and self.backbone != SMALL_CNN else 0.1
+
+    @property
+    def trunk_step_size(self) -> float:
+        """The trunk's rate in MAML's inner loop, also where nobody says.
+
+        Deviation: Finn et al. 2017 have one rate for all layers. One that lets a head learn in a few
+            steps wrecks a trunk that knows something; one that spares the trunk leaves the head behind.
+        """
+        if self.trunk_rate is not None:
+            return self.trunk_rate
+        return 0.003 if self.backbone == SMALL_CNN else 1e-4
 
     @property
     def learns(self) -> bool:

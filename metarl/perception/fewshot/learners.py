@@ -14,6 +14,7 @@ from metarl.perception.fewshot.config import FewShotConfig
 from metarl.perception.fewshot.tasks import Task
 from metarl.perception.fitting import as_input
 from metarl.perception.heads import logistic_head
+from metarl.transfer.strategy import HEAD
 
 
 class Learner(Protocol):
@@ -96,13 +97,19 @@ class MetaLearner:
 
     def __init__(self, body: nn.Module, adapting: nn.Module, config: FewShotConfig):
         self.body, self.updates = body, config.updates
-        self._maml = load_learn2learn().algorithms.MAML(
-            adapting, lr=config.step_size, first_order=config.first_order
-        )
+        algorithms = load_learn2learn().algorithms
+        if config.method == "maml":  # learn2learn's MAML knows one rate
+            rates = _standing_rates(adapting, config)
+            self._maml = algorithms.MetaSGD(adapting, first_order=config.first_order, lrs=rates)
+        else:
+            self._maml = algorithms.MAML(
+                adapting, lr=config.step_size, first_order=config.first_order
+            )
 
     def parameters(self) -> list[nn.Parameter]:
         """What is learned on tasks."""
-        return [*self.body.parameters(), *self._maml.parameters()]
+        both = (*self.body.parameters(), *self._maml.parameters())
+        return [p for p in both if p.requires_grad]
 
     def loss(self, task: Task) -> tuple[Tensor, Tensor]:
         """Adapt to a task, and be judged by its queries.
@@ -121,6 +128,15 @@ class MetaLearner:
         for _ in range(self.updates):
             clone.adapt(nn.functional.cross_entropy(clone(support), task.support_label))
         return clone(query)
+
+
+def _standing_rates(network: nn.Module, config: FewShotConfig) -> nn.ParameterList:
+    """A rate for each number of a network, its head's or its trunk's; none of them is learned."""
+    rates = [
+        torch.full_like(p, config.step_size if name.startswith(HEAD) else config.trunk_step_size)
+        for name, p in network.named_parameters()
+    ]
+    return nn.ParameterList(nn.Parameter(rate, requires_grad=False) for rate in rates)
 
 
 def meta_learner(network: Network, config: FewShotConfig) -> MetaLearner:

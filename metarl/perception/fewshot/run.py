@@ -87,6 +87,8 @@ def few_shot(
     )
     weights = None if config.weights is None else Path(config.weights)
     network, origin = trained_backbone(config.backbone, config.ways, generator, weights=weights)
+    if config.method == "maml":
+        network.quiet_head()  # no class of a task is another than the others, before it is seen
     network.to(config.device).eval()
     with on_signals() as signals, Run.create(folder, config, resume=resume, command=command) as run:
         run.record(CLASSES_FILE, _about(pool, origin))
