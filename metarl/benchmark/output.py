@@ -96,7 +96,10 @@ def _cells(row: Row, result: Result) -> tuple[str, ...]:
 
 
 def _seeds(row: Row) -> str:
-    return " ".join("given" if seed is None else str(seed) for seed in row.seeds)
+    trained = [str(seed) for seed in row.seeds if seed is not None]
+    given = len(row.seeds) - len(trained)
+    said = [*trained, *([f"{given} given" if given > 1 else "given"] if given else [])]
+    return " ".join(said)
 
 
 def heading(result: Result, between: str = ", ") -> str:
