@@ -47,7 +47,7 @@ MISTAKES = [
     ("report . --outt x", "did you mean '--out'"),
     ("version --robots", "unknown option of metarl version '--robots'"),
     ("families --robot", "did you mean '--robots'"),
-    ("demo --seed 1", "valid: --out"),
+    ("demo --seed 1", "valid: --json, --no-json, --out"),
     ("train toy/reach --seed 1 --seed 2", "--seed stands there twice"),
     ("train toy/reach --seed=1 --seed=1", "--seed stands there twice"),
     ("train toy/reach --max-seconds 1 --max_seconds 2", "--max-seconds stands there twice"),

@@ -57,7 +57,7 @@ def test_unfinished_cells_are_counted_and_the_rest_is_said():
     summary = summarise(made, known)
     assert summary.missing == 2 * 2 + 8  # scratch, control, arms of a seed
     assert {len(r.seeds) for r in summary.rows} == {2}
-    assert f"- {summary.missing} cells are not finished." in markdown(summary, 3)
+    assert f"- {summary.missing} cells not finished yet." in markdown(summary, 3)
     assert summarise(made, {}).rows == ()
 
 

@@ -189,7 +189,8 @@ def test_plots_refuse_what_does_not_fit(draw, error):
 
 
 def test_every_strategy_has_its_own_colour():
-    names = [*strategies_by_name(), "MAML", "strategy-optimization", "residual-search"]
+    searches = ("strategy-optimization", "bayesian-optimization", "residual-search")
+    names = [*strategies_by_name(), "MAML", *searches]
     colors = method_colors(names)
     assert sorted(colors) == sorted(METHODS.values())
     assert method_colors(["Frozen trunk", "fine_tune", "maml"]) == [
