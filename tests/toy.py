@@ -86,6 +86,21 @@ def saved(policy: GaussianPolicy, spec) -> Checkpoint:
     return Checkpoint(tensors, meta)
 
 
+@dataclass(frozen=True)
+class SeenTask:
+    goal_m: np.ndarray = varies("m", (-0.2, -0.2), (0.2, 0.2), hidden=False)
+
+
+class Seen(Reach):
+    """Nothing is hidden."""
+
+    id = "toy/reach"
+    task_type = SeenTask
+
+    def sample(self, rng, n, split):
+        return SeenTask(super().sample(rng, n, split).goal_m)
+
+
 class Breaking(Reach):
     """In one world rewards are too large to be added up after so many control steps."""
 

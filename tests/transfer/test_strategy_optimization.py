@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from toy import Breaking, Reach, knowing, saved
+from toy import Breaking, Reach, Seen, knowing, saved
 
 from metarl.adapt.evaluate import evaluate_adaptation, settings_of, start_adaptation
 from metarl.adapt.protocol import Protocol, held_out_tasks
@@ -17,7 +15,6 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.transfer.config import StrategyOptimization
 from metarl.transfer.strategy_optimization import around, best, refit
-from metarl.types import varies
 
 SEARCH = "strategy-optimization"
 FEW = Protocol(num_tasks=4, episodes=10, updates=5, eval_episodes=3)
@@ -151,21 +148,6 @@ def test_returns_that_are_no_numbers_are_refused(checkpoint):
     with pytest.raises(TrainingError, match=r"tasks \[1\]; update refused"):
         adaptation.update()
     assert (adaptation.state()["mean"] == 0).all()
-
-
-@dataclass(frozen=True)
-class SeenTask:
-    goal_m: np.ndarray = varies("m", (-0.2, -0.2), (0.2, 0.2), hidden=False)
-
-
-class Seen(Reach):
-    """Nothing is hidden."""
-
-    id = "toy/reach"
-    task_type = SeenTask
-
-    def sample(self, rng, n, split):
-        return SeenTask(super().sample(rng, n, split).goal_m)
 
 
 def test_where_nothing_is_hidden_there_is_nothing_to_find(checkpoint):
