@@ -112,6 +112,13 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     }.items():
         two, five = (mean("season", name, u).removesuffix("%") for u in (2, 5))
         assert f"{said} {two} and {five}" in text
+    one, other = "bayesian-optimization", "strategy-optimization"
+    season, add, new = (
+        [mean(f, m, u) for m in (one, other)] for f, u in (("season", 5), ("add", 1), ("skills", 5))
+    )
+    assert f"It solves {season[0]} of `kitchen/season` after five updates where" in text
+    assert f"strategy optimization solves {season[1]}, {add[0]} of `kitchen/add` after one" in text
+    assert f"({add[1]}), and {new[0]} of the skills that were held out ({new[1]})" in text
     velocity = {r["method"]: r["returns"] for r in rows if r["family"].endswith("velocity")}
     blind, one, five = (f"{velocity['untrained-inner-loop'][u]['mean']:.0f}" for u in (0, 1, 5))
     assert f"goes from {blind} to {one} with one update and to {five} with five" in text

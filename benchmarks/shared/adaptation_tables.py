@@ -20,10 +20,11 @@ SHOWN = (0, 1, 2, 3, 5, 10)
 AFTER = 5  # updates, in the summary
 OTHER_NOISE = ", other noise"  # of a control arm's name
 IN_SHORT = (
-    "scratch", "fine-tune", f"fine-tune{OTHER_NOISE}", "maml", "pearl", "strategy-optimization",
+    "scratch", "fine-tune", f"fine-tune{OTHER_NOISE}", "maml", "pearl", "bayesian-optimization",
 )  # fmt: skip
 OTHERS = (
-    "untrained-inner-loop", "rl2", "residual-search", "scratch-dagger", "fine-tune-dagger",
+    "untrained-inner-loop", "rl2", "strategy-optimization", "residual-search", "scratch-dagger",
+    "fine-tune-dagger",
 )  # fmt: skip
 UNITS = {"success": "success [%]", "score": "score", "returns": "return"}
 INTRODUCTION = """Made by `python benchmarks/adaptation.py --finished` from the cells in \
