@@ -20,10 +20,8 @@ from metarl_kitchen.kitchen import KitchenFamily, beside
 from metarl_kitchen.season import COARSENESS, HOVER_M, IN_POT, POT_X, POT_Y, RATE, SPILLED, WANTED_G
 
 POT_RADIUS_M = 0.07
-SPOUT_M = (
-    0.05,
-    0.14,
-)  # from the hand to the mouth, towards the arm: of the shaker of `season` 0.05
+# From the hand to the mouth, towards the arm; of the shaker of `season` it is 0.05.
+SPOUT_M = (0.05, 0.14)
 DROP_M = (0.0, 0.05)  # how far the mouth lies above the fingertips
 BRIM_RAD = (0.25, 0.75)  # the tilt at which a full pourer begins to run
 EMPTIES_RAD_G = 0.02  # by how much later it runs for every gram that is gone
