@@ -13,6 +13,7 @@ from metarl_kitchen import (
     season,
     serve,
     skills,
+    soak,
     sprinkle,
     stir,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "season",
     "serve",
     "skills",
+    "soak",
     "sprinkle",
     "stir",
 ]

@@ -98,7 +98,11 @@ class KitchenFamily(TaskFamily[Task]):
             action = action.copy()
             action[:, _IDLE["tilt"][0]] = 0.0
         opening = self.holding if "grip" in self._still else None
-        self.robot.drive(worlds, action, floor_m=self.floor_m, opening=opening)
+        self.robot.drive(worlds, action, floor_m=self.lowest_m(task), opening=opening)
+
+    def lowest_m(self, task: Task) -> float:
+        """Lowest place of the hand's target in hand space [m], for a scene's tasks: `floor_m`."""
+        return self.floor_m
 
     def observe(self, worlds: Scene, task: Task) -> dict[str, np.ndarray]:
         """The robot, and the things that a family sees."""

@@ -21,6 +21,7 @@ from metarl_kitchen.kitchen import KitchenFamily
 from metarl_kitchen.pour import Pour
 from metarl_kitchen.season import MIDDLE_M, Season
 from metarl_kitchen.serve import Serve
+from metarl_kitchen.soak import Soak
 from metarl_kitchen.sprinkle import Sprinkle
 from metarl_kitchen.stir import Stir
 
@@ -41,6 +42,7 @@ SEES = {
     "pour": ("flow",),
     "flip": ("thing",),
     "sprinkle": ("flow",),
+    "soak": ("thing",),
 }
 TO_KNOB = 3  # columns of `thing` that a knob fills
 
@@ -89,6 +91,7 @@ PLACES = {
     "pour": {"pot_m": WHERE},
     "flip": {"pan_m": FROM},
     "sprinkle": {"pot_m": WHERE},
+    "soak": {"dish_m": FROM},
 }
 # Everything else, each scaled from its own range.
 NUMBERS = {
@@ -130,6 +133,7 @@ NUMBERS = {
         "spout_m": SPOUT,
         "brim_rad": BRIM,
     },
+    "soak": {"size_m": SIZE, "mass_kg": MASS, "friction": FRICTION, "soak_s": PACE},
 }
 
 
@@ -315,13 +319,14 @@ class Skills(KitchenFamily[SkillsTask]):
 
 @register("kitchen/repertoire")
 class Repertoire(Skills):
-    """As `kitchen/skills`, which it adds a seventh skill to train on to: seasoning, varied.
+    """As `kitchen/skills`, with two more skills to train on, each a variation of one that is known.
 
     Sugar runs from pourers of many shapes as soon as they are tilted (`kitchen/sprinkle`), where the
-    shaker of `kitchen/season` is always the same. Held out are the same two.
+    shaker of `kitchen/season` is always the same. Slices of bread are turned over in beaten egg, in
+    plates and pans of many heights (`kitchen/soak`). Held out are the same two.
     """
 
-    train_skills = (*TRAIN, Sprinkle)
+    train_skills = (*TRAIN, Sprinkle, Soak)
 
 
 @lru_cache(maxsize=32)  # by model

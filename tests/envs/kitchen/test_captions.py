@@ -14,6 +14,7 @@ from metarl.sim.worlds import Worlds
 SAYS = {
     "season": r"salt [\d.]+ of [\d.]+ g",
     "pour": r"\d+ of \d+ ml",
+    "soak": r"first side soaked \d+%",
     "sprinkle": r"sugar [\d.]+ of [\d.]+ g",
     "heat": r"knob at -?\d+° of \d+° wanted",
     "add": r"(cube|slice|ball) of \d+ g: (in the pan|\d+ cm to go)",

@@ -17,6 +17,7 @@ from metarl_kitchen.skills import (
     Repertoire,
     Skills,
 )
+from metarl_kitchen.soak import Soak
 from metarl_kitchen.sprinkle import Sprinkle
 
 from metarl.sim.replay.program import TRIALS, WARM, Replay
@@ -38,18 +39,21 @@ def test_pour_and_flip_are_held_out():
     assert {0, 1} <= set(worlds.sample("train").model)
 
 
-def test_the_repertoire_knows_one_skill_more_and_holds_out_the_same():
+def test_the_repertoire_knows_two_skills_more_and_holds_out_the_same():
     skills, repertoire = Worlds(Skills(), 64, seed=4), Worlds(Repertoire(), 64, seed=4)
     assert skills.spec.blocks == repertoire.spec.blocks
     assert skills.spec.hidden == repertoire.spec.hidden
     assert {part.name for part in repertoire.family.parts} - {
         part.name for part in skills.family.parts
-    } == {"sprinkle"}
+    } == {"sprinkle", "soak"}
     for split in ("test", "far"):
         mine, theirs = (Worlds(cls(), 64, seed=4, split=split).task for cls in (Repertoire, Skills))
         np.testing.assert_array_equal(mine.seen, theirs.seen)
         np.testing.assert_array_equal(mine.unseen, theirs.unseen)
-        assert set(mine.model - theirs.model) == {1}  # behind the models of one skill more
+        more = sum(
+            part.models for part in repertoire.family.parts if part.name in ("sprinkle", "soak")
+        )
+        assert set(mine.model - theirs.model) == {more}  # behind the models of two skills more
 
 
 def test_no_column_is_wasted():
@@ -82,9 +86,9 @@ def test_a_place_means_the_same_in_every_skill():
         np.testing.assert_allclose(place, MIDDLE_M + 0.35 * wanted, atol=1e-9)
 
 
-@pytest.mark.parametrize("cls", [*ALL, Sprinkle], ids=lambda cls: cls.id)
+@pytest.mark.parametrize("cls", [*ALL, Sprinkle, Soak], ids=lambda cls: cls.id)
 def test_a_skill_is_the_same_inside_and_alone(cls):
-    whole = Repertoire if cls is Sprinkle else Skills
+    whole = Skills if cls in ALL else Repertoire
     part = next(part for part in whole().parts if type(part.family) is cls)
     split = "test" if cls in HELD_OUT else "train"
     both = Worlds(whole(), 96, seed=3, split=split)
