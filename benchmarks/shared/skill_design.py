@@ -42,7 +42,12 @@ class Design:
     @property
     def together(self) -> tuple[str, ...]:
         """Those of one network for all skills."""
-        return (TOGETHER, ONE_HEAD, *self.aggregations, OTHER_NOISE)
+        return (TOGETHER, *self.further, OTHER_NOISE)
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Those that are run last: other heads, other ways of adding gradients."""
+        return (ONE_HEAD, *self.aggregations)
 
     def family(self, skill: str) -> str:
         """The name of a skill's family."""

@@ -32,8 +32,8 @@ class Row:
     Args:
         arm: Which.
         rates: Success of each skill, a number a seed, (skills, seeds).
-        behind: By how much each skill is behind the networks of one skill each, (skills, seeds); None: it
-            is these.
+        behind_each: By how much each skill is behind the networks of one skill each, (skills, seeds);
+            None: it is these, or they have not been run.
         skills: Their names.
     """
 
@@ -90,11 +90,13 @@ class Results:
             found.append(Row(ALONE, np.array(list(alone.values())).T, None, skills))
         for arm in self.design.together:
             rates = self._together(arm)
-            both = [seed for seed in rates if seed in alone]
-            if both:
-                own = np.array([rates[seed] for seed in both]).T
-                behind = np.array([alone[seed] for seed in both]).T - own
-                found.append(Row(arm, own, behind, self.design.skills))
+            seeds = [seed for seed in rates if seed in alone] or list(rates)
+            if not seeds:
+                continue
+            own, behind = np.array([rates[seed] for seed in seeds]).T, None
+            if alone.keys() >= set(seeds):
+                behind = np.array([alone[seed] for seed in seeds]).T - own
+            found.append(Row(arm, own, behind, self.design.skills))
         return found
 
     def _alone(self) -> dict[int, list[float]]:
@@ -130,11 +132,11 @@ def markdown(results: Results) -> str:
     design, rows = results.design, results.rows()
     lines = [
         f"{len(design.skills)} skills, imitation of the families' experts, {design.iterations} iterations,"
-        f" {results.num_seeds} seeds; success [%] on {design.protocol.num_tasks} held-out tasks of each"
+        f" {_seeds(rows)}; success [%] on {design.protocol.num_tasks} held-out tasks of each"
         " skill without an update, mean over seeds [95% t interval over seeds].",
         "",
         *(f"- `{row.arm}`: {_said(row.arm)}." for row in rows),
-        "- behind: `alone` less the arm, of the same seed, in points; negative is ahead.",
+        _behind(rows),
         "",
         f"| arm | {' | '.join(design.skills)} | mean | behind | worst skill | minutes |",
         f"|{' --- |' * (len(design.skills) + 5)}",
@@ -146,6 +148,17 @@ def markdown(results: Results) -> str:
             f" {results.minutes(row.arm):.1f} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    counts = sorted({row.rates.shape[1] for row in rows})
+    return f"{' or '.join(map(str, counts)) or 'no'} seed{'' if counts == [1] else 's'}"
+
+
+def _behind(rows: Sequence[Row]) -> str:
+    if any(row.arm == ALONE for row in rows):
+        return "- behind: `alone` less the arm, of the same seed, in points; negative is ahead."
+    return "- behind: not known, for no network of one skill has been trained; none succeeds in more than 100%."
 
 
 def _said(arm: str) -> str:

@@ -69,6 +69,25 @@ def test_behind_is_of_the_same_seed(script, toys):
     assert rows["alone"].worst == "mirrored 55"
 
 
+def test_a_network_for_all_is_shown_before_those_of_one_skill_are_there(script, toys):
+    tables = importlib.import_module("shared.skill_tables")
+    named = {toys.family(skill): rate for skill, rate in {"towards": 0.9, "mirrored": 0.7}.items()}
+    key = "judge.together.s1"
+    results = tables.Results(toys, {key: Record(key, {}, {"success": named}, 1.0, {})}, 3)
+    (row,) = results.rows()
+    assert (row.behind, row.worst, row.mean) == ("", "mirrored 70", "80.0")
+    said = tables.markdown(results)
+    assert ", 1 seed;" in said
+    assert "behind: not known" in said
+
+
+def test_what_answers_the_question_is_run_first(script):
+    cells = script.cells(script.DESIGN, 3)
+    assert [cell.start.name for cell in cells[:3]] == [f"together.s{seed}" for seed in range(3)]
+    assert [cell.start.arm for cell in cells[-6:]] == ["one-head"] * 3 + ["upgrad"] * 3
+    assert len({cell.key for cell in cells}) == len(cells) == 3 * len(script.DESIGN.arms)
+
+
 def test_it_runs_resumes_and_leaves_one_small_file(script, toys, tmp_path, capsys):
     config = script.Config(seeds=1, jobs=1, runs=tmp_path / "runs", results=tmp_path / "results")
     assert script.main(config, toys) == 0
