@@ -142,6 +142,14 @@ class TaskFamily(Generic[Task]):
         """Say in one line a world what a film should show beyond the picture; default: nothing."""
         return [""] * worlds.num_worlds
 
+    def kinds(self, task: Task) -> list[str]:
+        """Name each task's kind (a skill, a dish), where tables are to say how each kind went.
+
+        Returns:
+            A name a task; default: [], all are of one kind.
+        """
+        return []
+
     def in_split(self, task: Task, split: Split) -> np.ndarray | None:
         """Say which tasks belong to a split, (n,) bool; None if the family cannot tell."""
         return None

@@ -199,6 +199,40 @@ def test_the_numbers_in_the_text_are_the_measured_ones():
     assert f"{said} {by_expert}" in text
 
 
+def test_what_is_said_of_skills_that_were_never_trained_was_measured():
+    folder = ROOT / "benchmarks/results/held-out-skills"
+    usual, at_once = json.loads((folder / "tables.json").read_text())["tables"]
+    face, log = (ROOT / "README.md").read_text(), (ROOT / "benchmarks/README.md").read_text()
+
+    def said(found) -> str:
+        values = (found["mean"], found["mean_low"], found["mean_high"])
+        mean, low, high = (f"{100 * value:.0f}" for value in values)
+        return f"{mean} [{low}, {high}]"
+
+    rows = {row["row"]: row for row in usual["rows"]}
+    again = "bayesian-optimization, other noise"
+    for words, name in {
+        "a policy that knows nothing": "scratch",
+        "the policy of eight skills, fine-tuned": "fine-tune",
+        "the policy of eight skills, `bayesian-optimization`": "bayesian-optimization",
+        "the same again, other noise": again,
+    }.items():
+        assert f"| {words} | {said(rows[name]['after'][-1])} |\n" in face, words
+    for name, row in rows.items():
+        if name not in ("blind", "ceiling"):
+            first, *rest = name.split(", ")
+            label = ", ".join([f"`{first}`", *rest])
+            kinds = " | ".join(said(row["by_kind"][kind]) for kind in ("pour", "flip"))
+            assert f"| {label} | 10 | {said(row['after'][-1])} | {kinds} |\n" in log, name
+    (residual,) = (row for row in at_once["rows"] if row["row"] == "residual-search")
+    assert f"| `residual-search` | 80 | {said(residual['after'][1])} | | |\n" in log
+    assert {k: usual["kinds"][k] for k in ("pour", "flip")} == {"pour": 19, "flip": 11}
+    best, tuned = (rows[n]["after"][-1]["mean"] for n in ("bayesian-optimization", "fine-tune"))
+    page = " ".join((ROOT / "docs/results.md").read_text().split())
+    sentence = f"solves {100 * best:.0f}% of pouring and flipping within 4,800 control steps, fine-tuning {100 * tuned:.0f}%"
+    assert sentence in page
+
+
 def test_what_is_said_of_the_soak_was_measured():
     rows = json.loads((ROOT / "benchmarks/results/soak.json").read_text())["rows"]
     assert min(row["steps"] for row in rows) >= 1_000_000

@@ -242,6 +242,10 @@ class Skills(KitchenFamily[SkillsTask]):
                 inside[ids] = part.family.in_split(own, "far" if split == "far" else "train")
         return inside
 
+    def kinds(self, task: SkillsTask) -> list[str]:
+        """Which skill it is."""
+        return [self._part_of[model].name for model in task.model]
+
     def _parts_of(self, split: Split) -> list[_Part]:
         known = len(self.train_skills)
         return self.parts[:known] if split == "train" else self.parts[known:]

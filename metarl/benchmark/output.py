@@ -81,6 +81,21 @@ def table(result: Result) -> list[tuple[str, ...]]:
     return [_cells(row, result) for row in result.rows]
 
 
+def kinds(result: Result) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """How each kind of task went after the last update, where there are several; columns, rows."""
+    heads = [f"{kind} ({counted(count, 'task')})" for kind, count in result.kinds.items()]
+    rows = [
+        (row.name, *(interval(row.by_kind[kind], result.metric) for kind in result.kinds))
+        for row in result.rows
+    ]
+    return ("arm", *heads), rows if heads else []
+
+
+def by_kind(result: Result) -> str:
+    """What stands above a table of `kinds`."""
+    return f"by kind of task, after {counted(result.table.protocol.updates, 'update')}"
+
+
 def _cells(row: Row, result: Result) -> tuple[str, ...]:
     metric, updates = result.metric, shown_updates(result)
     after = [interval(row.after[u], metric) if u < len(row.after) else "" for u in updates]
@@ -182,6 +197,8 @@ def markdown(summary: Summary) -> str:
     for result in summary.results:
         parts += [f"## {heading(result, ': ')}", budget(result)]
         parts += [_markdown_table(columns(result), table(result)), " ".join(sentences(result))]
+        if result.kinds:
+            parts += [f"The same {by_kind(result)}:", _markdown_table(*kinds(result))]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

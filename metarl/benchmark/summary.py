@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from metarl.adapt.protocol import held_out_tasks
 from metarl.adapt.results import AdaptationResult, Outcome
 from metarl.adapt.statistics import Estimate, estimate
 from metarl.benchmark.cells import Meeting
 from metarl.benchmark.design import CEILING, Arm, Benchmark, Table
 from metarl.benchmark.sections import Metric
-from metarl.errors import CheckpointError
+from metarl.errors import CheckpointError, MetaRLError
+from metarl.family import TaskFamily
 from metarl.grid.cell import with_needs
 from metarl.grid.store import Record
+from metarl.registry import family_class, make_family
 
 BLIND = "blind"
 
@@ -34,6 +37,7 @@ class Row:
         training_steps: Control steps of all training that came before, mean over seeds.
         training_seconds: Likewise [s].
         diverged: Episodes that physics ended.
+        by_kind: The estimate after the last update, of each kind of task alone.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Row:
     training_steps: float = 0.0
     training_seconds: float = 0.0
     diverged: int = 0
+    by_kind: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Result:
         rows: One an arm that has a finished cell, then the start without updates.
         num_done: Finished cells.
         num_cells: Of all.
+        kinds: How many of the tasks are of each kind, where there are several.
     """
 
     table: Table
@@ -64,6 +70,7 @@ class Result:
     rows: tuple[Row, ...]
     num_done: int
     num_cells: int
+    kinds: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def row(self, name: str) -> Row | None:
         """Look a row up."""
@@ -127,15 +134,30 @@ def _result(benchmark: Benchmark, table: Table, records: Mapping[str, Record]) -
         for arm in table.arms
     }
     metric = table.metric or _metric([r for mine in results.values() for r in mine])
+    kinds = _kinds(table)
     rows = [
-        _row(arm, metric, met[arm.name], results[arm.name], cells[arm.name])
+        _row(arm, metric, met[arm.name], results[arm.name], cells[arm.name], kinds)
         for arm in table.arms
         if results[arm.name]
     ]
-    rows += _levels(metric, _finished(levels, records), levels)
+    rows += _levels(metric, _finished(levels, records), levels, kinds)
     every = [cell for mine in (*cells.values(), levels) for cell in mine.values()]
     done = sum(cell.key in records for cell in every)
-    return Result(table, metric, tuple(rows), done, len(every))
+    counts = {kind: len(where) for kind, where in kinds.items()}
+    return Result(table, metric, tuple(rows), done, len(every), counts)
+
+
+def _kinds(table: Table) -> dict[str, np.ndarray]:
+    """Which of a table's tasks are of each kind; {}: all are of one, or their family is not here."""
+    try:
+        if family_class(table.family).kinds is TaskFamily.kinds:
+            return {}  # some are costly to make
+        family = make_family(table.family)
+        names = np.array(family.kinds(held_out_tasks(family, table.protocol)))
+    except MetaRLError:
+        return {}
+    found = {str(kind): np.flatnonzero(names == kind) for kind in dict.fromkeys(names)}
+    return found if len(found) > 1 else {}
 
 
 def _finished(cells: Mapping[int, Meeting], records: Mapping[str, Record]) -> dict[int, Record]:
@@ -155,6 +177,7 @@ def _row(
     records: Mapping[int, Record],
     results: Sequence[AdaptationResult],
     cells: Mapping[int, Meeting],
+    kinds: Mapping[str, np.ndarray],
 ) -> Row:
     scores = np.stack([getattr(result, metric) for result in results])  # (S, U+1, K)
     costs = [cost for r in records.values() for cost in r.result["training"].values()]
@@ -169,11 +192,15 @@ def _row(
         training_steps=sum(cost["steps"] for cost in costs) / count,
         training_seconds=sum(cost["seconds"] for cost in costs) / count,
         diverged=sum(result.diverged for result in results),
+        by_kind=_by_kind(scores, kinds),
     )
 
 
 def _levels(
-    metric: Metric, records: Mapping[int, Record], cells: Mapping[int, Meeting]
+    metric: Metric,
+    records: Mapping[int, Record],
+    cells: Mapping[int, Meeting],
+    kinds: Mapping[str, np.ndarray],
 ) -> list[Row]:
     """The start without updates: the task hidden, and in view."""
     rows = []
@@ -184,7 +211,10 @@ def _levels(
                 Outcome(**{k: np.asarray(v, float) for k, v in one.items()}) for one in there
             ]
             scores = np.stack([getattr(outcome, metric) for outcome in outcomes])[:, None]
-            rows.append(Row(name, None, _seeds(records, cells), _estimates(scores)))
+            by_kind = _by_kind(scores, kinds)
+            rows.append(
+                Row(name, None, _seeds(records, cells), _estimates(scores), by_kind=by_kind)
+            )
     return rows
 
 
@@ -192,6 +222,12 @@ def _estimates(scores: np.ndarray) -> tuple[Estimate, ...]:
     """Estimate after each update; intervals depend on no other row."""
     rng = np.random.default_rng(0)
     return tuple(estimate(scores[:, u], rng) for u in range(scores.shape[1]))
+
+
+def _by_kind(scores: np.ndarray, kinds: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
+    """Estimate after the last update, of some tasks alone; scores (S, U+1, K)."""
+    rng = np.random.default_rng(0)
+    return {kind: estimate(scores[:, -1, where], rng) for kind, where in kinds.items()}
 
 
 def _seeds(records: Mapping[int, Record], cells: Mapping[int, Meeting]) -> tuple[int | None, ...]:
@@ -217,6 +253,7 @@ def _result_json(result: Result) -> dict[str, Any]:
         "noise": result.noise,
         "finished": result.num_done,
         "cells": result.num_cells,
+        "kinds": dict(result.kinds),
         "rows": [_row_json(row) for row in result.rows],
     }
 

@@ -107,6 +107,9 @@ def write_and_tell(folder: Path, *, anew: bool = False) -> None:
         _print(output.columns(result), output.table(result))
         for line in output.sentences(result):
             say(line)
+        if result.kinds:
+            say(f"the same {output.by_kind(result)}")
+            _print(*output.kinds(result))
     if said := output.beside(summary):
         say(said)
     if summary.missing:
@@ -122,8 +125,8 @@ def _print(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; on a narrow terminal without what is less asked for: the files have all of it."""
     console = make_console()
     after = [name for name in columns if name.startswith("after ")]
-    few = ("arm", *dict.fromkeys((*after[:2], after[-1])))
-    shown = few if console.width < WIDE else columns
+    few = ("arm", *dict.fromkeys((*after[:2], *after[-1:])))
+    shown = few if after and console.width < WIDE else columns
     table = make_table(*map(cell, shown))
     for row in rows:
         table.add_row(*(cell(text) for name, text in zip(columns, row) if name in shown))

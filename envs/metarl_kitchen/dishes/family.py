@@ -125,6 +125,10 @@ class Dishes(KitchenFamily[DishTask]):
         held, far = is_held_out(task.gain, *GAIN), task.gain < GAIN[0]
         return dish & {"train": ~far & ~held, "test": ~far & held, "far": far}[split]
 
+    def kinds(self, task: DishTask) -> list[str]:
+        """Which dish it is."""
+        return [self.menu.names[dish] for dish in task.dish]
+
     def _dishes_of(self, split: Split) -> np.ndarray:
         held = self.menu.held_out
         return np.ones(1, bool) if len(held) == 1 else held == (split != "train")
