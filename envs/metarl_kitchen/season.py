@@ -8,24 +8,29 @@ from typing import Any
 import numpy as np
 
 from metarl.registry import register
-from metarl.rewards import closeness, distance
 from metarl.robots.robot import NUM_USERDATA, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
-from metarl_kitchen.cells import draw, is_held_out
+from metarl_kitchen.cells import draw
 from metarl_kitchen.cooking import SHAKEN_G, shaken_g
 from metarl_kitchen.furniture import vessel
-from metarl_kitchen.kitchen import KitchenFamily, beside
+from metarl_kitchen.strewing import (
+    COARSENESS,
+    FAR_G,
+    FAR_Y,
+    HOVER_M,
+    IN_POT,
+    POT_X,
+    POT_Y,
+    RATE,
+    SPILLED,
+    WANTED_G,
+    Strewing,
+)
 
-IN_POT, SPILLED, RATE = NUM_USERDATA, NUM_USERDATA + 1, NUM_USERDATA + 2  # [g], [g], [g/step]
 POT_RADIUS_M = 0.085
-HOVER_M = 0.24
 MIDDLE_M = np.array([0.5, 0.0])  # of the counter: observed as 0
-
-POT_X, POT_Y, FAR_Y = (0.40, 0.60), (-0.20, 0.20), (0.21, 0.27)  # [m]
-WANTED_G, FAR_G = (3.0, 8.0), (8.2, 9.5)
-COARSENESS = (0.8, 1.2)
 
 SHAKER = """
 <geom type="cylinder" fromto=".035 0 0 -.035 0 0" size=".019" mass=".08" material="glass" class="hand"/>
@@ -49,13 +54,11 @@ class SeasonTask:
 
 
 @register("kitchen/season")
-class Season(KitchenFamily[SeasonTask]):
+class Season(Strewing[SeasonTask]):
     """Shake the wanted amount of salt into a pot."""
 
     task_type = SeasonTask
-    weights = {"near": 0.5, "amount": 1.0, "spill": -0.25}
-    floor_m = 0.17
-    still = ("grip",)  # the fingers never let the shaker go
+    pot_radius_m, start_m, what = POT_RADIUS_M, (0.50, 0.0, 0.26), "salt"
 
     def models(self) -> dict[str, Any]:
         """The arm holds the shaker; the pot stands on the counter."""
@@ -75,62 +78,25 @@ class Season(KitchenFamily[SeasonTask]):
         wanted = draw(rng, "far" if split == "far" else "train", *WANTED_G, far=FAR_G, every=99)
         return SeasonTask(np.stack([x, y], axis=1), wanted, rng.uniform(*COARSENESS))
 
-    def in_split(self, task: SeasonTask, split: Split) -> np.ndarray:
-        """Say which tasks belong to a split, (n,) bool."""
-        y = task.pot_m[:, 1]
-        far = np.abs(y) > POT_Y[1]
-        held = is_held_out(y, *POT_Y)
-        return {"train": ~far & ~held, "test": ~far & held, "far": far}[split]
-
-    def reset(self, worlds: Scene, ids: np.ndarray, task: SeasonTask, rng: Streams) -> None:
-        """Put the pot in its place and the hand near its home."""
-        worlds.mocap_pos("pot")[ids] = np.column_stack([task.pot_m, np.zeros(len(ids))])
-        start = np.array([0.50, 0.0, 0.26]) + rng.uniform(-0.03, 0.03, size=3)
-        self.robot.place(worlds, ids, start, opening=self.holding)
-        worlds.userdata[ids, IN_POT:] = 0.0
-
     def advance(self, worlds: Scene, task: SeasonTask) -> None:
         """Let salt fall: it needs the mouth to point down, and the shaker to move."""
         down = -worlds.site_mat("mouth")[:, 8]
         speed = worlds.sensor("hand_velocity")[:, 2]
-        grams = shaken_g(down, speed, task.coarseness)
-        over = self._offset(worlds, task) < POT_RADIUS_M
-        worlds.userdata[:, IN_POT] += np.where(over, grams, 0.0)
-        worlds.userdata[:, SPILLED] += np.where(over, 0.0, grams)
-        worlds.userdata[:, RATE] = grams
+        self.fall(worlds, task, shaken_g(down, speed, task.coarseness))
 
     def things(self, worlds: Scene, task: SeasonTask) -> np.ndarray:
         """The mouth, and what has left the shaker (not where it fell)."""
-        left = worlds.userdata[:, IN_POT] + worlds.userdata[:, SPILLED]
         mouth = (worlds.site_pos("mouth")[:, :2] - MIDDLE_M) / 0.2
         down = -worlds.site_mat("mouth")[:, 8]
-        flow = [left / 5.0, worlds.userdata[:, RATE] / SHAKEN_G, down]
+        flow = [self._left(worlds) / 5.0, worlds.userdata[:, RATE] / SHAKEN_G, down]
         seen = np.concatenate([mouth, *(column[:, None] for column in flow)], axis=1)
         return seen
-
-    def terms(self, worlds: Scene, task: SeasonTask, action: np.ndarray) -> dict[str, np.ndarray]:
-        """Be near the pot, have the wanted amount in it, spill nothing."""
-        away = self._offset(worlds, task)
-        spilled = np.where(away < POT_RADIUS_M, 0.0, worlds.userdata[:, RATE])
-        return {
-            "near": closeness(away, 0.45) - 1.0,
-            "amount": closeness(worlds.userdata[:, IN_POT] - task.wanted_g, 4.0),
-            "spill": spilled,
-        }
 
     def success(self, worlds: Scene, task: SeasonTask) -> np.ndarray:
         """Within 15% (at least 0.75 g) of what is wanted, at most 1 g beside the pot."""
         error = np.abs(worlds.userdata[:, IN_POT] - task.wanted_g)
         enough = error < np.maximum(0.15 * task.wanted_g, 0.75)
         return enough & (worlds.userdata[:, SPILLED] < 1.0)
-
-    def caption(self, worlds: Scene, task: SeasonTask) -> list[str]:
-        """The salt in the pot, wanted, and beside it."""
-        amounts = zip(worlds.userdata[:, IN_POT], task.wanted_g, worlds.userdata[:, SPILLED])
-        return [
-            f"salt {grams:.1f} of {wanted:.1f} g{beside(spilled, 'g')}"
-            for grams, wanted, spilled in amounts
-        ]
 
     def hand_expert(self, worlds: Scene, task: SeasonTask) -> np.ndarray:
         """Go over the pot, tilt, shake until the amount is in, tilt back."""
@@ -149,7 +115,3 @@ class Season(KitchenFamily[SeasonTask]):
         shake = np.where(rise, 1.0, -1.0) * np.clip(missing / 2.0, 0.35, 1.0)
         action[:, 2] = np.where(pour, shake, action[:, 2])
         return action
-
-    @staticmethod
-    def _offset(worlds: Scene, task: SeasonTask) -> np.ndarray:
-        return distance(worlds.site_pos("mouth")[:, :2], task.pot_m)

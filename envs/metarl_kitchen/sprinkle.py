@@ -8,16 +8,26 @@ from typing import Any
 import numpy as np
 
 from metarl.registry import register
-from metarl.rewards import closeness, distance
 from metarl.robots.robot import NUM_USERDATA, STEP_RAD
 from metarl.sim.scene import Scene
 from metarl.streams import Streams
 from metarl.types import Split, varies
-from metarl_kitchen.cells import draw, is_held_out
+from metarl_kitchen.cells import draw
 from metarl_kitchen.cooking import SHAKEN_G, follow
 from metarl_kitchen.furniture import vessel
-from metarl_kitchen.kitchen import KitchenFamily, beside
-from metarl_kitchen.season import COARSENESS, HOVER_M, IN_POT, POT_X, POT_Y, RATE, SPILLED, WANTED_G
+from metarl_kitchen.strewing import (
+    COARSENESS,
+    FAR_G,
+    FAR_Y,
+    HOVER_M,
+    IN_POT,
+    POT_X,
+    POT_Y,
+    RATE,
+    SPILLED,
+    WANTED_G,
+    Strewing,
+)
 
 POT_RADIUS_M = 0.07
 # From the hand to the mouth, towards the arm; of the shaker of `season` it is 0.05.
@@ -27,7 +37,6 @@ BRIM_RAD = (0.25, 0.75)  # the tilt at which a full pourer begins to run
 EMPTIES_RAD_G = 0.02  # by how much later it runs for every gram that is gone
 FLOW_G_RAD = 1.5  # that leave in a control step for each radian beyond the brim, coarseness 1
 LAG_S = 0.06
-FAR_Y, FAR_G = (0.21, 0.27), (8.2, 9.5)
 
 POURER = """
 <geom type="cylinder" fromto=".035 0 0 -.02 0 0" size=".019" mass=".1" material="glass" class="hand"/>
@@ -58,14 +67,12 @@ class SprinkleTask:
 
 
 @register("kitchen/sprinkle")
-class Sprinkle(KitchenFamily[SprinkleTask]):
+class Sprinkle(Strewing[SprinkleTask]):
     """Let the wanted amount of sugar run into a pot, from pourers of many shapes."""
 
     task_type = SprinkleTask
     horizon = 60
-    weights = {"near": 0.5, "amount": 1.0, "spill": -0.25}
-    floor_m = 0.17
-    still = ("grip",)  # the fingers never let the pourer go
+    pot_radius_m, start_m, what = POT_RADIUS_M, (0.51, 0.0, 0.27), "sugar"
 
     def models(self) -> dict[str, Any]:
         """The arm holds the pourer; the pot stands on the counter."""
@@ -84,13 +91,6 @@ class Sprinkle(KitchenFamily[SprinkleTask]):
             np.stack([x, y], axis=1), wanted, coarseness, spout, rng.uniform(*BRIM_RAD)
         )
 
-    def in_split(self, task: SprinkleTask, split: Split) -> np.ndarray:
-        """Say which tasks belong to a split, (n,) bool."""
-        y = task.pot_m[:, 1]
-        far = np.abs(y) > POT_Y[1]
-        held = is_held_out(y, *POT_Y)
-        return {"train": ~far & ~held, "test": ~far & held, "far": far}[split]
-
     def configure(self, worlds: Scene, ids: np.ndarray, task: SprinkleTask) -> None:
         """Give each pourer its spout."""
         ahead, above = task.spout_m.T
@@ -107,22 +107,11 @@ class Sprinkle(KitchenFamily[SprinkleTask]):
             [np.cos(half), flat, np.sin(half), flat]
         )
 
-    def reset(self, worlds: Scene, ids: np.ndarray, task: SprinkleTask, rng: Streams) -> None:
-        """Put the pot in its place and the hand near its home."""
-        worlds.mocap_pos("pot")[ids] = np.column_stack([task.pot_m, np.zeros(len(ids))])
-        start = np.array([0.51, 0.0, 0.27]) + rng.uniform(-0.03, 0.03, size=3)
-        self.robot.place(worlds, ids, start, opening=self.holding)
-        worlds.userdata[ids, IN_POT:] = 0.0
-
     def advance(self, worlds: Scene, task: SprinkleTask) -> None:
         """Let sugar run and fall, the more, the further the pourer is tilted beyond its brim."""
-        state = worlds.userdata
         steady = FLOW_G_RAD * task.coarseness * np.maximum(self._beyond(worlds, task), 0.0)
-        rate = follow(state[:, RATE], np.minimum(steady, SHAKEN_G), LAG_S, self.control_dt_s)
-        over = self._offset(worlds, task) < POT_RADIUS_M
-        state[:, IN_POT] += np.where(over, rate, 0.0)
-        state[:, SPILLED] += np.where(over, 0.0, rate)
-        state[:, RATE] = rate
+        now = worlds.userdata[:, RATE]
+        self.fall(worlds, task, follow(now, np.minimum(steady, SHAKEN_G), LAG_S, self.control_dt_s))
 
     def things(self, worlds: Scene, task: SprinkleTask) -> np.ndarray:
         """The mouth, what has left the pourer (not where it fell), how far it is tilted.
@@ -137,30 +126,12 @@ class Sprinkle(KitchenFamily[SprinkleTask]):
         ]
         return np.concatenate([mouth, *(column[:, None] for column in flow)], axis=1)
 
-    def terms(self, worlds: Scene, task: SprinkleTask, action: np.ndarray) -> dict[str, np.ndarray]:
-        """Be near the pot, have the wanted amount in it, spill nothing."""
-        away = self._offset(worlds, task)
-        spilled = np.where(away < POT_RADIUS_M, 0.0, worlds.userdata[:, RATE])
-        return {
-            "near": closeness(away, 0.45) - 1.0,
-            "amount": closeness(worlds.userdata[:, IN_POT] - task.wanted_g, 4.0),
-            "spill": spilled,
-        }
-
     def success(self, worlds: Scene, task: SprinkleTask) -> np.ndarray:
         """Within 10% (at least 0.4 g) of what is wanted, at most 0.4 g beside it, none running."""
         error = np.abs(worlds.userdata[:, IN_POT] - task.wanted_g)
         enough = error < np.maximum(0.1 * task.wanted_g, 0.4)
         spilled, rate = worlds.userdata[:, SPILLED], worlds.userdata[:, RATE]
         return enough & (spilled < 0.4) & (rate < 0.02)
-
-    def caption(self, worlds: Scene, task: SprinkleTask) -> list[str]:
-        """The sugar in the pot, wanted, and beside it."""
-        amounts = zip(worlds.userdata[:, IN_POT], task.wanted_g, worlds.userdata[:, SPILLED])
-        return [
-            f"sugar {grams:.1f} of {wanted:.1f} g{beside(spilled, 'g')}"
-            for grams, wanted, spilled in amounts
-        ]
 
     def hand_expert(self, worlds: Scene, task: SprinkleTask) -> np.ndarray:
         """Go over the pot, tilt until it runs, less and less as the amount fills, tilt back."""
@@ -181,10 +152,6 @@ class Sprinkle(KitchenFamily[SprinkleTask]):
         action[:, 3:5] = np.clip(np.column_stack([-yaw, turn]) / STEP_RAD, -1.0, 1.0)
         return action
 
-    @staticmethod
-    def _left(worlds: Scene) -> np.ndarray:
-        return worlds.userdata[:, IN_POT] + worlds.userdata[:, SPILLED]
-
     def _brim(self, worlds: Scene, task: SprinkleTask) -> np.ndarray:
         return task.brim_rad + EMPTIES_RAD_G * self._left(worlds)
 
@@ -192,7 +159,3 @@ class Sprinkle(KitchenFamily[SprinkleTask]):
         """How far it is tilted beyond the angle at which it runs [rad]."""
         tilt = np.arcsin(np.clip(-worlds.site_mat("mouth")[:, 8], -1.0, 1.0))
         return tilt - self._brim(worlds, task)
-
-    @staticmethod
-    def _offset(worlds: Scene, task: SprinkleTask) -> np.ndarray:
-        return distance(worlds.site_pos("mouth")[:, :2], task.pot_m)

@@ -81,8 +81,8 @@ def _add_result(report: Report, result: Result) -> None:
         cells = [[row[i] for i in chosen] for row in rows]
         report.table(heading, [columns[i] for i in chosen], _dashed(cells))
     if result.kinds:
-        heads, cells = output.kinds(result)
-        report.table(f"{output.heading(result)}, {output.by_kind(result)}", heads, _dashed(cells))
+        heads, each = output.kinds(result)
+        report.table(f"{output.heading(result)}, {output.by_kind(result)}", heads, _dashed(each))
 
 
 def _alt(result: Result) -> str:

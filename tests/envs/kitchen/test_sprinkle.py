@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from metarl_kitchen.season import IN_POT, RATE, SPILLED
 from metarl_kitchen.sprinkle import BRIM_RAD, SPOUT_M, Sprinkle
+from metarl_kitchen.strewing import IN_POT, RATE, SPILLED
 
 from metarl.registry import make_family
 from metarl.robots.robot import CONTROLS
