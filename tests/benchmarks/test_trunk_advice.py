@@ -71,7 +71,8 @@ def test_a_ranking_that_is_foretold_and_one_that_is_not(script):
 
 def test_in_any_light_each_picture_has_its_own(script):
     generator = torch.Generator().manual_seed(0)
-    lit = script.in_any_light(torch.full((50, 3, 2, 2), 0.2), generator)
+    made_trunks = importlib.import_module("shared.made_trunks")
+    lit = made_trunks.in_any_light(torch.full((50, 3, 2, 2), 0.2), generator)
     assert lit.min() > 0.2 / 3.001
     assert lit.max() < 0.2 * 3.001
     assert lit[:, :, 0, 0].unique().numel() > 140  # of 150
