@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import os
+import queue
 import re
 import shutil
 import signal
@@ -15,8 +16,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -86,6 +88,7 @@ class RayWorkers:
         self._heard = _Heard()
         self._looked_s = self._answered_s = 0.0  # for a cluster's head, and when it was there
         self._gone, self._head, self._cores = False, "", num_cores()
+        self._ended = threading.Event()
 
     @property
     def size(self) -> int:
@@ -132,12 +135,14 @@ class RayWorkers:
         self._running = {}
         self._ray.shutdown()
         self._ray = None
+        self._ended.set()
         self._heard.end()
         if self._place:
             shutil.rmtree(self._place, ignore_errors=True)
 
     def _count(self) -> int:
-        return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
+        found = _within(_GONE_S, self._ray.cluster_resources)
+        return max(1, int(found.get("CPU", 0)))
 
     def _require_head(self) -> None:
         """See now and then whether a cluster still answers: Ray would end this process without a word."""
@@ -150,7 +155,7 @@ class RayWorkers:
                 self._looked_s = self._answered_s = time.monotonic()
             with contextlib.suppress(self._ray.exceptions.RayError):  # asked again at the next look
                 self._cores = self._count()  # nodes come and go
-        except OSError as error:
+        except (OSError, _TooLong) as error:
             self._looked_s = time.monotonic()
             if self._looked_s - self._answered_s > _GONE_S:
                 self._gone = True
@@ -193,7 +198,8 @@ class RayWorkers:
             import ray
 
             try:
-                ray.init(
+                _within(
+                    self._limit_s, ray.init, until=self._ended,
                     num_cpus=self._jobs or num_cores(), include_dashboard=False, log_to_driver=False,
                     logging_level="ERROR", object_store_memory=_STORE_BYTES,
                     _node_ip_address=_LOOPBACK, _temp_dir=self._place,
@@ -234,10 +240,16 @@ class RayWorkers:
             )
         import ray
 
-        ray.init(
-            address=self._address, include_dashboard=False, log_to_driver=False,
-            logging_level="ERROR",
-        )  # fmt: skip
+        try:
+            _within(
+                self._limit_s, ray.init,
+                address=self._address, include_dashboard=False, log_to_driver=False,
+                logging_level="ERROR",
+            )  # fmt: skip
+        except _TooLong as error:  # it has gone since
+            raise ConfigError(
+                f"no Ray cluster at {self._address} can be used: {error}; {_REMEDY}"
+            ) from error
         return ray
 
     def _require_somebody(self) -> None:
@@ -287,6 +299,43 @@ class _Heard(io.TextIOBase):
         if self._before is not None and sys.stdout is self:
             sys.stdout = self._before
         self._before = None
+
+
+class _TooLong(ConfigError):
+    """Ray has not come back in time."""
+
+
+def _within(
+    limit_s: float, do: Callable[..., Any], *, until: threading.Event | None = None, **given: Any
+) -> Any:
+    """Call what may wait for ever, in a thread that ends with this process.
+
+    Args:
+        limit_s: How long it may take [s].
+        do: What is called.
+        until: The thread stays as long: Ray's own processes end with the thread that started them.
+        **given: To what is called.
+    Raises:
+        _TooLong: If it has not come back after so long [s].
+    """
+    came: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def call() -> None:
+        try:
+            came.put((do(**given), None))
+        except BaseException as error:
+            came.put((None, error))
+        if until is not None:
+            until.wait()
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        found, error = came.get(timeout=limit_s)
+    except queue.Empty:
+        raise _TooLong(f"Ray did not answer within {limit_s:g} s") from None
+    if error is not None:
+        raise error
+    return found
 
 
 def _run(cell: Cell, folder: str) -> str:

@@ -23,8 +23,8 @@ from rich.console import Console
 
 from metarl import cli
 from metarl.errors import ConfigError, MissingDependencyError
-from metarl.grid.on_ray import RETRIES, RayWorkers, _tidy
-from metarl.grid.processes import LOG, LocalProcesses
+from metarl.grid.on_ray import _ALONE, RETRIES, RayWorkers, _tidy, _within
+from metarl.grid.processes import LOG, LocalProcesses, environment
 from metarl.grid.run import run_cells
 from metarl.grid.store import Store
 
@@ -77,6 +77,30 @@ def family_of(pid: int) -> set[int]:
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
     return found
+
+
+def test_what_waits_for_ever_is_given_up_and_what_goes_wrong_comes_through():
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=r"Ray did not answer within 0\.2 s"):
+        _within(0.2, lambda: time.sleep(30.0))
+    assert time.monotonic() - began < 5.0
+    assert _within(5.0, lambda x: x + 1, x=1) == 2
+    with pytest.raises(KeyError, match="lost"):
+        _within(5.0, lambda: {}["lost"])
+
+
+@needs_ray
+def test_an_instance_that_does_not_begin_is_an_error_of_one_line(monkeypatch, tmp_path):
+    with environment(_ALONE):  # it reads that when it is imported
+        import ray
+
+    monkeypatch.setattr(ray, "init", lambda **given: time.sleep(60.0))
+    before = set(Path(tempfile.gettempdir()).glob("metarl-ray-*"))
+    with pytest.raises(
+        ConfigError, match=r"Ray cannot be started: Ray did not answer within 0\.3 s"
+    ):
+        RayWorkers(limit_s=0.3).start(Square(number=1), tmp_path)
+    assert not set(Path(tempfile.gettempdir()).glob("metarl-ray-*")) - before
 
 
 @needs_ray
