@@ -1,7 +1,7 @@
 """Build the documentation as a site that needs no network.
 
     python docs/build.py            into site/; open site/index.html
-    python docs/build.py --serve    and show it at http://127.0.0.1:8000, where its search works, too
+    python docs/build.py --serve    and show it at http://127.0.0.1:8000
 
 Pages are README.md, docs/ and what they link to, in the places in which they stand here, so that links
 hold in both. Pages of the Python interface are written from docstrings. A link that leads nowhere is an
@@ -85,12 +85,18 @@ docs_dir = "pages"
 site_dir = "site"
 use_directory_urls = false
 extra_css = ["{style}"]
+extra.polyfills = [{{ path = "{worker}", type = "text/javascript" }}]
 nav = [{nav}]
 
 [project.theme]
 language = "en"
 font = false
 features = ["content.code.copy", "navigation.footer", "navigation.sections", "navigation.top"]
+
+[[project.theme.palette]]
+media = "(prefers-color-scheme)"
+toggle.icon = "lucide/sun-moon"
+toggle.name = "As the browser prefers; switch to light mode"
 
 [[project.theme.palette]]
 media = "(prefers-color-scheme: light)"
@@ -102,17 +108,27 @@ toggle.name = "Switch to dark mode"
 media = "(prefers-color-scheme: dark)"
 scheme = "slate"
 toggle.icon = "lucide/moon"
-toggle.name = "Switch to light mode"
+toggle.name = "Switch to what the browser prefers"
+
+[project.plugins.offline]
 
 [project.plugins.mkdocstrings.handlers.python]
 paths = ["{root}"]
 options = {{ docstring_style = "google", show_root_toc_entry = false, show_source = false, members_order = "source", heading_level = 2, filters = ["!^_"], separate_signature = true, show_signature_annotations = true }}
 """
-_STYLE = "assets/tables.css"
-# Tables of numbers fit beside the navigation, and names in them stay whole.
-_TABLES = """.md-typeset table:not([class]) :is(th, td) { min-width: 0; padding: .5em .75em; }
+_STYLE = "assets/site.css"
+# Browsers start no worker from a file, and the builder's search is one: this runs it in a frame there.
+# The builder would fetch it from a server otherwise.
+_WORKER = "assets/iframe-worker.js"
+# Tables of numbers fit beside the navigation, and names in them stay whole. Links of
+# the navigation and small print stand out more than the builder's, to be read by everyone.
+_LOOKS = """.md-typeset table:not([class]) :is(th, td) { min-width: 0; padding: .5em .75em; }
 .md-typeset table:not([class]) code { word-break: normal; padding: 0 .2em; }
 .md-typeset table:not([class]) td code { white-space: nowrap; }
+.md-grid { max-width: 70rem; }
+[data-md-color-scheme=default] { --md-accent-fg-color: #4051b5; --md-default-fg-color--light: #000000a6; }
+[data-md-color-scheme=slate] { --md-accent-fg-color: #8c9eff; }
+.md-typeset .doc-label code { color: var(--md-default-fg-color); }
 """
 _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
 
@@ -173,7 +189,7 @@ def config_text() -> str:
         f'{{ "{name}" = [{", ".join(f"""{{ "{n}" = "{path}" }}""" for n, path in rows)}] }}'
         for name, rows in sections.items()
     )
-    return _CONFIG.format(nav=nav, root=ROOT.as_posix(), style=_STYLE)
+    return _CONFIG.format(nav=nav, root=ROOT.as_posix(), style=_STYLE, worker=_WORKER)
 
 
 class _Links(HTMLParser):
@@ -226,9 +242,9 @@ def build(out: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         gather(work / "pages")
-        style = work / "pages" / _STYLE
-        style.parent.mkdir(parents=True, exist_ok=True)
-        style.write_text(_TABLES)
+        (work / "pages/assets").mkdir(parents=True, exist_ok=True)
+        (work / "pages" / _STYLE).write_text(_LOOKS)
+        shutil.copyfile(Path(__file__).with_name("iframe-worker.js"), work / "pages" / _WORKER)
         (work / "zensical.toml").write_text(config_text())
         done = subprocess.run(
             [sys.executable, "-m", "zensical", "build", "--clean"],

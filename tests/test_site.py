@@ -8,8 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from chromium import browser, needed, prefer, resize, text, until
+from contrast import faint
 
 ROOT = Path(__file__).parents[1]
+FOCUSED = """
+let at = document.activeElement;
+while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+return at?.tagName;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +29,16 @@ def build():
     del sys.modules["docs_build"]
 
 
-def test_the_site_is_built_and_needs_no_network(build, tmp_path):
-    out = tmp_path / "site"
-    out.mkdir()
+@pytest.fixture(scope="module")
+def site(build, tmp_path_factory):
+    out = tmp_path_factory.mktemp("site")
     (out / "old.html").write_text("what an earlier build left")
     assert build.build(out) > 30
+    return out
+
+
+def test_the_site_is_built_and_needs_no_network(site):
+    out = site
     assert not (out / "old.html").exists()
     for page in out.rglob("*.html"):
         text = page.read_text()
@@ -61,3 +73,36 @@ def test_dead_links_are_told(build, tmp_path, monkeypatch):
     (tmp_path / "two.md").write_text("[up](../secret.md)")
     with pytest.raises(SystemExit, match=r"one\.md: three\.md\ntwo\.md: \.\./secret\.md"):
         build.gather(tmp_path / "pages")
+
+
+@needed
+def test_its_search_works_without_a_server(site):
+    pytest.importorskip("selenium", reason="needs selenium")
+    with browser((site / "docs/runs.html").as_uri(), 1000, 700) as driver:
+        driver.set_network_conditions(offline=True, latency=0, throughput=0)
+        driver.find_element("class name", "md-search__button").click()
+        until(lambda: driver.execute_script(FOCUSED) == "INPUT")
+        driver.switch_to.active_element.send_keys("residual search")
+        until(lambda: re.search(r"\b[1-9]\d* results", text(driver)))
+        driver.switch_to.active_element.send_keys("\n")
+        until(lambda: "/docs/results.html" in driver.current_url)
+        assert "residual search" in text(driver).lower()
+
+
+@needed
+def test_it_can_be_read_in_light_and_dark(site):
+    pytest.importorskip("selenium", reason="needs selenium")
+    with browser(width=1400, height=900) as driver:
+        for page in ("index", "docs/perception", "docs/commands", "docs/api/worlds"):
+            for scheme in ("light", "dark"):
+                for width in (400, 1400):
+                    prefer(driver, scheme)
+                    resize(driver, width, 900)
+                    driver.get((site / f"{page}.html").as_uri())
+                    paper = driver.find_element("tag name", "body").value_of_css_property("color")
+                    assert ("rgba(0, 0, 0" in paper) == (
+                        scheme == "light"
+                    )  # as the browser prefers
+                    assert faint(driver) == [], (page, scheme, width)
+                    wide = driver.execute_script("return document.documentElement.scrollWidth")
+                    assert wide <= width, (page, width)

@@ -144,9 +144,11 @@ def sentences(result: Result) -> list[str]:
             "Another noise alone ended where it did: here the control does not say how large noise is."
         )
     elif result.noise is not None:
-        unit = {"success": " points", "score": " of score", "returns": " of return"}[result.metric]
+        moved = number(result.noise, result.metric)
+        points = " point" if moved == "1" else " points"
+        unit = {"success": points, "score": " of score", "returns": " of return"}[result.metric]
         said.append(
-            f"Another noise alone moved the mean by {number(result.noise, result.metric)}{unit}:"
+            f"Another noise alone moved the mean by {moved}{unit}:"
             " differences as small as that mean nothing."
         )
     if any(len(row.seeds) == 1 for row in result.rows):

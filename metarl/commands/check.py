@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from metarl.commands.output import answer, cell, make_console
 from metarl.registry import family_class
 
-_WORLDS = re.compile(r",? (?:of|in) worlds? \[?\d[\d, .]*\]?")
+# Where a fault was found, and in how many worlds: it is the same fault elsewhere.
+_WORLDS = re.compile(r",? (?:of|in) worlds? \[?\d[\d, .]*\]?|(?<=of shape )\(\d+,[\d, ]*\)")
 _MARKS = {
     "pass": "[green]pass[/green]     ",
     "fail": "[bold red]FAIL[/bold red]     ",

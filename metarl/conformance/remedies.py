@@ -66,9 +66,14 @@ def page(checks: Mapping[str, object]) -> str:
     lines = [
         "# What `metarl check` asks",
         "",
-        "`metarl check my/family` runs all of these. *pass*: it holds. *FAIL*: it does not; the row says"
-        " what was found, and the end what to do. *skip*: there is nothing to check. *not shown*: nobody"
-        " knows. In Python: `metarl.conformance.runner.check_family`.",
+        "`metarl check my/family` asks all of the questions below. Each has one of four answers:",
+        "",
+        "- *pass*: it holds.",
+        "- *FAIL*: it does not. The row says what was found, and the end of the output what to do.",
+        "- *skip*: the family has nothing to check here.",
+        "- *not shown*: the check could not find out.",
+        "",
+        "In Python: `metarl.conformance.runner.check_family`.",
         "",
         "This page is `metarl.conformance.remedies.page(metarl.conformance.runner.checks())`.",
     ]

@@ -24,6 +24,7 @@ METHODS = {
     "residualsearch": "#E53935",  # red
     "bayesianoptimization": "#0B5D1E",  # forest
 }
+READABLE = 4.5  # contrast of text with what lies behind it
 ALIASES = {
     "fromscratch": "scratch",
     "finetuning": "finetune",
@@ -58,6 +59,30 @@ def method_colors(labels: Sequence[str]) -> list[str]:
         wishes = _wishes(label)
         taken.append(next((color for color in wishes if color not in taken), wishes[0]))
     return taken
+
+
+def readable(color: str) -> str:
+    """Darken a colour as little as its text on white needs to be read (WCAG 2.2 AA).
+
+    Args:
+        color: "#RRGGBB".
+    """
+    parts = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    while 1.05 / (luminance([part / 255.0 for part in parts]) + 0.05) < READABLE:
+        parts = [int(0.98 * part) for part in parts]
+    return "#" + "".join(f"{part:02X}" for part in parts)
+
+
+def ink_on(rgb: Sequence[float]) -> str:
+    """The colour of text that stands out more on another colour, three parts from 0 to 1."""
+    light = luminance(rgb) + 0.05
+    return "black" if light / 0.05 > 1.05 / light else "white"
+
+
+def luminance(rgb: Sequence[float]) -> float:
+    """How light a colour is, from 0 to 1, as WCAG 2.2 defines it; three parts from 0 to 1."""
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _wishes(label: str) -> list[str]:

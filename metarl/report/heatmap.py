@@ -11,7 +11,8 @@ import numpy as np
 
 from metarl.errors import ShapeError
 from metarl.report import canvas
-from metarl.report.canvas import FAINT, INK
+from metarl.report.canvas import INK
+from metarl.report.colors import ink_on
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import; only drawing pays for it
     from matplotlib.axes import Axes
@@ -106,10 +107,9 @@ def _write_cells(
 ) -> None:
     for (row, column), value in np.ndenumerate(matrix.filled(np.nan)):
         if math.isnan(value):
-            axes.text(column, row, "–", ha="center", va="center", color=FAINT, fontsize=10)
+            axes.text(column, row, "–", ha="center", va="center", color=INK, fontsize=10)
             continue
-        red, green, blue, _ = image.cmap(image.norm(value))
-        ink = INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "white"
+        ink = ink_on(image.cmap(image.norm(value))[:3])
         mark = 0 if marks is None else int(marks[row, column])
         text = _number(value, spec) + (f" {_ABOVE if mark > 0 else _BELOW}" if mark else "")
         up = 0.0 if intervals is None else -0.13

@@ -13,7 +13,7 @@ import numpy as np
 from metarl.errors import ConfigError, ShapeError
 from metarl.report import canvas
 from metarl.report.canvas import FAINT, GRID, INK
-from metarl.report.colors import METHODS, method_colors
+from metarl.report.colors import METHODS, method_colors, readable
 from metarl.report.html import plain
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import; only drawing pays for it
@@ -173,11 +173,11 @@ def _label_ends(axes: Axes, curves: Sequence[Curve], colors: Sequence[str]) -> N
     heights = canvas.spread(np.clip(wanted, 0.0, 1.0), gap=0.058)
     for curve, color, end, height in zip(curves, colors, ends, heights, strict=True):
         axes.annotate(
-            textwrap.shorten(curve.label, 28, placeholder="…"),
+            textwrap.shorten(curve.label, 36, placeholder="…"),
             xy=end,
             xytext=(1.04, height),
             textcoords="axes fraction",
-            color=color,
+            color=readable(color),
             fontsize=10.5,
             fontweight="bold",
             va="center",

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from importlib import resources
 from typing import Any, NamedTuple
 
 import mujoco
@@ -19,6 +20,8 @@ from metarl.viewer import ANY, ANY_IPV6, LOOPBACK, PORT
 from metarl.viewer.recording import Recording
 
 GAP = 1.4  # from one side to the next, in widths of what moves there
+FILM_ASPECT = 4.0 / 3.0  # width by height, for which the film's camera was put
+FILLED = 0.9  # share of the picture within which several sides lie at first
 AMBIENT = 1.5
 PACES = {"1/4": 0.25, "1/2": 0.5, "as fast as life": 1.0, "2": 2.0, "4": 4.0}
 _LIFE = "as fast as life"
@@ -95,6 +98,7 @@ class Page:
         self.url = f"http://{_address(host)}:{self.port}"
         self.server.gui.configure_theme(show_share_button=False)
         self.server.gui.main_panel.dock_right()
+        send_looks(self.server)
         self.server.scene.configure_environment_map(None)
         self.server.scene.add_light_ambient("/light", intensity=AMBIENT)
         self._view = view_of(self.takes[0][0], camera)
@@ -177,13 +181,29 @@ class Page:
             self.show(round(self._slider.value / self._sides[0].recording.dt_s))
 
     def _look(self, client: Any) -> None:
-        """Give a browser the first look: as in films, from further away if there are several sides."""
-        view, sides = self._view, len(self.takes[0])
-        away = 1.0 + 0.5 * (sides - 1)
-        client.camera.position = view.target + away * (view.place - view.target)
-        client.camera.look_at = view.target
-        client.camera.up_direction = (0.0, 0.0, 1.0)
-        client.camera.fov = view.fov_rad
+        """Give a browser the first look, and again when its size changes, until a person turns the scene."""
+        camera, seen = client.camera, float(client.camera.aspect)
+        put = self._look_from(camera, seen)
+
+        @camera.on_update
+        def _(_: Any) -> None:
+            nonlocal put, seen
+            aspect = float(camera.aspect)
+            if aspect != seen and np.allclose(camera.position, put, atol=1e-3):
+                put, seen = self._look_from(camera, aspect), aspect
+
+    def _look_from(self, camera: Any, aspect: float) -> np.ndarray:
+        """Look as films do, from further away where not all would be seen; returns from where."""
+        view = self._view
+        if len(self._sides) > 1:
+            view = view.around([side.reach for side in self._sides], aspect)
+        elif aspect < FILM_ASPECT:
+            view = view.further(FILM_ASPECT / aspect)
+        camera.position = view.place
+        camera.look_at = view.target
+        camera.up_direction = (0.0, 0.0, 1.0)
+        camera.fov = view.fov_rad
+        return view.place
 
     # While it is open -------------------------------------------------------------------
 
@@ -204,6 +224,16 @@ class Page:
         """Stop listening."""
         with contextlib.redirect_stdout(io.StringIO()):  # its last word
             self.server.stop()
+
+
+def send_looks(server: Any) -> None:
+    """Have every browser show the page in light or dark, as it prefers, with text that stands out."""
+    from viser import _messages
+
+    if hasattr(_messages, "RunJavascriptMessage"):  # not among what viser promises
+        source = resources.files(__package__).joinpath("page.js").read_text(encoding="utf-8")
+        message = _messages.RunJavascriptMessage(source=source)
+        server.gui._websock_interface.queue_message(message)
 
 
 def told(recording: Recording, moment: int) -> str:
@@ -246,6 +276,29 @@ class View(NamedTuple):
     target: np.ndarray
     right: np.ndarray
     fov_rad: float
+
+    def further(self, times: float) -> View:
+        """The same look from as many times as far away."""
+        return self._replace(place=self.target + times * (self.place - self.target))
+
+    def around(self, reach: Sequence[np.ndarray], aspect: float) -> View:
+        """The same look at other places, so that all of them are seen.
+
+        Args:
+            reach: The places, and how far what is there goes [m], (P, 4) each.
+            aspect: The picture's width by its height.
+        """
+        balls = np.concatenate(reach)
+        points, radii = balls[:, :3], balls[:, 3]
+        ahead = (self.target - self.place) / np.linalg.norm(self.target - self.place)
+        target = (points.min(axis=0) + points.max(axis=0)) / 2.0
+        away = points - target
+        high = FILLED * np.tan(self.fov_rad / 2.0)
+        aside = np.maximum(
+            (np.abs(away @ self.right) + radii) / (high * aspect),
+            (np.abs(away @ np.cross(self.right, ahead)) + radii) / high,
+        )
+        return self._replace(place=target - (aside - away @ ahead).max() * ahead, target=target)
 
 
 def view_of(recording: Recording, camera: str | int) -> View:

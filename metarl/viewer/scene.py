@@ -28,6 +28,8 @@ class Side:
         recording: What happened.
         offset_m: Where its world's origin stands, (3,).
         walls: Whether to draw what stands still and is high, which would hide other sides.
+    Attributes:
+        reach: Where every body ever is and how far it goes, and the name above them [m], (P, 4).
     """
 
     def __init__(
@@ -57,7 +59,11 @@ class Side:
                 self._tinted.append((geom, _add(server, f"{path}/geom{geom}", model, [geom])))
         above = recording.positions[:, recording.moving]
         top = np.append(above[0, :, :2].mean(axis=0), above[..., 2].max() + LABEL_M)
-        server.scene.add_label(f"/{name}/label", recording.label, position=top)
+        self.reach = np.append(_reach(model, recording), [[*top, 0.0]], axis=0)
+        self.reach[:, :3] += offset_m
+        server.scene.add_label(
+            f"/{name}/label", recording.label, position=top, anchor="bottom-center"
+        )
         self.show(0)
 
     def show(self, moment: int) -> None:
@@ -126,6 +132,17 @@ def _geoms_by_body(model: mujoco.MjModel, recording: Recording) -> dict[int, lis
         if model.geom_group[geom] < SHOWN_GROUPS and recording.colours[:, geom, 3].any():
             found[int(model.geom_bodyid[geom])].append(geom)
     return found
+
+
+def _reach(model: mujoco.MjModel, recording: Recording) -> np.ndarray:
+    """Where every body but the world itself ever is, and the radius of what is drawn of it [m], (P, 4)."""
+    found = [np.empty((0, 4))]
+    for body, geoms in _geoms_by_body(model, recording).items():
+        if body:
+            radius = np.linalg.norm(model.geom_pos[geoms], axis=1) + model.geom_rbound[geoms]
+            places = np.unique(recording.positions[:, body], axis=0)
+            found.append(np.column_stack([places, np.full(len(places), radius.max())]))
+    return np.concatenate(found)
 
 
 def _as_drawn(recording: Recording) -> mujoco.MjModel:

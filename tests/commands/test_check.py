@@ -70,6 +70,15 @@ def test_each_fault_is_told_with_its_remedy_and_its_page():
     assert worlds.startswith("f: observe() gave NaN of worlds [0, 1]: mend this first, 2 checks")
 
 
+def test_a_fault_in_as_many_worlds_as_a_check_has_is_one_fault():
+    found = "f: success() gave int; expected bool of shape ({},)"
+    checks = ("random actions fail", "every action matters", "Gymnasium accepts it")
+    [line] = _what_to_do([(check, found.format(n)) for check, n in zip(checks, (64, 5, 1))])
+    assert "expected bool of shape (64,): mend this first, 3 checks end there" in line
+    widths = [(check, f"f: observe() gave shape ({n}, 7)") for check, n in zip(checks, (4, 5))]
+    assert len(list(_what_to_do(widths))) == 2  # what it gave may tell faults apart
+
+
 def test_report_is_written_into_the_run(tmp_path):
     (tmp_path / "config.json").write_text('{"family": "toy/reach", "seed": 3}')
     done = metarl("report", tmp_path)

@@ -20,7 +20,7 @@ from metarl.report import (
 )
 from metarl.report import canvas as canvas_module
 from metarl.report.canvas import spread
-from metarl.report.colors import METHODS, OTHERS, method_colors
+from metarl.report.colors import METHODS, OTHERS, ink_on, luminance, method_colors, readable
 from metarl.report.heatmap import BAD, GOOD
 from metarl.transfer.strategy import strategies_by_name
 
@@ -222,3 +222,22 @@ def test_end_labels_keep_their_order_and_distance():
     assert np.diff(np.sort(placed)).min() >= 0.1 - 1e-12
     assert placed.max() <= 1.0
     assert placed[1] == 0.2
+
+
+def test_text_in_a_methods_colour_can_be_read():
+    def light(color: str) -> float:
+        return luminance([int(color[i : i + 2], 16) / 255.0 for i in (1, 3, 5)])
+
+    assert light("#FFFFFF") == pytest.approx(1.0)
+    assert light("#767676") == pytest.approx(1.05 / 4.54 - 0.05, abs=1e-3)  # WCAG's known pair
+    for color in (*METHODS.values(), *OTHERS):
+        assert 1.05 / (light(readable(color)) + 0.05) >= 4.5
+    assert readable("#1F6FD6") == "#1F6FD6"
+    assert readable("#E0B000") < "#E0B000"
+
+
+def test_text_on_any_colour_can_be_read():
+    for rgb in np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 12)] * 3), axis=-1).reshape(-1, 3):
+        ink = {"black": 0.0, "white": 1.0}[ink_on(rgb)]
+        high, low = sorted((luminance(rgb) + 0.05, ink + 0.05), reverse=True)
+        assert high / low >= 4.5

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import BytesIO
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from chromium import browser, needed, picture, prefer, text, until
+from contrast import faint
 
 pytest.importorskip("viser", reason="needs the extra web")
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-FLAGS = (
-    "--headless=new --no-sandbox --use-gl=angle --use-angle=swiftshader --disable-quic"
-    " --enable-unsafe-swiftshader --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync --window-size=700,500"
-)  # fmt: skip
-
-
-@contextmanager
-def browser(url: str) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    try:
-        driver.get(url)
-        yield driver
-    finally:
-        driver.quit()
+pytest.importorskip("selenium", reason="needs selenium")
+Page = pytest.importorskip("metarl.viewer.page").Page
+pytestmark = needed
+SMALL = "?fixedDpr=0.25"  # the scene is drawn by the processor here
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +38,6 @@ def watching() -> Iterator[tuple[subprocess.Popen, str]]:
         process.kill()
 
 
-def until(true: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    due = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < due, "it never came"
-        time.sleep(0.1)
-
-
-def text(driver: Any) -> str:
-    return driver.find_element("tag name", "body").text
-
-
 def seconds(driver: Any) -> float:
     return float(text(driver).partition(" s, score")[0].rpartition(", ")[2])
 
@@ -77,13 +46,9 @@ def click(driver: Any, name: str) -> None:
     driver.find_element("xpath", f"//button[contains(., '{name}')]").click()
 
 
-def picture(driver: Any) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(driver.get_screenshot_as_png())).convert("RGB"))
-
-
 def test_a_person_watches(watching):
     process, url = watching
-    with browser(url) as driver:
+    with browser(url + SMALL) as driver:
         until(lambda: "knob at" in text(driver))
         first = seconds(driver)
         until(lambda: seconds(driver) != first)
@@ -99,7 +64,7 @@ def test_a_person_watches(watching):
         driver.refresh()  # it survives a reload, where it was
         until(lambda: "knob at" in text(driver))
         assert seconds(driver) == stopped
-        with browser(url) as other:
+        with browser(url + SMALL) as other:
             until(lambda: "knob at" in text(other))
             assert seconds(other) == stopped
             click(other, "Play")  # both see the same
@@ -110,3 +75,52 @@ def test_a_person_watches(watching):
     process.send_signal(signal.SIGINT)
     assert process.stdout.read().strip().endswith("closed")
     assert process.wait(20) == 0
+
+
+@pytest.fixture
+def page(takes):
+    page = Page(takes, "kitchen/heat", camera="film", port=8313)
+    page.play(False)
+    yield page
+    page.close()
+
+
+def test_it_is_light_or_dark_as_the_browser_prefers_and_can_be_read(page):
+    with browser(page.url + SMALL) as driver:
+        for scheme in ("dark", "light"):  # while it is open
+            prefer(driver, scheme)
+            dark = scheme == "dark"
+            until(lambda: "score" in text(driver) and ("darkMode" in driver.current_url) == dark)  # noqa: B023
+            until(lambda: driver.execute_script("return !!document.getElementById('metarl')"))
+            paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+            assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 150) == dark
+            until(lambda: not faint(driver), 20.0)
+            assert faint(driver) == []
+
+
+def test_before_and_after_are_seen_whole_side_by_side(page):
+    with browser(page.url + SMALL, 1000, 500) as driver:
+        until(lambda: "score" in text(driver))
+        [client] = page.server.get_clients().values()
+        size = driver.execute_script(
+            "const c = document.querySelector('canvas'); return [c.clientWidth, c.clientHeight]"
+        )
+        until(lambda: abs(client.camera.aspect - size[0] / size[1]) < 0.02)
+        time.sleep(1.0)
+        spans = [
+            on_screen(client.camera, np.concatenate([side.reach[:, :3]])) for side in page._sides
+        ]
+        for low, high in spans:
+            assert (np.abs([low, high]) < 1.0).all()
+        assert spans[0][1][0] < spans[1][0][0]  # one ends where the other has not begun
+
+
+def on_screen(camera: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of what a camera sees of points; the picture is from -1 to 1 both ways."""
+    ahead = (camera.look_at - camera.position) / np.linalg.norm(camera.look_at - camera.position)
+    right = np.cross(ahead, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    away = points - camera.position
+    across = np.stack([away @ right / camera.aspect, away @ np.cross(right, ahead)], axis=1)
+    places = across / (away @ ahead)[:, None] / np.tan(camera.fov / 2.0)
+    return places.min(axis=0), places.max(axis=0)

@@ -131,6 +131,27 @@ def test_the_first_look_is_that_of_films(takes):
         assert abs((view.target - view.place) @ view.right) < 1e-6
 
 
+def test_a_look_from_afar_shows_all(takes):
+    view = view_of(takes[0][0], "film")
+    balls = [
+        np.array([[0.0, -1.0, 0.0, 0.1], [0.5, 2.0, 1.0, 0.3]]),
+        np.array([[3.0, 0.0, 0.2, 0.0]]),
+    ]
+    for aspect in (0.4, 1.0, 2.5):
+        look = view.around(balls, aspect)
+        ahead = (look.target - look.place) / np.linalg.norm(look.target - look.place)
+        assert np.allclose(
+            ahead, (view.target - view.place) / np.linalg.norm(view.target - view.place)
+        )
+        points, radii = np.concatenate(balls)[:, :3] - look.place, np.concatenate(balls)[:, 3]
+        high = (points @ ahead) * np.tan(look.fov_rad / 2.0)
+        shares = np.maximum(
+            (np.abs(points @ look.right) + radii) / (high * aspect),
+            (np.abs(points @ np.cross(look.right, ahead)) + radii) / high,
+        )
+        assert shares.max() == pytest.approx(0.9)  # and no further than it must
+
+
 def test_what_is_missing_is_named(monkeypatch):
     import importlib.util
 
