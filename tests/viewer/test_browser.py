@@ -124,3 +124,33 @@ def on_screen(camera: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     across = np.stack([away @ right / camera.aspect, away @ np.cross(right, ahead)], axis=1)
     places = across / (away @ ahead)[:, None] / np.tan(camera.fov / 2.0)
     return places.min(axis=0), places.max(axis=0)
+
+
+def test_a_mouse_turns_the_scene_and_keys_do_what_a_mouse_does(page):
+    from selenium.webdriver import ActionChains, Keys
+
+    with browser(page.url + SMALL) as driver:
+        until(lambda: "knob at" in text(driver))
+        time.sleep(1.0)  # the first look has settled
+        now, before = seconds(driver), picture(driver)[:, :400].astype(int)
+        canvas = driver.find_element("css selector", "canvas")
+        drag = ActionChains(driver).move_to_element_with_offset(canvas, -150, 0)
+        drag.click_and_hold().move_by_offset(80, 0).move_by_offset(40, 20).release().perform()
+        until(lambda: (abs(picture(driver)[:, :400].astype(int) - before) > 30).mean() > 0.05)
+        assert seconds(driver) == now  # the scene alone has moved
+
+        slider = driver.find_element("css selector", "[role=slider]")
+        slider.send_keys(Keys.ARROW_RIGHT * 6)  # a control step of 0.05 s each
+        until(lambda: abs(seconds(driver) - now - 0.3) < 0.01)
+        slider.send_keys(Keys.ARROW_LEFT * 4)
+        until(lambda: abs(seconds(driver) - now - 0.1) < 0.01)
+
+        driver.execute_script("document.activeElement.blur()")
+        for _ in range(40):  # what can be clicked is reached by Tab, and pressed by Enter
+            ActionChains(driver).send_keys(Keys.TAB).perform()
+            if driver.switch_to.active_element.text.strip() == "Play":
+                break
+        else:
+            raise AssertionError("Play is not reached by Tab")
+        ActionChains(driver).send_keys(Keys.ENTER).perform()
+        until(lambda: "Pause" in text(driver))
