@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from metarl.robots.robot import CONTROLS
 
 ROOT = Path(__file__).parents[1]
@@ -231,6 +233,26 @@ def test_what_is_said_of_skills_that_were_never_trained_was_measured():
     page = " ".join((ROOT / "docs/results.md").read_text().split())
     sentence = f"solves {100 * best:.0f}% of pouring and flipping within 4,800 control steps, fine-tuning {100 * tuned:.0f}%"
     assert sentence in page
+
+
+def test_what_is_said_of_one_network_for_all_skills_was_measured():
+    folder = ROOT / "benchmarks/results/one-network"
+    made = json.loads((folder / "network.json").read_text())
+    (row,) = (row for row in made["rows"] if row["arm"] == "together")
+    success = {skill: 100 * np.mean(rates) for skill, rates in row["success"].items()}
+    seeds = {1: "one seed", 2: "two seeds", 3: "three seeds"}[len(row["success"]["stir"])]
+    mean, _, around = row["mean"].partition(" ")
+    *others, worst = sorted(success.values(), reverse=True)
+    text = " ".join((ROOT / "benchmarks/README.md").read_text().split())
+    assert (
+        f"{mean}% {around} ({seeds}), stirring {success['stir']:.0f}%, each of the others at least"
+        f" {others[-1]:.0f}%"
+    ) in text
+    assert success["stir"] == worst
+    settings, design = made["design"]["settings"], made["design"]
+    steps = len(design["skills"]) * settings["num_worlds"] * 60 * design["iterations"]
+    assert f"{steps:,} control steps" in text
+    assert f"where this one had {steps // len(design['skills']):,}" in text
 
 
 def test_what_is_said_of_the_soak_was_measured():

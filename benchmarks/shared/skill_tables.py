@@ -123,8 +123,9 @@ class Results:
     def minutes(self, arm: str) -> float:
         """What an arm's trainings took, a seed [min]."""
         start = f"train.{arm}."
-        spent = [record.seconds for key, record in self.records.items() if key.startswith(start)]
-        return sum(spent) / 60 / max(1, self.num_seeds)
+        spent = {key: r.seconds for key, r in self.records.items() if key.startswith(start)}
+        seeds = {key.rpartition(".")[2] for key in spent}  # of several skills' networks, too
+        return sum(spent.values()) / 60 / max(1, len(seeds))
 
 
 def markdown(results: Results) -> str:

@@ -76,6 +76,10 @@ def test_a_network_for_all_is_shown_before_those_of_one_skill_are_there(script, 
     results = tables.Results(toys, {key: Record(key, {}, {"success": named}, 1.0, {})}, 3)
     (row,) = results.rows()
     assert (row.behind, row.worst, row.mean) == ("", "mirrored 70", "80.0")
+    for seed, seconds in ((0, 60.0), (1, 180.0)):
+        train = f"train.together.s{seed}"
+        results.records[train] = Record(train, {}, {}, seconds, {})
+    assert results.minutes("together") == 2.0  # of the two that are there, of three
     said = tables.markdown(results)
     assert ", 1 seed;" in said
     assert "behind: not known" in said
