@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,6 +13,8 @@ from metarl.registry import family_class
 
 # Where a fault was found, and in how many worlds: it is the same fault elsewhere.
 _WORLDS = re.compile(r",? (?:of|in) worlds? \[?\d[\d, .]*\]?|(?<=of shape )\(\d+,[\d, ]*\)")
+_METHOD = re.compile(r"\b(\w+)\(\)")
+_LINE = re.compile(r"\w\.py:\d+")
 _MARKS = {
     "pass": "[green]pass[/green]     ",
     "fail": "[bold red]FAIL[/bold red]     ",
@@ -35,7 +39,7 @@ def check(name: str) -> int:
     Raises:
         UnknownNameError: If there is no such family.
     """
-    family_class(name)
+    family = family_class(name)
     from metarl.conformance import check_names, iter_checks
     from metarl.conformance.remedies import REMEDIES
 
@@ -58,18 +62,19 @@ def check(name: str) -> int:
     failed = [(row["check"], row["detail"]) for row in rows if row["outcome"] == "fail"]
     if failed:
         console.print("what to do:")
-    for line in _what_to_do(failed):
+    for line in _what_to_do(failed, family):
         console.print(f"- {cell(line)}", soft_wrap=True)
     answer({"family": name, "checks": [{**r, "remedy": REMEDIES[r["check"]]} for r in rows]})
     return 1 if outcomes["fail"] else 0
 
 
-def _what_to_do(failed: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """A line a fault: what was found, how to mend it, and the page that explains it.
+def _what_to_do(failed: Sequence[tuple[str, str]], family: type) -> Iterator[str]:
+    """A line a fault: what was found, where it is written, how to mend it, and the page that explains it.
 
     Args:
         failed: Each check that failed, and what it found. What several found is one fault, in whichever
             of their worlds.
+        family: Whose methods are looked up.
     """
     from metarl.conformance.remedies import REMEDIES, place_of
 
@@ -81,7 +86,26 @@ def _what_to_do(failed: Sequence[tuple[str, str]]) -> Iterator[str]:
     for key, checks in faults.items():
         found, first = first_found[key], checks[0]
         if len(checks) > 1:
-            yield f"{found}: mend this first, {len(checks)} checks end there ({place_of(first)})"
+            at = _written_at(family, found)
+            yield f"{found}{at}: mend this first, {len(checks)} checks end there ({place_of(first)})"
         else:
             said = first if found == first else f"{first}: {found}"
-            yield f"{said}. {REMEDIES[first]} ({place_of(first)})"
+            at = _written_at(family, f"{found} {REMEDIES[first]}")
+            yield f"{said}{at}. {REMEDIES[first]} ({place_of(first)})"
+
+
+def _written_at(family: type, said: str) -> str:
+    """Where the first method is written that a text names, " (file.py:7)"; "": it says where, or none is the
+    family's own."""
+    if _LINE.search(said):
+        return ""
+    for name in _METHOD.findall(said):
+        owner = next((c for c in family.__mro__ if name in vars(c)), object)
+        if owner is object or owner.__module__.partition(".")[0] == "metarl":
+            continue
+        try:
+            code = inspect.unwrap(vars(owner)[name]).__code__
+        except (AttributeError, ValueError):  # no function of Python's
+            continue
+        return f" ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
+    return ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from console import HERE, metarl
+from toy import Reach
 
-from metarl.commands.check import _what_to_do
+from metarl.commands.check import _what_to_do, _written_at
 
 PLUGIN = """
 import sys
@@ -48,6 +49,30 @@ def test_check_prints_a_row_per_check(tmp_path, name, status):
         ]
         assert "observe() of plugin.Bad gave NaN" in line
         assert "(docs/checks.md#" in line
+        written = PLUGIN.splitlines().index("    def observe(self, worlds, task):") + 1
+        assert f"(plugin.py:{written})" in line
+
+
+class Toy:
+    @property
+    def score(self):
+        return 0.0
+
+    def success(self):
+        return 1
+
+    def _where(self):
+        return self.success.__code__.co_firstlineno
+
+
+def test_the_method_that_is_named_is_found_where_it_is_written():
+    at = f" (test_check.py:{Toy()._where()})"
+    assert _written_at(Toy, "Toy.success() gave int") == at
+    assert _written_at(Toy, "score() and nothing() are odd, success() too") == at
+    assert _written_at(Toy, "success() raised (reach.py:72)") == ""
+    assert _written_at(Toy, "nothing is named") == ""
+    [line] = _what_to_do([("every action matters", "action 3 does nothing")], Reach)
+    assert "action 3 does nothing. Use every action" in line  # act() is not of the family
 
 
 def test_each_fault_is_told_with_its_remedy_and_its_page():
@@ -59,7 +84,8 @@ def test_each_fault_is_told_with_its_remedy_and_its_page():
             ("two resets differ", crash),
             ("same seed, same trajectory", "f: observe() gave NaN of worlds [0, 1]"),
             ("every action matters", "f: observe() gave NaN of worlds [0]"),
-        ]
+        ],
+        Toy,
     )
     page = "docs/checks.md#success-failure-and-score-are-in-shape"
     assert shared == f"{crash}: mend this first, 2 checks end there ({page})"
@@ -73,10 +99,11 @@ def test_each_fault_is_told_with_its_remedy_and_its_page():
 def test_a_fault_in_as_many_worlds_as_a_check_has_is_one_fault():
     found = "f: success() gave int; expected bool of shape ({},)"
     checks = ("random actions fail", "every action matters", "Gymnasium accepts it")
-    [line] = _what_to_do([(check, found.format(n)) for check, n in zip(checks, (64, 5, 1))])
-    assert "expected bool of shape (64,): mend this first, 3 checks end there" in line
+    [line] = _what_to_do([(check, found.format(n)) for check, n in zip(checks, (64, 5, 1))], Toy)
+    assert "expected bool of shape (64,)" in line
+    assert ": mend this first, 3 checks end there" in line
     widths = [(check, f"f: observe() gave shape ({n}, 7)") for check, n in zip(checks, (4, 5))]
-    assert len(list(_what_to_do(widths))) == 2  # what it gave may tell faults apart
+    assert len(list(_what_to_do(widths, Toy))) == 2  # what it gave may tell faults apart
 
 
 def test_report_is_written_into_the_run(tmp_path):
