@@ -19,6 +19,7 @@ import numpy as np
 from metarl.errors import MetaRLError, ShapeError
 from metarl.runs.files import check_output, output_error, write_whole
 
+_LONG = 24  # sections whose names are not all shown at first
 ENDINGS = (".html", ".htm")
 # A cell that is aligned as a number: "12", "-0.3", "93 [88, 97]", "45 %", "1.2e-05".
 NUMBER = re.compile(r"[-+−]?\d[\d.,e+-]*( ?%)?( \[[^\]]*\])?|–")
@@ -183,11 +184,14 @@ class Report:
     def _contents(self) -> str:
         if len(self._sections) < 4:  # a short page needs no map
             return ""
-        links = (
+        links = "".join(
             f'<a href="#s{i}">{escape(heading)}</a>'
             for i, (_, heading, _) in enumerate(self._sections, start=1)
         )
-        return f'<nav aria-label="Contents">{"".join(links)}</nav>\n'
+        map_ = f'<nav aria-label="Contents">{links}</nav>'
+        if (count := len(self._sections)) > _LONG:  # it would fill the screen
+            map_ = f"<details><summary>Contents: {count} sections</summary>\n{map_}</details>"
+        return f"{map_}\n"
 
 
 def escape(text: str) -> str:

@@ -106,6 +106,16 @@ def test_page_is_well_formed_and_loads_nothing(tmp_path):
     assert [attrs["href"] for attrs in page.all("a")] == [f"#{name}" for name in ids]
 
 
+@pytest.mark.parametrize(("count", "folded"), [(3, False), (24, False), (25, True)])
+def test_the_contents_of_a_long_page_are_folded(count, folded):
+    report = Report("Many")
+    for i in range(count):
+        report.text(f"Part {i}", "said")
+    page = report.render()
+    assert (f"<summary>Contents: {count} sections</summary>" in page) == folded
+    assert page.count('<a href="#s') == (count if count >= 4 else 0)
+
+
 def test_every_user_string_is_escaped(tmp_path):
     evil = "<script>alert('x')</script>\" onload=\"x"
     report = Report(evil, evil)
