@@ -152,9 +152,10 @@ class RayWorkers:
         host, _, port = self._head.rpartition(":")
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S):
-                self._looked_s = self._answered_s = time.monotonic()
+                self._looked_s = time.monotonic()
             with contextlib.suppress(self._ray.exceptions.RayError):  # asked again at the next look
                 self._cores = self._count()  # nodes come and go
+            self._answered_s = time.monotonic()  # a port that is open is no answer yet
         except (OSError, _TooLong) as error:
             self._looked_s = time.monotonic()
             if self._looked_s - self._answered_s > _GONE_S:
@@ -325,6 +326,7 @@ def _within(
             came.put((do(**given), None))
         except BaseException as error:
             came.put((None, error))
+            return
         if until is not None:
             until.wait()
 
