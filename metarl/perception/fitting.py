@@ -23,7 +23,9 @@ class FitConfig:
     """How a head, or all of a network, is fitted: one rule for every strategy.
 
     Training ends when the error on the pictures held back has not improved for `patience`
-    epochs, or after `max_epochs`; the weights of the best of these epochs are kept. Where a
+    epochs, or after `max_epochs`; the weights of the best of these epochs are kept. An epoch is a pass
+    over the training pictures, or as many passes as `least_steps` take: ten pictures are one step, and
+    a head at zero has not moved after fifteen of them. Where a
     strategy has more to begin (LP-FT the trunk), it begins that instead of ending. The pictures held
     back are part of the training pictures: no test picture is looked at.
 
@@ -33,8 +35,9 @@ class FitConfig:
     Attributes:
         rate: Adam's learning rate, before the strategy's scale.
         batch_size: Pictures in a step.
-        max_epochs: Passes over the training pictures, at most.
+        max_epochs: Epochs at most.
         patience: Epochs without improvement after which it ends.
+        least_steps: Gradient steps in an epoch, at least: few pictures are passed over several times.
         held_back: Fraction of the training pictures that decides when to end.
         solve: Whether the head of a trunk that stands is solved.
     """
@@ -43,13 +46,15 @@ class FitConfig:
     batch_size: int = 16
     max_epochs: int = 100
     patience: int = 15
+    least_steps: int = 10
     held_back: float = 0.2
     solve: bool = True
 
     def __post_init__(self) -> None:
         require_positive(
-            batch_size=self.batch_size, max_epochs=self.max_epochs, patience=self.patience
-        )
+            batch_size=self.batch_size, max_epochs=self.max_epochs, patience=self.patience,
+            least_steps=self.least_steps,
+        )  # fmt: skip
         if not 0.0 < self.rate < float("inf"):
             raise ConfigError(f"rate is {self.rate}; expected a number above 0")
         if not 0.0 < self.held_back < 1.0:
@@ -120,7 +125,7 @@ class Fitting:
         self._kept: dict[str, Tensor] = {}
 
     def epoch(self) -> dict[str, float] | None:
-        """Pass over the training pictures once.
+        """Pass over the training pictures, again and again until the least number of steps is made.
 
         Returns:
             ``loss``, ``held-back error`` and the ``best`` so far; None if there is nothing more to do.
@@ -131,13 +136,14 @@ class Fitting:
             return None
         inputs, target = self._train
         losses = []
-        order = torch.randperm(len(inputs), generator=self.generator)
-        for batch in order.split(self.config.batch_size):
-            outputs = self.student(as_input(inputs[batch].to(self._device)))
-            loss = self.asked.loss(outputs, target[batch].to(self._device))
-            pull = self.student.pull()
-            descend(self.student.optimizer, loss if pull is None else loss + pull)
-            losses.append(loss.detach())
+        while len(losses) < self.config.least_steps:
+            order = torch.randperm(len(inputs), generator=self.generator)
+            for batch in order.split(self.config.batch_size):
+                outputs = self.student(as_input(inputs[batch].to(self._device)))
+                loss = self.asked.loss(outputs, target[batch].to(self._device))
+                pull = self.student.pull()
+                descend(self.student.optimizer, loss if pull is None else loss + pull)
+                losses.append(loss.detach())
         self.epochs += 1
         with self.student.handed_out():
             now = self.asked.error(look(self.student.network, self.held_back[0]), self.held_back[1])

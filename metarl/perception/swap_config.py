@@ -28,8 +28,9 @@ class SwapConfig(fields.Checked):
         rate: Adam's learning rate, before the strategy's scale; None: `usual_rate` of the backbone and
             the strategy.
         batch_size: Pictures in a step.
-        max_epochs: Passes over the training pictures, at most.
+        max_epochs: Epochs at most, each a pass over the training pictures, or several (`least_steps`).
         patience: Epochs without improvement after which it ends.
+        least_steps: Gradient steps in an epoch, at least: few pictures are passed over several times.
         held_back: Share of the training pictures that decides when to end, and calibrates.
         solve: Whether the head of a trunk that stands is solved, with a penalty chosen on pictures left
             out in turn; else it is descended like everything.
@@ -50,6 +51,7 @@ class SwapConfig(fields.Checked):
     batch_size: int = fields.count(16)
     max_epochs: int = fields.count(100)
     patience: int = fields.count(15)
+    least_steps: int = fields.count(10)
     held_back: float = fields.factor(0.2, below=True)
     solve: bool = True
     device: str = "cpu"
@@ -63,5 +65,6 @@ class SwapConfig(fields.Checked):
         """How it is fitted."""
         return FitConfig(
             rate=self.step_size, batch_size=self.batch_size, max_epochs=self.max_epochs,
-            patience=self.patience, held_back=self.held_back, solve=self.solve,
+            patience=self.patience, least_steps=self.least_steps, held_back=self.held_back,
+            solve=self.solve,
         )  # fmt: skip

@@ -170,7 +170,9 @@ class Echo(torch.nn.Module):
 
 def test_fit_stops_when_patience_ends_and_keeps_the_best_epoch():
     # Those held back want 0.5, the others 1.0: from 0.4 the best answer is passed on the way.
-    config = FitConfig(rate=0.02, batch_size=8, max_epochs=50, patience=5, held_back=0.5)
+    config = FitConfig(
+        rate=0.02, batch_size=8, max_epochs=50, patience=5, held_back=0.5, least_steps=1
+    )
     echo = Echo(0.4)
     student = Student(
         echo, get_strategy("fine-tune"), rate=config.rate, generator=torch.Generator()
@@ -182,6 +184,25 @@ def test_fit_stops_when_patience_ends_and_keeps_the_best_epoch():
     nearest = int(np.argmin(np.abs(np.array(answers) - 0.5))) + 1
     assert (epochs, best) == (nearest + config.patience, nearest)
     assert echo.answer.item() == pytest.approx(answers[nearest - 1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "steps"), [(4, 8, 10), (8, 4, 10), (32, 4, 16), (44, 4, 11)]
+)
+def test_few_pictures_are_passed_over_until_there_are_steps_enough(n, batch, steps):
+    """Else a head at zero is given up before it has moved: an epoch of ten pictures is one step."""
+    config = FitConfig(rate=1e-3, batch_size=batch, max_epochs=1, held_back=0.5)
+    echo = Echo(0.0)
+    student = Student(echo, get_strategy("fine-tune"), rate=1e-3, generator=torch.Generator())
+    student.optimizer = torch.optim.SGD(echo.parameters(), lr=1e-3)
+    seen = []
+    echo.register_forward_hook(
+        lambda module, args, out: seen.append(len(args[0])) if module.training else None
+    )
+    fit(student, torch.zeros(2 * n, 1), torch.ones(2 * n), torch.Generator(), config)
+    assert len(seen) == steps
+    assert sum(seen) % n == 0  # whole passes: each picture as often as another
+    assert echo.answer.item() == pytest.approx(1.0 - (1.0 - 2e-3) ** steps, abs=1e-5)
 
 
 def test_the_control_is_the_same_strategy_with_other_noise(trained, scene):
@@ -201,7 +222,13 @@ def test_the_control_is_the_same_strategy_with_other_noise(trained, scene):
 
 
 def test_bad_budgets_are_refused(trained, scene):
-    for bad in ({"batch_size": 0}, {"patience": 0}, {"held_back": 1.0}, {"held_back": 0.0}):
+    for bad in (
+        {"batch_size": 0},
+        {"patience": 0},
+        {"least_steps": 0},
+        {"held_back": 1.0},
+        {"held_back": 0.0},
+    ):
         with pytest.raises(ConfigError, match=next(iter(bad))):
             FitConfig(**bad)
     with pytest.raises(ConfigError, match="too few"):
