@@ -14,7 +14,7 @@ XML = """<mujoco><option timestep="0.01" integrator="implicitfast"/><worldbody>
 <light pos="0 0 1" diffuse="1 1 1"/><camera name="above" pos="0 0 .6" fovy="50"/>
 <camera name="aside" pos="0 -.6 .6" xyaxes="1 0 0 0 .7 .7" fovy="50"/>
 <geom type="plane" size="1 1 .1" pos="0 0 -.05" rgba=".2 .2 .2 1" contype="0" conaffinity="0"/>
-<body name="spot" mocap="true"><geom type="cylinder" size=".05 .002" rgba="1 .2 .1 1" contype="0" conaffinity="0"/></body>
+<body name="spot" mocap="true"><geom type="cylinder" size=".05 .002" rgba="COLOUR" contype="0" conaffinity="0"/></body>
 <body name="ball"><joint name="x" type="slide" axis="1 0 0" damping="2"/><joint name="y" type="slide" axis="0 1 0" damping="2"/>
 <geom size=".02" mass="1" rgba=".2 .9 .3 1" contype="0" conaffinity="0"/></body></worldbody>
 <actuator><motor joint="x" ctrlrange="-5 5"/><motor joint="y" ctrlrange="-5 5"/></actuator></mujoco>"""
@@ -32,8 +32,11 @@ class Spot(Reach):
     horizon = 12
     cameras = ("above", "aside")
 
+    def __init__(self, *, colour: str = "red"):
+        self.colour = {"red": "1 .2 .1 1", "blue": ".1 .2 1 1"}[colour]
+
     def models(self):
-        return {"ball": XML}
+        return {"ball": XML.replace("COLOUR", self.colour)}
 
     def sample(self, rng, n, split):
         return SpotTask(rng.uniform(-0.2, 0.2, size=2), rng.uniform(-1.0, 1.0))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from metarl.errors import UnknownNameError
 from metarl.registry import register
 from metarl.rewards import closeness, distance
 from metarl.robots.robot import NUM_USERDATA, STEP_RAD
@@ -38,11 +39,16 @@ FOOD = """
   <geom name="food" type="{kind}" size="{size}" mass=".05" rgba="{colour}" class="thing" condim="6" friction="1 .01 .003"/>
 </body>"""
 SHAPES = {
-    "cube": ("box", ".019 .019 .019", ".97 .93 .80 1"),  # tofu
-    "slice": ("cylinder", ".019 .019", ".93 .48 .12 1"),  # carrot
-    "ball": ("ellipsoid", ".019 .019 .019", ".85 .16 .12 1"),  # tomato
+    "cube": ("box", ".019 .019 .019"),
+    "slice": ("cylinder", ".019 .019"),
+    "ball": ("ellipsoid", ".019 .019 .019"),
 }
 SLICE = CYLINDER
+# Colours by shape: to a policy that is told they are all one, to a camera they are not.
+FOODS = {
+    "usual": (".97 .93 .80 1", ".93 .48 .12 1", ".85 .16 .12 1"),  # tofu, carrot, tomato
+    "new": (".42 .05 .22 1", ".28 .62 .20 1", ".70 .55 .32 1"),  # beetroot, cucumber, potato
+}
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,30 @@ class AddTask:
 
 @register("kitchen/add")
 class Add(KitchenFamily[AddTask]):
-    """Bring an ingredient from the board into the pan."""
+    """Bring an ingredient from the board into the pan.
+
+    Args:
+        food: Which ingredients lie on the board: ``usual`` (tofu, carrot, tomato), or ``new`` (beetroot,
+            cucumber, potato), which only look otherwise.
+        robot, control, site, home: As for `KitchenFamily`.
+    Raises:
+        UnknownNameError: If there is no such food.
+    """
 
     task_type = AddTask
     horizon = 60
     weights = {"reach": 0.2, "grip": 0.1, "lift": 0.3, "carry": 3.0, "inside": 2.0}
     floor_m = BOARD_TOP_M + 0.008
     still = ("tilt",)  # the hand points straight down
+
+    def __init__(
+        self, *, food: str = "usual", robot: str = "panda", control: str = "hand", site: str = "",
+        home: str = "",
+    ):  # fmt: skip
+        if food not in FOODS:
+            raise UnknownNameError("food of kitchen/add", food, FOODS)
+        super().__init__(robot=robot, control=control, site=site, home=home)
+        self._colours = FOODS[food]
 
     def models(self) -> dict[str, Any]:
         """A board with one piece of food, and a pan: one model a shape."""
@@ -81,7 +104,7 @@ class Add(KitchenFamily[AddTask]):
                 things + FOOD.format(kind=kind, size=size, colour=colour),
                 num_userdata=NUM_USERDATA,
             )
-            for name, (kind, size, colour) in SHAPES.items()
+            for (name, (kind, size)), colour in zip(SHAPES.items(), self._colours)
         }
 
     def sample(self, rng: Streams, n: int, split: Split) -> AddTask:

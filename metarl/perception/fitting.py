@@ -135,7 +135,7 @@ class Fitting:
         if self.epochs >= self.config.max_epochs or not self._turn():
             return None
         inputs, target = self._train
-        losses = []
+        losses = list[Tensor]()
         while len(losses) < self.config.least_steps:
             order = torch.randperm(len(inputs), generator=self.generator)
             for batch in order.split(self.config.batch_size):

@@ -271,3 +271,119 @@ def test_pictures_are_scaled_alike_whatever_their_layout(spec):
     one = eyes(pictures, torch.zeros(2, 2)).mean
     other = eyes(pictures.contiguous(memory_format=torch.channels_last), torch.zeros(2, 2)).mean
     torch.testing.assert_close(one, other)
+
+
+# Eyes that were trained before ------------------------------------------------------------------
+
+
+@pytest.fixture
+def seeing(tmp_path, initial):
+    """A checkpoint of eyes that see spots."""
+    config = dataclasses.replace(TINY, num_worlds=16, iterations=8, epochs=4)
+    trainer = EyesTrainer(Spot(), config, initial=initial, num_threads=1)
+    for _ in range(config.iterations):
+        trainer.iterate()
+    save_checkpoint(tmp_path / "eyes.safetensors", *trainer.checkpoint())
+    return str(tmp_path / "eyes.safetensors"), part("eyes", state_of(trainer))
+
+
+def swapped(initial, before, **changes) -> EyesTrainer:
+    config = dataclasses.replace(TINY, eyes=before[0], **changes)
+    return EyesTrainer(Spot(), config, initial=initial, num_threads=1)
+
+
+def of(trainer: EyesTrainer, start: str) -> dict[str, torch.Tensor]:
+    return part(f"eyes.{start}", state_of(trainer))
+
+
+def same(one, other) -> bool:
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_eyes_go_on_from_others(initial, seeing):
+    """Untouched they answer what the others answer, in the others' units; then they learn."""
+    trainer = swapped(initial, seeing)
+    assert same(part("eyes", state_of(trainer)), seeing[1])
+    trainer.iterate()
+    assert torch.equal(trainer.eyes.answer_mean, seeing[1]["answer_mean"])
+    assert not same(of(trainer, "trunk"), part("trunk", seeing[1]))
+    assert not same(of(trainer, "head"), part("head", seeing[1]))
+
+
+def test_a_new_head_on_a_trunk_that_stands(initial, seeing):
+    trainer = swapped(initial, seeing, swap="frozen-trunk", pictures=40)
+    assert not torch.equal(trainer.eyes.head[0].weight, seeing[1]["head.0.weight"])
+    before = of(trainer, "head")
+    for _ in range(2):
+        trainer.iterate()
+    assert same(of(trainer, "trunk"), part("trunk", seeing[1]))
+    assert not same(of(trainer, "head"), before)
+    assert not torch.equal(trainer.eyes.answer_mean, torch.zeros(4))  # units of these pictures
+
+
+def test_the_trunk_joins_in_where_the_strategy_says(initial, seeing):
+    trainer = swapped(initial, seeing, swap="lp-ft", iterations=4, pictures=40)
+    stood = []
+    for _ in range(4):
+        trainer.iterate()
+        stood.append(same(of(trainer, "trunk"), part("trunk", seeing[1])))
+    assert stood == [True, True, False, False]
+
+
+def test_from_scratch_nothing_is_taken(initial, seeing):
+    trainer = swapped(initial, seeing, swap="scratch")
+    fresh = EyesTrainer(Spot(), TINY, initial=initial, num_threads=1)
+    assert same(part("eyes", state_of(trainer)), part("eyes", state_of(fresh)))
+
+
+def test_so_many_pictures_and_no_more(initial):
+    config = dataclasses.replace(TINY, pictures=30)
+    trainer = EyesTrainer(Spot(), config, initial=initial, num_threads=1)
+    first = trainer.iterate()
+    steps, album = trainer.num_steps, trainer._album.pictures
+    last = trainer.iterate()
+    assert len(album) == 30
+    assert torch.equal(album, trainer._album.pictures)
+    assert trainer.num_steps == steps == last["num_steps"]
+    assert first["episodes_seen"] == 0.0
+    assert "success" not in last  # no episode was run
+    with pytest.raises(ConfigError, match="pictures is 5000, but 8 episodes show"):
+        EyesTrainer(
+            Spot(), dataclasses.replace(TINY, pictures=5000), initial=initial, num_threads=1
+        ).iterate()
+
+
+def test_few_pictures_and_others_eyes_resume_to_the_bit(initial, seeing):
+    make = {"swap": "lp-ft", "iterations": 4, "pictures": 40}
+    whole, first, second = (swapped(initial, seeing, **make) for _ in range(3))
+    for _ in range(4):
+        whole.iterate()
+    for _ in range(2):
+        first.iterate()
+    second.restore(Checkpoint(*first.checkpoint()))
+    for _ in range(2):
+        second.iterate()
+    assert same(state_of(whole), state_of(second))
+
+
+def test_a_head_that_answers_something_else_is_new(initial, seeing):
+    trainer = swapped(initial, seeing, answers="actions")
+    assert same(of(trainer, "trunk"), part("trunk", seeing[1]))
+    assert trainer.eyes.head[-1].out_features == 4  # two actions, each with its doubt
+    trainer.iterate()
+
+
+def test_what_cannot_be_swapped_is_said(tmp_path, initial, seeing, source):
+    with pytest.raises(ConfigError, match=r"l2-sp.*keeps more.*expected one of fine-tune, frozen"):
+        swapped(initial, seeing, swap="l2-sp")
+    with pytest.raises(UnknownNameError, match="frozen-trunk"):
+        swapped(initial, seeing, swap="frozen")
+    with pytest.raises(CheckpointError, match="holds no eyes"):
+        swapped(initial, (str(source), {}))
+    with pytest.raises(CheckpointError, match="no checkpoint nothing"):
+        swapped(initial, ("nothing", {}))
+    with pytest.raises(ConfigError, match=r"swap is 'lp-ft'.*eyes are not named"):
+        dataclasses.replace(TINY, swap="lp-ft")
+    with pytest.raises(ConfigError, match=r"trunk.*bring their own"):
+        dataclasses.replace(TINY, eyes="a", trunk="ingredients")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from metarl.errors import require
 from metarl.learn.config import TrainConfig
@@ -28,6 +28,14 @@ class EyesConfig(TrainConfig):
         trunk: A classifier whose trunk sees from the first picture on, a file or the name of a shipped
             one such as ``ingredients``; None: one that has seen nothing.
         frozen: Whether that trunk stays as it is, and the head alone learns.
+        eyes: Eyes that were trained before, a run folder, a checkpoint or the name of a shipped one, from
+            which these begin; None: from nothing but the trunk.
+        swap: What of them is taken, and how it learns: a strategy such as frozen-trunk, which learns a new
+            head on what they see; None: everything is taken, and goes on learning.
+        swap_settings: Fields of that strategy's config; None: its defaults.
+        pictures: How many labelled pictures there are altogether: drawn at random from an episode in
+            every world, in which the policy is told. Every iteration learns from them again. None: new
+            ones in every iteration.
         eye_hidden: Widths of the head's layers.
         num_worlds: N; an iteration is one episode in each.
         minibatch: Pictures in a gradient step.
@@ -47,6 +55,10 @@ class EyesConfig(TrainConfig):
     size: int = fields.count(SIZE, least=16, most=512)
     trunk: str | None = None
     frozen: bool = False
+    eyes: str | None = None
+    swap: str | None = None
+    swap_settings: dict[str, Any] | None = None
+    pictures: int | None = fields.count(None, least=2, optional=True)
     eye_hidden: tuple[int, ...] = fields.widths((128, 128))
     num_worlds: int = fields.count(48)
     minibatch: int = fields.count(96)
@@ -63,6 +75,16 @@ class EyesConfig(TrainConfig):
         super().__post_init__()
         if self.frozen:
             require(self.trunk is not None, "trunk", self.trunk, "a classifier: it is frozen")
+        if self.eyes is None:
+            for name in ("swap", "swap_settings"):
+                require(
+                    getattr(self, name) is None,
+                    name,
+                    getattr(self, name),
+                    "None: eyes are not named",
+                )
+        else:
+            require(self.trunk is None, "trunk", self.trunk, "None: eyes bring their own")
         if self.answers == "actions":
             require(not self.asks, "asks", self.asks, "(): actions are answered, no columns")
 

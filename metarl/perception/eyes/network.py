@@ -77,6 +77,8 @@ class Eyes(nn.Module):
         num_answers: O.
         hidden: Widths of the head's layers.
         generator: Draws the head.
+    Attributes:
+        has_units: Whether the units of what is answered are known already.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Eyes(nn.Module):
         for name, width in (("beside", num_beside), ("answer", num_answers)):
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_spread", torch.ones(width))
+        self.has_units = False
 
     beside_mean: Tensor
     beside_spread: Tensor
@@ -105,7 +108,9 @@ class Eyes(nn.Module):
 
     @torch.no_grad()
     def standardise(self, beside: Tensor, answer: Tensor) -> None:
-        """Fix the units of both from the first pictures, (M, B) and (M, O)."""
+        """Fix the units of both from the first pictures, (M, B) and (M, O), unless they are known."""
+        if self.has_units:
+            return
         for name, values in (("beside", beside), ("answer", answer)):
             getattr(self, f"{name}_mean").copy_(values.mean(0))
             spread = values.std(0, correction=0).clamp_min(LEAST_SPREAD)
@@ -133,10 +138,6 @@ class Eyes(nn.Module):
         return Answer(
             self.answer_mean + self.answer_spread * mean, self.answer_spread * log_sd.exp()
         )
-
-    def freeze_trunk(self) -> None:
-        """Keep the picture network's layers as they are; where they look may still be learned."""
-        self.trunk.eye.requires_grad_(False)
 
 
 def doubtful_loss(mean: Tensor, log_sd: Tensor, wanted: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from metarl.nn.policy import GaussianPolicy, network_of, start_policy
 from metarl.nn.trunks import SmallCnn
 from metarl.perception.classifier import load_classifier
 from metarl.perception.eyes.acting import Sight
+from metarl.perception.eyes.before import student_of
 from metarl.perception.eyes.columns import Columns, part_columns
 from metarl.perception.eyes.config import EyesConfig
 from metarl.perception.eyes.network import Eyes, doubtful_loss
@@ -108,14 +108,10 @@ class EyesTrainer:
         ).to(config.device)
         if config.noise:
             self.generator.manual_seed(config.noise_seed)
+        self.student = student_of(config, self.eyes, family.id, self.generator)
         self.sight = make_sight(config, self.worlds, self.policy, self.eyes, self.columns)
+        self._album: _Album | None = None  # where there are so many pictures and no more
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
-
-    @cached_property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Moves what learns."""
-        learned = [p for p in self.eyes.parameters() if p.requires_grad]
-        return torch.optim.Adam(learned, lr=self.config.learning_rate)
 
     def iterate(self) -> dict[str, float]:
         """Run one episode in every world, and learn from its pictures.
@@ -128,19 +124,18 @@ class EyesTrainer:
             TrainingError: If the network is no longer finite; it keeps its last good state then.
         """
         start_s, diverged = time.perf_counter(), self.worlds.num_diverged
-        album, outcome = self._collect()
+        album, outcome = self._pictures()
         if self.iteration == 0:
             self.eyes.standardise(album.beside, album.wanted)
         good = {n: t.clone() for n, t in self.eyes.state_dict().items()}
         share = annealed(self.config, self.iteration, self.seconds)
-        self.optimizer.param_groups[0]["lr"] = share * self.config.learning_rate
+        self.student.at(spent(self.config, self.iteration, self.seconds), share)
         loss, error = self._learn(album)
         if not all(torch.isfinite(p).all() for p in self.eyes.parameters()):
             self.eyes.load_state_dict(good)
             raise TrainingError("the eyes are not finite any more; try a smaller learning_rate")
         seconds = time.perf_counter() - start_s
         self.iteration += 1
-        self.num_steps += len(album.wanted)
         self.seconds += seconds
         return {
             **outcome,
@@ -150,6 +145,22 @@ class EyesTrainer:
             "num_steps": self.num_steps,
             "steps_per_s": len(album.wanted) / seconds,
         }
+
+    def _pictures(self) -> tuple[_Album, dict[str, float]]:
+        """Take this iteration's pictures, or those that there are, and what their episodes came to."""
+        if self._album is not None:
+            return self._album, {}
+        album, outcome = self._collect()
+        if self.config.pictures is None:
+            return album, outcome
+        if self.config.pictures > len(album.wanted):
+            raise ConfigError(
+                f"pictures is {self.config.pictures}, but {self.config.num_worlds} episodes show"
+                f" {len(album.wanted)}; ask for fewer, or raise num_worlds"
+            )
+        rows = torch.randperm(len(album.wanted), generator=self.generator)[: self.config.pictures]
+        self._album = _Album(*(column[rows.to(column.device)] for column in album))
+        return self._album, outcome
 
     def _collect(self) -> tuple[_Album, dict[str, float]]:
         """Run an episode in every world, on new tasks, some on the truth and some on what is seen."""
@@ -178,6 +189,7 @@ class EyesTrainer:
             if worlds.done.any() and alive.any():
                 obs = worlds.reset(worlds.done)
         album = _Album(*(torch.cat(column) for column in zip(*albums)))
+        self.num_steps += len(album.wanted)
         judged = ~told if (~told).any() else told
         outcome = {
             "success": float(success[judged].mean()),
@@ -201,6 +213,7 @@ class EyesTrainer:
 
     def _learn(self, album: _Album) -> tuple[float, float]:
         """Pass over the pictures some times; returns the last pass's mean loss and squared error."""
+        optimizer = self.student.optimizer
         loss_sum = error_sum = 0.0
         for _ in range(self.config.epochs):
             loss_sum = error_sum = 0.0
@@ -209,10 +222,10 @@ class EyesTrainer:
                 mean, log_sd = self.eyes.doubt(album.pictures[rows], album.beside[rows])
                 wanted = self.eyes.in_spreads(album.wanted[rows])
                 loss = doubtful_loss(mean, log_sd, wanted)
-                self.optimizer.zero_grad()
+                optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.eyes.parameters(), self.config.max_grad_norm)
-                self.optimizer.step()
+                optimizer.step()
                 share = len(rows) / len(album.wanted)
                 loss_sum += share * float(loss.detach())
                 error_sum += share * float((mean.detach() - wanted).square().mean())
@@ -223,11 +236,13 @@ class EyesTrainer:
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give what a run saves: ``policy.*``, ``eyes.*``, and what resuming needs."""
         state = {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.student.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "worlds": self.worlds.state_dict(),
             "progress": (self.iteration, self.num_steps, self.seconds),
         }
+        if self._album is not None:
+            state["album"] = self._album._asdict()
         tensors, meta = flatten(state)
         tensors |= join("policy", self.policy.state_dict())
         tensors |= join("eyes", self.eyes.state_dict())
@@ -249,7 +264,10 @@ class EyesTrainer:
             self.eyes.load_state_dict(part("eyes", checkpoint.tensors))
         except RuntimeError as error:
             raise CheckpointError(f"this state is of other eyes: {error}") from error
-        load_optimizer(self.optimizer, state["optimizer"])
+        load_optimizer(self.student.optimizer, state["optimizer"])
+        if "album" in state:
+            device = self.config.device
+            self._album = _Album(**{name: t.to(device) for name, t in state["album"].items()})
         self.generator.set_state(state["generator"])
         self.worlds.load_state_dict(state["worlds"])
         self.iteration, self.num_steps, self.seconds = state["progress"]
@@ -283,10 +301,7 @@ def make_eyes(
     """
     num_answers = action_dim if config.answers == "actions" else len(columns.shown)
     eye = SmallCnn(generator=generator) if eye is None else eye
-    eyes = Eyes(eye, len(columns.beside), num_answers, config.eye_hidden, generator)
-    if config.frozen:
-        eyes.freeze_trunk()
-    return eyes
+    return Eyes(eye, len(columns.beside), num_answers, config.eye_hidden, generator)
 
 
 def make_sight(
