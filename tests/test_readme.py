@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from metarl.robots.robot import CONTROLS
 
@@ -253,6 +254,34 @@ def test_what_is_said_of_one_network_for_all_skills_was_measured():
     steps = len(design["skills"]) * settings["num_worlds"] * 60 * design["iterations"]
     assert f"{steps:,} control steps" in text
     assert f"where this one had {steps // len(design['skills']):,}" in text
+
+
+def test_what_is_said_of_a_swapped_head_was_measured():
+    made = json.loads((ROOT / "benchmarks/results/headswap.json").read_text())["strategies"]
+    text = (ROOT / "README.md").read_text()
+    for name, said in {
+        "frozen-trunk": "the new layer alone, `frozen-trunk`",
+        "fine-tune": "everything, `fine-tune`",
+        "fine-tune, other noise": "the same again, other noise",
+        "scratch": "everything, from `scratch`",
+    }.items():
+        error, seconds = made[name]["mae"], made[name]["seconds"]["mean"]
+        around = f"{error['mean']:.3f} [{error['mean_low']:.3f}, {error['mean_high']:.3f}]"
+        assert f"| {said} | {around} | {seconds:.1f} |" in text
+
+
+def test_a_head_is_swapped_as_the_readme_says(tmp_path: Path):
+    """Its three commands, and the picture that they make."""
+    lines = re.findall(r"^metarl (perceive .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [line.split()[1] for line in lines] == ["swap", "render", "predict"]
+    for line in lines:
+        done = run(tmp_path, *line.split())
+        assert done.returncode == 0, done.stderr
+    shown, made = (
+        Image.open(path) for path in (ROOT / "docs/head-swap.png", tmp_path / "answers.png")
+    )
+    assert shown.size == made.size
+    assert np.abs(np.asarray(shown, float) - np.asarray(made, float)).mean() < 5.0
 
 
 def test_what_is_said_of_the_soak_was_measured():
