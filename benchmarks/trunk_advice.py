@@ -8,13 +8,15 @@ EfficientNet-Lite0, 1 and 2 of ImageNet, the shipped small CNN, the same untrain
 mislead, each trained anew for every seed on the kitchen's own pictures: `any-light` names the ingredient
 whatever the light, each picture in training having its brightness and its colours drawn, so that it
 learns to pass over what shows how done a thing is; `shuffled` learns ingredients that were dealt out at
-random. Each is scored by LogME before anything is trained, and then trained: the head alone, and everything.
+random. Each is scored before anything is trained, by LogME and by the pictures that are left out in turn, and
+then trained: the head alone, and everything.
 The control arm is fine-tuning once more with other noise: how well it foretells itself is what can be
 had. Finished cells are kept, and the same command goes on.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,7 @@ QUESTIONS = ("doneness", "portion_g", "price_eur")
 LITES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 TRUNKS = (*LITES, SMALL_CNN, *MADE)
 FROZEN, TUNED = "frozen-trunk", "fine-tune"
+LOGME, LEFT_OUT = "LogME", "left-out error"
 FIRST_SEED = 300  # 900 to 902 chose how features are scaled
 
 
@@ -117,7 +120,11 @@ class Scored(_OnPictures):
             as_data(train, train), self.backbone, weights=self.weights(folder),
             seed=self.pictures.seed,
         )  # fmt: skip
-        return {"score": found.score, "gain": found.gain, "seconds": found.seconds}
+        return {
+            "score": found.score, "gain": found.gain, "error": found.error,
+            "untrained error": found.untrained_error, "harm": [found.harm.low, found.harm.high],
+            "verdict": found.verdict, "seconds": found.seconds,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,42 +219,48 @@ def table_of(cells: Sequence[Cell], results: Mapping[str, Mapping[str, Any]]) ->
     """Gather scores and errors by trunk, question and arm, a value a finished seed.
 
     Returns:
-        ``scores`` and ``gains`` by (question, trunk) and ``errors`` by (arm, question, trunk), each a
-        dict of values by seed.
+        ``scores``, ``gains``, ``left out`` and ``verdicts`` by (question, trunk) and ``errors`` by (arm,
+        question, trunk), each a dict of values by seed.
     """
-    found: dict[str, Any] = {"scores": {}, "gains": {}, "errors": {}}
+    found: dict[str, Any] = {
+        "scores": {}, "gains": {}, "left out": {}, "verdicts": {}, "errors": {}
+    }  # fmt: skip
     for cell in cells:
         result = results.get(cell.key)
         if result is None or not isinstance(cell, _OnPictures):
             continue
         seed, where = cell.pictures.seed, (cell.question, cell.trunk)
         if isinstance(cell, Scored):
-            found["scores"].setdefault(where, {})[seed] = result["score"]
-            found["gains"].setdefault(where, {})[seed] = result["gain"]
+            for name, value in (
+                ("scores", "score"), ("gains", "gain"), ("left out", "error"),
+                ("verdicts", "verdict"),
+            ):  # fmt: skip
+                found[name].setdefault(where, {})[seed] = result[value]
         elif isinstance(cell, Swapped):
             arm = cell.strategy + ", other noise" * cell.noise
             found["errors"].setdefault((arm, *where), {})[seed] = result["error"]
     return found
 
 
-def foretold(table: Mapping[str, Any], arm: str, by: str | None = None) -> dict[str, Any] | None:
+def foretold(table: Mapping[str, Any], arm: str, by: str = LOGME) -> dict[str, Any] | None:
     """How well a ranking of trunks was foretold, over every question and seed that has all of them.
 
     Args:
         table: Of `table_of`.
         arm: Whose errors came true.
-        by: The arm whose errors foretell; None: LogME.
+        by: What foretells: `LOGME`, `LEFT_OUT`, or the arm whose errors do.
     Returns:
         ``tau``, the mean weighted tau, with its 95% bootstrap interval over questions and seeds;
         ``best named``, the share in which the first of the ranking was the best; ``cost``, the error of the
         first over the best's error, less 1; ``rankings``, their number; None where there are none.
     """
     truth = {key[1:]: v for key, v in table["errors"].items() if key[0] == arm}
-    if by is None:
+    if by == LOGME:
         said = table["scores"]
     else:
         own = {key[1:]: v for key, v in table["errors"].items() if key[0] == by}
-        said = {key: {s: -e for s, e in values.items()} for key, values in own.items()}
+        errors = table["left out"] if by == LEFT_OUT else own
+        said = {key: {s: -e for s, e in values.items()} for key, values in errors.items()}
     trunks = {trunk for _, trunk in truth}
     rows = [
         Judged(
@@ -284,6 +297,8 @@ def rows_of(table: Mapping[str, Any]) -> list[dict[str, Any]]:
             "trunk": trunk,
             "LogME": list(scores.values()),
             "gain": list(table["gains"][question, trunk].values()),
+            "left out": list(table["left out"][question, trunk].values()),
+            "verdicts": list(table["verdicts"][question, trunk].values()),
             "errors": {
                 arm: list(table["errors"][arm, question, trunk].values())
                 for arm in arms
@@ -295,8 +310,12 @@ def rows_of(table: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def judged(table: Mapping[str, Any]) -> dict[str, Any]:
-    """How well each arm's ranking was foretold by LogME, and fine-tuning's by its control arm."""
-    found = {f"{arm}, by LogME": foretold(table, arm) for arm in (FROZEN, TUNED)}
+    """How well each arm's ranking was foretold, and fine-tuning's by its control arm."""
+    found = {
+        f"{arm}, by {by}": foretold(table, arm, by)
+        for arm in (FROZEN, TUNED)
+        for by in (LEFT_OUT, LOGME)
+    }
     found[f"{TUNED}, by its control arm"] = foretold(table, TUNED, f"{TUNED}, other noise")
     return {name: how for name, how in found.items() if how is not None}
 
@@ -305,15 +324,18 @@ def markdown(rows: Sequence[Mapping[str, Any]], how: Mapping[str, Any]) -> str:
     """Write both tables."""
     arms = list(dict.fromkeys(arm for row in rows for arm in row["errors"]))
     lines = [
-        "Made by `python benchmarks/trunk_advice.py --finished`. LogME [nat], how much it is above the same"
-        " network untrained, and the error in the question's own units, mean over seeds [95% t interval].",
+        "Made by `python benchmarks/trunk_advice.py --finished`. Said beforehand: LogME [nat] and the"
+        " error of pictures left out in turn [spreads], with its verdict on each seed; what came of it: the"
+        " error in the question's own units. Mean over seeds [95% t interval].",
         "",
-        f"| question | trunk | LogME | above untrained | {' | '.join(arms)} |",
-        f"|{' --- |' * (4 + len(arms))}",
+        f"| question | trunk | LogME | left out | verdicts | {' | '.join(arms)} |",
+        f"|{' --- |' * (5 + len(arms))}",
     ]
     for row in rows:
         errors = [_said(row["errors"].get(arm, [])) for arm in arms]
-        said = [_said(row["LogME"]), f"{np.mean(row['gain']):+.2f}", *errors]
+        counts = Counter(row["verdicts"])
+        verdicts = ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common())
+        said = [_said(row["LogME"]), _said(row["left out"]), verdicts, *errors]
         lines.append(f"| {row['question']} | {row['trunk']} | {' | '.join(said)} |")
     lines += [
         "",

@@ -83,7 +83,9 @@ class Taught(Cell):
 
     def run(self, folder: Path) -> Mapping[str, Any]:
         """Train, from the last checkpoint of a run that was killed, and keep its networks."""
-        begins: dict[str, Any] = {} if self.before is None else {"eyes": str(folder / self.before.files()[0])}
+        begins: dict[str, Any] = (
+            {} if self.before is None else {"eyes": str(folder / self.before.files()[0])}
+        )
         digest = hashlib.sha256(json.dumps(self.definition()).encode()).hexdigest()[:8]
         made = train(
             self.family, "eyes", seed=self.seed, iterations=self.iterations, resume=True,

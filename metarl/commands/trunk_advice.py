@@ -65,25 +65,31 @@ def _parted(given: str) -> tuple[str, Path | None]:
 
 def _lines(best: Sequence[TrunkScore], data: str, count: int) -> list[str]:
     """What to do, and what is not sure."""
+    from metarl.advise.trunks import MISLEADS, SERVES
+
     lines = [
-        f"{one.backbone} ({one.trunk}) says no more of this target than the same network untrained"
+        f"{one.backbone} ({one.trunk}) errs more than features that nobody trained: it would mislead"
         for one in best
-        if one.gain <= 0.0
+        if one.verdict == MISLEADS
+    ]
+    lines += [
+        f"{one.backbone} ({one.trunk}) is not sure to err less than features that nobody trained"
+        for one in best
+        if one.verdict not in (MISLEADS, SERVES)
     ]
     if count < FEWEST:
         lines.append(f"{count} pictures say little; give {FEWEST} or more")
-    if best[0].gain <= 0.0:
+    serve = [one for one in best if one.verdict == SERVES]
+    if not serve:
         return [*lines, f"no trunk serves: metarl perceive swap --data {data} --strategy scratch"]
-    return [
-        *lines,
-        f"take {best[0].backbone}: metarl perceive swap --data {data} --backbone {best[0].backbone}",
-    ]
+    name = serve[0].backbone
+    return [*lines, f"take {name}: metarl perceive swap --data {data} --backbone {name}"]
 
 
 def _show(best: Sequence[TrunkScore]) -> None:
-    table = make_table("rank", "trunk", "weights", "LogME", "untrained", "gain", "verdict")
+    table = make_table("rank", "trunk", "weights", "LogME", "error", "untrained", "verdict")
     for place, one in enumerate(best, start=1):
-        numbers = [f"{x:+.3f}" for x in (one.score, one.untrained, one.gain)]
+        numbers = [f"{one.score:+.3f}", f"{one.error:.3f}", f"{one.untrained_error:.3f}"]
         words = (str(place), one.backbone, one.trunk, *numbers, one.verdict)
         table.add_row(*map(cell, words))
     make_console().print(table)

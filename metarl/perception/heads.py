@@ -6,6 +6,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+# Of the root mean square of the features' spreads. From 0.1 to 1 the error of heads on EfficientNet-Lite was the
+# same within a hundredth, and a third lower than with none, on pictures that no benchmark has.
+LEAST_SPREAD = 0.1
 Head = tuple[np.ndarray, np.ndarray]  # weights (out, F), biases (out,)
 
 
@@ -31,6 +34,30 @@ def ridge_heads(features: np.ndarray, wanted: np.ndarray, penalties: np.ndarray)
         weight = weight.T if tall else weight.T @ x
         found.append((weight, centre - weight @ middle))
     return found
+
+
+def left_out_answers(
+    features: np.ndarray, wanted: np.ndarray, parts: np.ndarray, penalties: np.ndarray
+) -> np.ndarray:
+    """Answer each part by the heads that the other parts give, features brought to one spread.
+
+    Args:
+        features: Shape (n, F).
+        wanted: Shape (n, k).
+        parts: Which part each is left out with, shape (n,): 0, 1, ...
+        penalties: As for `ridge_heads`, per picture's worth of features; P of them.
+    Returns:
+        Shape (P, n, k).
+    """
+    answers = np.zeros((len(penalties), *wanted.shape))
+    for part in range(parts.max() + 1):
+        out = parts == part
+        scale = Scale(features[~out])
+        here = scale(features[~out])
+        heads = ridge_heads(here, wanted[~out], penalties * len(here))
+        for i, (weight, bias) in enumerate(heads):
+            answers[i, out] = scale(features[out]) @ weight.T + bias
+    return answers
 
 
 def logistic_head(
@@ -66,3 +93,34 @@ def logistic_head(
     found = minimize(objective, first.ravel(), jac=True, method="L-BFGS-B")
     head = found.x.reshape(shape)
     return head[:, :-1], head[:, -1]
+
+
+class Scale:
+    """Brings features to mean 0 and one spread, together of length 1 on average.
+
+    A feature that hardly varies over these pictures is not blown up to the spread of the others: on a
+    picture to come it may lie thousands of its spreads away, and one such answer is off beyond measure.
+
+    Args:
+        features: Shape (n, F); those that do not vary become 0.
+    """
+
+    def __init__(self, features: np.ndarray):
+        self.mean, spread = features.mean(0), spreads(features)
+        self.spread = np.where(spread > 0.0, spread, np.inf) * np.sqrt(features.shape[1])
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        return (features - self.mean) / self.spread
+
+    def undo(self, head: Head) -> Head:
+        """Make a head of features as they are."""
+        weight = head[0] / self.spread
+        return weight, head[1] - weight @ self.mean
+
+
+def spreads(features: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Standard deviations of features, (n, F) -> (F,); of those that vary, none below `LEAST_SPREAD`."""
+    spread = features.std(axis)
+    return np.where(
+        spread > 0.0, np.maximum(spread, LEAST_SPREAD * np.sqrt(np.mean(spread**2))), 0.0
+    )

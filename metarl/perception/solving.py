@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metarl.errors import ConfigError, TrainingError
 from metarl.perception.fitting import Asked
-from metarl.perception.heads import Head, logistic_head, ridge_heads
+from metarl.perception.heads import Head, Scale, left_out_answers, logistic_head, ridge_heads
 
 FOLDS = 5
 PENALTIES = 10.0 ** np.arange(-5.0, 1.01, 0.5)  # of numbers, per picture's worth of features
@@ -62,7 +62,7 @@ class Solving:
         wanted = self.asked.wanted(self.target)
         if wanted is None:
             label = self.target.cpu().numpy()
-            parts = _parts(label)
+            parts = parts_of(label)
             (weight, bias), outputs = self._classes(label, parts)
         else:
             parts = np.arange(len(self.features)) % min(FOLDS, len(self.features))
@@ -110,16 +110,9 @@ class Solving:
     # Which head -------------------------------------------------------------------------
 
     def _numbers(self, wanted: np.ndarray, parts: np.ndarray) -> tuple[Head, np.ndarray]:
-        answers = np.zeros((len(PENALTIES), *wanted.shape))
-        for part in range(parts.max() + 1):
-            out = parts == part
-            scale = _Scale(self.features[~out])
-            here = scale(self.features[~out])
-            heads = ridge_heads(here, wanted[~out], PENALTIES * len(here))
-            for i, (weight, bias) in enumerate(heads):
-                answers[i, out] = scale(self.features[out]) @ weight.T + bias
+        answers = left_out_answers(self.features, wanted, parts, PENALTIES)
         best = np.abs(answers - wanted).mean(1).argmin(0)  # of each number
-        scale = _Scale(self.features)
+        scale = Scale(self.features)
         heads = ridge_heads(scale(self.features), wanted, PENALTIES * len(wanted))
         weight = np.stack([heads[i][0][column] for column, i in enumerate(best)])
         bias = np.stack([heads[i][1][column] for column, i in enumerate(best)])
@@ -131,7 +124,7 @@ class Solving:
         logits = np.zeros((len(WEIGHTS), len(label), ways))
         for part in range(parts.max() + 1):
             out, found = parts == part, None
-            scale = _Scale(self.features[~out])
+            scale = Scale(self.features[~out])
             here = scale(self.features[~out])
             for i, c in enumerate(WEIGHTS):
                 found = logistic_head(here, label[~out], ways, float(c), start=found)
@@ -143,31 +136,15 @@ class Solving:
             errors = [self.asked.error(torch.from_numpy(each)[seen], truth) for each in logits]
             best = int(np.argmin(errors))
             weight = float(WEIGHTS[best])
-        scale = _Scale(self.features)
+        scale = Scale(self.features)
         return scale.undo(logistic_head(scale(self.features), label, ways, weight)), logits[best]
 
 
-def _parts(label: np.ndarray) -> np.ndarray:
-    """Which part each picture is left out with, (n,): 0, 1, ... within its class; -1: with none."""
+def parts_of(label: np.ndarray) -> np.ndarray:
+    """Say which part each picture is left out with, (n,): 0, 1, ... within its class; -1: with none."""
     parts = np.full(len(label), -1)
     for name in np.unique(label):
         mine = np.flatnonzero(label == name)
         if len(mine) > 1:
             parts[mine] = np.arange(len(mine)) % FOLDS
     return parts
-
-
-class _Scale:
-    """Brings features to mean 0 and one spread, together of length 1 on average."""
-
-    def __init__(self, features: np.ndarray):
-        self.mean, spread = features.mean(0), features.std(0)
-        self.spread = np.where(spread > 0.0, spread, np.inf) * np.sqrt(features.shape[1])
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        return (features - self.mean) / self.spread
-
-    def undo(self, head: Head) -> Head:
-        """Make a head of features as they are."""
-        weight = head[0] / self.spread
-        return weight, head[1] - weight @ self.mean

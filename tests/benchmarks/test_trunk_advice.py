@@ -33,16 +33,17 @@ def test_a_trunk_is_scored_and_then_trained(script, tmp_path):
     for row in rows:
         assert set(row["errors"]) == {"frozen-trunk", "fine-tune", "fine-tune, other noise"}
     assert len({row["LogME"][0] for row in rows}) == 2
-    assert len(how) == 3
+    assert len(how) == 5
     assert "| doneness | any-light |" in script.markdown(rows, how)
 
 
 def table(script, scores, errors, noisy):
-    found = {"scores": {}, "gains": {}, "errors": {}}
+    found = {"scores": {}, "gains": {}, "left out": {}, "errors": {}}
     for question in ("doneness", "portion_g"):
         for trunk, score, error, other in zip("abc", scores, errors, noisy, strict=True):
             where = (question, trunk)
             found["scores"][where] = found["gains"][where] = dict.fromkeys((0, 1), score)
+            found["left out"][where] = dict.fromkeys((0, 1), 4.0 - score)
             found["errors"]["fine-tune", *where] = dict.fromkeys((0, 1), error)
             found["errors"]["fine-tune, other noise", *where] = dict.fromkeys((0, 1), other)
     return found
@@ -58,6 +59,7 @@ def test_a_ranking_that_is_foretold_and_one_that_is_not(script):
         "cost": 0.0,
         "rankings": 4,
     }
+    assert script.foretold(right, "fine-tune", script.LEFT_OUT) == how
     control = script.foretold(right, "fine-tune", "fine-tune, other noise")
     assert 0.0 < control["tau"] < 1.0
     wrong = script.foretold(table(script, (1.0, 2.0, 3.0), (0.1, 0.2, 0.3), (1, 2, 3)), "fine-tune")

@@ -138,27 +138,24 @@ def test_advise_ranks_trunks_before_anything_is_trained(run, folder, tmp_path, c
     for p in network.trunk.parameters():
         p.data.zero_()
     save_classifier(blind, network, backbone="small-cnn", classes=("dark", "light"))
-    words = [
-        "advise",
-        "--data",
-        folder,
-        "--trunks",
-        "small-cnn",
-        f"small-cnn={blind}",
-        "--size",
-        16,
-    ]
+    kitchen = ("--data", "kitchen:doneness", "--num-pictures", 60, "--size", 32)
+    words = ("advise", *kitchen, "--trunks", "small-cnn", f"small-cnn={blind}")
     assert perceive(*words) == 0
     said = capsys.readouterr().out
     assert re.search(r"1 +small-cnn .*serves", said)
-    assert re.search(r"2 +small-cnn .*no better", said)
-    assert f"take small-cnn: metarl perceive swap --data {folder} --backbone small-cnn" in said
-    assert "12 pictures say little" in said
+    assert re.search(r"2 +small-cnn .*worse than", said)
+    assert "errs more than features that nobody trained: it would mislead" in said
+    assert (
+        "take small-cnn: metarl perceive swap --data kitchen:doneness --backbone small-cnn" in said
+    )
+    assert "pictures say little" not in said
     assert perceive(*words, "--json") == 0
     trunks = json.loads(capsys.readouterr().out)["trunks"]
-    assert [one["verdict"] for one in trunks] == ["serves", "no better than untrained"]
+    assert [one["verdict"] for one in trunks] == ["serves", "worse than untrained"]
     assert perceive("advise", "--data", folder, "--trunks", f"small-cnn={blind}", "--size", 16) == 0
-    assert f"metarl perceive swap --data {folder} --strategy scratch" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "12 pictures say little" in said
+    assert f"metarl perceive swap --data {folder} --strategy scratch" in said
 
 
 def test_a_report_is_written_of_a_run(run, capsys):

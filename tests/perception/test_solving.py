@@ -9,7 +9,7 @@ from torch import nn
 
 from metarl.errors import ConfigError, TrainingError
 from metarl.perception.calibration import calibrate
-from metarl.perception.heads import logistic_head, ridge_heads
+from metarl.perception.heads import LEAST_SPREAD, logistic_head, ridge_heads, spreads
 from metarl.perception.questions import Classes, numbers_of
 from metarl.perception.solving import Solving
 
@@ -97,3 +97,31 @@ def test_the_only_picture_of_a_class_is_never_left_out():
     assert head(torch.from_numpy(x[6:])).argmax(-1).tolist() == [0, 1]
     assert row.keys() == {"loss"}
     assert calibrate(Classes(("a", "b")), *solving.unseen()).temperature == 1.0
+
+
+def test_a_feature_that_hardly_varies_is_not_blown_up():
+    """It lies thousands of its spreads away on a picture to come, as features behind a ReLU do."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 40))
+    features[:, 0] = 0.0
+    features[7, 0] = 1e-3
+    target = torch.from_numpy(features[:, 1:2] + 0.3 * rng.normal(size=(60, 1))).float()
+    question = numbers_of(("y",), target.numpy())
+    head = nn.Linear(40, 1)
+    Solving(head, torch.from_numpy(features).float(), target, asked=question).epoch()
+    fresh = rng.normal(size=(50, 40))
+    fresh[:, 0] = 0.0
+    fresh[3, 0] = 3.0  # 23,000 of its spreads
+    answers = question.answers(head(torch.from_numpy(fresh).float())).detach().numpy()[:, 0]
+    away = np.abs(answers - fresh[:, 1])
+    assert away.mean() < 0.4
+    assert away[3] < 3.0
+
+
+def test_spreads_have_a_floor_and_nothing_stays_nothing():
+    features = np.column_stack((np.zeros(8), np.arange(8.0), 1e-6 * np.arange(8.0)))
+    found = spreads(features)
+    assert found[0] == 0.0
+    assert found[1] == features[:, 1].std()
+    assert found[2] == pytest.approx(LEAST_SPREAD * np.sqrt(np.mean(features.std(0) ** 2)))
+    assert not spreads(np.ones((4, 3))).any()
