@@ -138,7 +138,7 @@ def test_advise_ranks_trunks_before_anything_is_trained(run, folder, tmp_path, c
     for p in network.trunk.parameters():
         p.data.zero_()
     save_classifier(blind, network, backbone="small-cnn", classes=("dark", "light"))
-    kitchen = ("--data", "kitchen:doneness", "--num-pictures", 60, "--size", 32)
+    kitchen = ("--data", "kitchen:doneness", "--num-pictures", 150, "--size", 32)
     words = ("advise", *kitchen, "--trunks", "small-cnn", f"small-cnn={blind}")
     assert perceive(*words) == 0
     said = capsys.readouterr().out
