@@ -57,7 +57,7 @@ def tune(
     """
     workers = workers_of(ray, jobs)
     _require_method(method, family)
-    _require_names(search, set, method)
+    _require_names(search, set, method, start)
     family_class(family)
     from metarl.tune.propose import require_optuna
 
@@ -109,8 +109,11 @@ def _require_method(method: str, family: str) -> None:
         raise ConfigError("eyes act on pictures, and a search cannot judge that yet")
 
 
-def _require_names(search: tuple[str, ...], pairs: tuple[str, ...], method: str) -> None:
+def _require_names(
+    search: tuple[str, ...], pairs: tuple[str, ...], method: str, start: Path | None
+) -> None:
     """Check what is searched and set, before torch is loaded."""
+    from metarl.learn.following import require_start
     from metarl.learn.train import parse_settings
     from metarl.runs.config import require_settings
     from metarl.tune.space import parse_space
@@ -118,6 +121,8 @@ def _require_names(search: tuple[str, ...], pairs: tuple[str, ...], method: str)
     config = training_config(method)
     settings, space = parse_settings(pairs), parse_space(search, config)
     require_settings(config, settings)
+    if start is None:
+        require_start(settings)
     for name in settings:
         if name in space:
             raise ConfigError(f"{name} is searched and set; leave one of them out")

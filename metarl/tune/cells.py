@@ -92,10 +92,13 @@ class Attempt(Cell):
     def _require_whole(self) -> None:
         """Check what settings must keep together, and that they fit into memory."""
         from metarl.learn.config import require_fits
+        from metarl.learn.following import require_start
         from metarl.methods import defaults_of, get_training
         from metarl.registry import family_class
         from metarl.runs.config import configure
 
+        if self.start is None:
+            require_start(self._asked())
         training = get_training(self.method)
         config = configure(training.config, {**defaults_of(training), **self._asked()})
         require_fits(config, family_class(self.family).horizon)
@@ -113,7 +116,17 @@ class Attempt(Cell):
         else:
             result = evaluate_adaptation(family, self.method, found, self.protocol, num_threads=1)
             outcome = {name: getattr(result, name)[-1] for name in METRICS}
-        if bad := [name for name in METRICS if not np.isfinite(outcome[name]).all()]:
-            return {FAILED: f"its {bad[0]} is not finite"}
-        reached = {name: np.asarray(outcome[name], float).tolist() for name in METRICS}
-        return {**reached, "steps": found.meta["steps"], "seconds": found.meta["seconds"]}
+        return reached(outcome, found.meta)
+
+
+def reached(outcome: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Write down what a policy reached, or that it is no number.
+
+    Args:
+        outcome: Of each of `METRICS`, each task's, (K,).
+        meta: The checkpoint's.
+    """
+    if bad := [name for name in METRICS if not np.isfinite(outcome[name]).all()]:
+        return {FAILED: f"its {bad[0]} is not finite"}
+    tasks = {name: np.asarray(outcome[name], float).tolist() for name in METRICS}
+    return {**tasks, "steps": meta["steps"], "seconds": meta["seconds"]}

@@ -69,14 +69,13 @@ def _ask(space: Space, told: Sequence[Told], seed: int) -> dict[str, Any]:
         for settings, value in told:
             if holds(space, settings):  # the method's own may lie elsewhere
                 states = optuna.trial.TrialState
-                study.add_trial(
-                    optuna.trial.create_trial(
-                        state=states.RUNNING if value is None else states.COMPLETE,
-                        params={n: _param(one, settings[n]) for n, one in space.items()},
-                        distributions=distributions,
-                        value=value,
-                    )  # fmt: skip
+                trial = optuna.trial.create_trial(
+                    state=states.RUNNING if value is None else states.COMPLETE,
+                    params={n: _param(one, settings[n]) for n, one in space.items()},
+                    distributions=distributions,
+                    value=value,
                 )
+                study.add_trial(trial)
         params = study.ask(distributions).params
     return {name: _setting(one, params[name]) for name, one in space.items()}
 
