@@ -42,6 +42,7 @@ NAV: dict[str, Sequence[tuple[str, str]]] = {
         ("Many tasks, robots and skills", "docs/multitask.md"),
         ("Does it help?", "docs/matrix.md"),
         ("Will it help?", "docs/advice.md"),
+        ("Better settings", "docs/tune.md"),
         ("A benchmark of yours", "docs/benchmarks.md"),
         ("Run folders", "docs/runs.md"),
     ],
