@@ -73,6 +73,7 @@ API = {
         "metarl.grid.cell",
         "metarl.grid.workers",
     ],
+    "Searches": ["metarl.tune.search", "metarl.tune.run", "metarl.tune.trials"],
     "Many tasks": ["metarl.multitask.config", "metarl.multitask.modular.config"],
     "Checkpoints": ["metarl.runs.checkpoint", "metarl.runs.policies", "metarl.runs.several"],
     "Eyes": ["metarl.perception.backbones", "metarl.perception.swap", "metarl.perception.pictures"],

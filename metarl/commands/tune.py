@@ -75,7 +75,7 @@ def tune(
     from metarl.benchmark.given import look_up
     from metarl.grid.processes import LOG
     from metarl.grid.store import Store
-    from metarl.tune.run import run_search
+    from metarl.tune.run import num_trials, run_search
 
     folder = out or RUNS / f"tune-{slug(family)}-{method}-s{seed}"
     given = {} if start is None else look_up([(family, str(start))], Path("."), folder)
@@ -84,11 +84,27 @@ def tune(
         together=together, num_tasks=num_tasks, eval_episodes=eval_episodes,
         start=next((one.given for one in given.values()), None), **asked,
     )  # fmt: skip
+    trials = num_trials(defined, trials)
+    if ray is None:
+        _tell_idle(workers.size, defined, trials)
     found = run_search(defined, Store(folder), trials=trials, given=given, workers=workers)
     _write_and_tell(found, folder, trials)
     if found.failed:
         say(f"{counted(len(found.failed), 'trial')} failed; what was printed is in {folder / LOG}")
     return 1 if found.failed else 0
+
+
+def _tell_idle(size: int, search: Search, trials: int) -> None:
+    """Say if processes will have nothing to do."""
+    from metarl.tune.search import STARTUP
+
+    busy = search.seeds * search.together
+    if busy < size and trials > STARTUP:
+        more = -(-size // search.seeds)
+        say(
+            f"from trial {STARTUP} on {busy} of {size} processes are busy; --together {more} runs more"
+            " trials side by side"
+        )
 
 
 def _require_method(method: str, family: str) -> None:

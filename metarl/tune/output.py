@@ -71,7 +71,7 @@ def _row(trial: Trial, search: Search) -> tuple[str, ...]:
 def about(search: Search) -> str:
     """How trials are judged, in sentences."""
     p = search.protocol
-    judged = f"{p.num_tasks} training tasks that no training met"
+    judged = f"{counted(p.num_tasks, 'training task')} drawn apart from those that are trained"
     if get_method(search.method).adapting is None:
         how = f"Judged by {counted(p.eval_episodes, 'episode')} of each of {judged}, without an update."
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -93,7 +92,6 @@ def usual_of(search: Search) -> dict[str, Any]:
     return usual_settings(search.space, usual, training_config(search.method))
 
 
-@dataclasses.dataclass
 class _Trying:
     """Gives the cells of the next trials, as soon as what they depend on is known.
 
@@ -101,17 +99,12 @@ class _Trying:
     are depends on its number alone, not on which process was faster. The first ones depend on none.
     """
 
-    search: Search
-    count: int
-    known: Mapping[str, Record]
-    console: Console
-    tried: dict[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    _said: set[int] = dataclasses.field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self._before = settings_of(self.known)
-        self._usual = usual_of(self.search)
-        done = tuned(self.search, self.known)
+    def __init__(self, search: Search, count: int, known: Mapping[str, Record], console: Console):
+        self.search, self.count, self.console = search, count, console
+        self.tried: dict[int, Mapping[str, Any]] = {}
+        self._before, self._usual = settings_of(known), usual_of(search)
+        self._ended: dict[int, Trial] = {}
+        done = tuned(search, known)
         self._said = {trial.number for trial in done.trials}
         self._best = done.best
 
@@ -149,20 +142,21 @@ class _Trying:
     def _trial(
         self, number: int, records: Mapping[str, Record], failed: Mapping[str, str]
     ) -> Trial:
-        return trial_of(self.search, number, self.tried[number], records, failed)
+        """What came of a trial; of one that has ended it is worked out once."""
+        if number not in self._ended:
+            trial = trial_of(self.search, number, self.tried[number], records, failed)
+            if trial.value is None and not trial.failed:
+                return trial
+            self._ended[number] = trial
+        return self._ended[number]
 
     def _say(self, records: Mapping[str, Record], failed: Mapping[str, str]) -> None:
         """Tell trials that have ended."""
-        for number in self.tried.keys() - self._said:
+        for number in sorted(self.tried.keys() - self._said):
             trial = self._trial(number, records, failed)
             if trial.value is None and not trial.failed:
                 continue
             self._said.add(number)
-            if trial.value is not None and (
-                self._best is None
-                or self._best.value is None
-                or trial.value.mean > self._best.value.mean
-            ):
-                self._best = trial
+            self._best = Tuned(self.search, tuple(filter(None, (self._best, trial)))).best
             line = output.line(trial, self._best, self.search)
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
