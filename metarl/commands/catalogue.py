@@ -250,8 +250,8 @@ class Tune:
     method: str = "maml"
     """what is trained, as for metarl train"""
     search: Annotated[tuple[str, ...], arg(metavar="NAME=RANGE ...")] = ()
-    """what is searched: learning_rate=1e-4..1e-2:log clip=0.1..0.3 epochs=2..8 hidden=[64,64],[256,256]
-    activation=tanh,relu; None: every learning rate, ten times less to ten times more"""
+    """what is searched: learning_rate=1e-4..1e-2:log epochs=2..8 activation=tanh,relu 'hidden=[8],[64,64]';
+    None: every learning rate, ten times less to ten times more"""
     trials: int = fields.count(20, most=MOST)
     """how many settings are tried, the method's own first; more than before: the search goes on"""
     seeds: int = fields.count(2, most=1_000)
