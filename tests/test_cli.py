@@ -102,6 +102,7 @@ def test_interrupt_exits_130(monkeypatch):
     [
         (("be",), "benchmark"),
         (("watch", "--upd"), "--updates"),
+        (("tune", "--sea"), "--search"),
         (("perceive", "sw"), "swap"),
         (("perceive", "swap", "--back"), "--backbone"),
     ],

@@ -19,7 +19,7 @@ LEVELS = [
     {"interop", "learn", "sources"},
     {"conformance", "adapt"},
     {"meta", "multitask", "transfer", "perception", "rl"},
-    {"report", "viewer", "grid", "matrix", "benchmark", "advise"},
+    {"report", "viewer", "grid", "matrix", "benchmark", "advise", "tune"},
     {"commands", "demo", "cli"},
     {"__main__"},
 ]

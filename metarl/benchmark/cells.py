@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from metarl.adapt.protocol import Protocol
 from metarl.grid.cell import Cell
+from metarl.learn.train import setting_text
 from metarl.matrix.cells import Given, rounded
 from metarl.registry import make_family, slug
 from metarl.runs import fields
@@ -214,17 +216,17 @@ def train_command(
     settings: Mapping[str, Any],
     seed: int,
     *,
-    out: str,
+    out: str | None = None,
     start: str | None = None,
 ) -> str:
-    """Write the `metarl train` that trains like that."""
-    words = f"metarl train {family} --method {method} --seed {seed}"
-    words += f" --iterations {iterations} --out {out}"
-    if start is not None:
-        words += f" --from {start}"
+    """Write the `metarl train` that trains like that, as one types it."""
+    words = ["metarl", "train", family, "--method", method, "--seed", str(seed)]
+    words += ["--iterations", str(iterations)]
+    words += [] if out is None else ["--out", out]
+    words += [] if start is None else ["--from", start]
     if settings:
-        words += " --set " + " ".join(f"{k}={json.dumps(v)}" for k, v in settings.items())
-    return words
+        words += ["--set", *(f"{name}={setting_text(v)}" for name, v in settings.items())]
+    return shlex.join(words)
 
 
 def cost(path: Path) -> dict[str, Any]:

@@ -238,6 +238,61 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Tune:
+    """Search settings of a method, on training tasks of a family alone.
+
+    Each trial trains with some settings and is judged on training tasks that training does not meet. A
+    stopped search goes on by the same command. Needs Optuna: pip install 'metarl-sim[tune]'
+    """
+
+    family: FamilyName
+    """NAME, NAME@OPTION=VALUE, or module:NAME to import a module first"""
+    method: str = "maml"
+    """what is trained, as for metarl train"""
+    search: Annotated[tuple[str, ...], arg(metavar="NAME=RANGE ...")] = ()
+    """what is searched: learning_rate=1e-4..1e-2:log epochs=2..8 activation=tanh,relu 'hidden=[8],[64,64]';
+    None: every learning rate, ten times less to ten times more"""
+    trials: int = fields.count(20, most=MOST)
+    """how many settings are tried, the method's own first; more than before: the search goes on"""
+    seeds: int = fields.count(2, most=1_000)
+    """trainings of each trial; their mean is what the search makes large"""
+    iterations: int | None = fields.count(None, optional=True)
+    """of each training; None: the method's own"""
+    metric: Literal["success", "score", "returns"] = "score"
+    """what is judged; score is success where a family has no finer one"""
+    num_tasks: int = fields.count(20, most=MOST)
+    """training tasks that judge"""
+    eval_episodes: int = fields.count(10, most=MOST)
+    """of each task that judge"""
+    episodes: int | None = fields.count(None, optional=True, most=MOST)
+    """of each task for each update, of methods that adapt; None: 10"""
+    updates: int | None = fields.count(None, least=0, optional=True, most=1_000)
+    """after how many updates a method that adapts is judged; None: 5"""
+    seed: int = fields.seed()
+    """of what is tried and of the tasks that judge, and the first of the trainings' seeds"""
+    together: int = fields.count(1, most=1_000)
+    """trials side by side, which do not know of each other: for more cores than seeds"""
+    start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
+    """every training begins with the weights of this checkpoint, as for metarl train"""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    """other fields of the method's config, the same in every trial"""
+    jobs: int | None = fields.count(None, optional=True)
+    """how many trainings at once; None: a process a core"""
+    ray: RayAddress = None
+    """run trainings on Ray: alone, on this machine; auto or HOST:PORT, on a cluster (extra ray)"""
+    out: Path | None = None
+    """the folder; None: runs/tune-FAMILY-METHOD-sSEED; with finished trials in it, the rest is run"""
+    json: bool = False
+    """print JSON, and nothing else, on stdout"""
+
+    def run(self) -> int:
+        """Run the command."""
+        from metarl.commands.tune import tune
+
+        return tune(**words_of(self))
+
+
+@dataclass(frozen=True)
 class Adapt:
     """Adapt a trained policy to tasks it has not seen, and measure it."""
 
@@ -496,7 +551,7 @@ class MetaWorld:
 
 # What they write is in files, or worth keeping: that nobody reads what they print does not end them.
 WRITE_FILES = (
-    "new", "train", "adapt", "benchmark", "transfer-matrix", "compare", "advise", "watch", "report", "runs",
+    "new", "train", "tune", "adapt", "benchmark", "transfer-matrix", "compare", "advise", "watch", "report", "runs",
     "demo", "perceive", "metaworld",
 )  # fmt: skip
 
@@ -505,6 +560,7 @@ COMMANDS: dict[str, type[Any]] = {
     "methods": Methods,
     "demo": Demo,
     "train": Train,
+    "tune": Tune,
     "adapt": Adapt,
     "benchmark": Benchmark,
     "transfer-matrix": TransferMatrix,

@@ -21,15 +21,23 @@ class Shown:
         done: Cells that were finished before.
         size: How many run at once.
         console: Where; None: on stderr.
+        things: What is counted.
     """
 
-    def __init__(self, total: int, done: int, size: int, console: Console | None = None):
+    def __init__(
+        self,
+        total: int,
+        done: int,
+        size: int,
+        console: Console | None = None,
+        things: str = "cells",
+    ):
         self.console = console or Console(stderr=True)
-        self.total, self.done, self.size = total, done, size
+        self.total, self.done, self.size, self.things = total, done, size, things
         self.seconds: list[float] = []
         self.told_s = time.monotonic()
         self._bar = Progress(
-            TextColumn("cells"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn(things), BarColumn(bar_width=24), MofNCompleteColumn(),
             TextColumn("{task.description}"), console=self.console,
             disable=not self.console.is_terminal, redirect_stdout=False,
         )  # fmt: skip
@@ -63,7 +71,7 @@ class Shown:
         now_s = time.monotonic()
         if not self.console.is_terminal and now_s - self.told_s >= TELL_EVERY_S:
             self.told_s = now_s
-            self.say(f"cells {self.done}/{self.total}  {words}")
+            self.say(f"{self.things} {self.done}/{self.total}  {words}")
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
@@ -20,6 +20,8 @@ from metarl.runs.signals import Signals, Stopped, on_signals
 
 RUNNING = "running"  # what cells that are under way may write to, below the benchmark's folder
 _LOOK_EVERY_S = 0.5  # whether a signal has come
+# From the finished cells and why others failed, both by key, to the cells that come next; (): none yet.
+More = Callable[[Mapping[str, Record], Mapping[str, str]], Sequence[Cell]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +44,24 @@ def run_cells(
     workers: Workers | None = None,
     again: bool = False,
     console: Console | None = None,
+    more: More | None = None,
+    total: int = 0,
+    things: str = "cells",
 ) -> Done:
     """Run the cells that are not finished, in their order, each behind those that it needs.
 
     A cell that fails is told with its key, and those that do not need it go on.
 
     Args:
-        cells: Of the benchmark.
+        cells: Of the benchmark; with `more` those that are known at the beginning.
         store: Where they are kept.
         workers: Who runs them; None: a process a core.
         again: Run cells anew that have changed since they were finished.
         console: Where progress is told; None: on stderr.
+        more: Asked at the beginning and whenever a cell has come back: what is next may depend on what
+            came of others. It ends when it gives none and nothing is under way.
+        total: How many cells there will be with `more`, for the time left; 0: `cells` are all.
+        things: What cells are called where progress is told.
     Returns:
         What is finished, and what failed.
     Raises:
@@ -72,11 +81,12 @@ def run_cells(
     try:
         what = plan(cells, store.read(), store.folder, again=again)  # nobody else adds to it now
         shutil.rmtree(store.folder / RUNNING, ignore_errors=True)  # what a killed one left
-        total, done = len(what.todo) + len(what.done), len(what.done)
-        with on_signals() as signals, Shown(total, done, workers.size, console) as shown:
+        total, done = total or len(what.todo) + len(what.done), len(what.done)
+        shown = Shown(total, done, workers.size, console, things)
+        with on_signals() as signals, shown:
             if what.note:
                 shown.say(what.note)
-            return _Running(what, store, workers, shown).all(signals)
+            return _Running(what, store, workers, shown, more).all(signals)
     finally:
         workers.close()
         shutil.rmtree(store.folder / RUNNING, ignore_errors=True)
@@ -86,26 +96,33 @@ def run_cells(
 class _Running:
     """The cells that wait, those under way, and what came of the others."""
 
-    def __init__(self, what: Plan, store: Store, workers: Workers, shown: Shown):
-        self.store, self.workers, self.shown = store, workers, shown
+    def __init__(self, what: Plan, store: Store, workers: Workers, shown: Shown, more: More | None):
+        self.store, self.workers, self.shown, self.more = store, workers, shown, more
         self.waiting = {cell.key: cell for cell in what.todo}
         self.under_way: dict[str, Cell] = {}
         self.records = dict(what.done)
         self.failed: dict[str, str] = {}
 
     def all(self, signals: Signals) -> Done:
+        self._ask()
         while self.waiting or self.under_way:
             self._start()
             for finished in self.workers.wait(_LOOK_EVERY_S):
                 self._take(finished)
+                self._ask()
             self.shown.tell(len(self.under_way))
             if signals.stop is not None:
                 self.shown.say(
-                    f"stopped after {self.shown.done} of {self.shown.total} cells; the same command"
-                    " goes on"
+                    f"stopped after {self.shown.done} of {self.shown.total} {self.shown.things}; the"
+                    " same command goes on"
                 )
                 raise Stopped(signals.stop)
         return Done(self.records, self.failed)
+
+    def _ask(self) -> None:
+        """Put what comes next behind what waits."""
+        if self.more is not None:
+            self.waiting |= {cell.key: cell for cell in self.more(self.records, self.failed)}
 
     def _start(self) -> None:
         """Start what can be: the first cells that wait for no other."""

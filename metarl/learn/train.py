@@ -245,3 +245,12 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
                 f"setting {shown(pair)}; expected a value of a sane length"
             ) from error
     return settings
+
+
+def setting_text(value: Any) -> str:
+    """Write a JSON value as `parse_settings` reads it, without spaces: ``1e-05``, ``[64,64]``, ``tanh``."""
+    if isinstance(value, str) and value.isidentifier():
+        [read] = parse_settings([f"_={value}"]).values()
+        if read == value:
+            return value
+    return json.dumps(value, separators=(",", ":"))

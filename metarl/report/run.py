@@ -23,6 +23,7 @@ from metarl.runs.run import (
     ANSWERS_FILE,
     BENCHMARK_FILE,
     MATRIX_FILE,
+    SEARCH_FILE,
     START_FILE,
 )
 
@@ -61,6 +62,10 @@ def run_report(folder: Path | str) -> Report:
         from metarl.report.benchmark import benchmark_report
 
         return benchmark_report(folder)
+    if (folder / SEARCH_FILE).exists():
+        from metarl.report.tuning import tuning_report
+
+        return tuning_report(folder)
     if not (folder / "config.json").exists():
         what = "has no config.json" if folder.is_dir() else "is not a folder"
         raise ConfigError(

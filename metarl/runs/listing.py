@@ -15,7 +15,7 @@ from metarl.runs.metrics import METRICS_FILE, parse_row
 from metarl.runs.reading import is_number, read_file
 from metarl.runs.run import (
     ADAPTATION_FILE, BENCHMARK_FILE, BENCHMARK_RESULT_FILE, MATRIX_FILE, MATRIX_RESULT_FILE,
-    RESULT_FILE,
+    RESULT_FILE, SEARCH_FILE, TUNING_FILE,
 )  # fmt: skip
 
 PAGE = "report.html"
@@ -28,7 +28,7 @@ _CAME_TO = ("success_after", "success", "score_after", "score", "accuracy", "mae
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """A run, an adaptation, a matrix or a benchmark.
+    """A run, an adaptation, a matrix, a benchmark or a search for settings.
 
     Args:
         folder: Where it is, from the folder that was asked for.
@@ -88,7 +88,7 @@ def _places(folder: Path) -> Iterator[Path]:
     for root, names, files in os.walk(folder):
         names.sort()
         here = Path(root)
-        if {CONFIG_FILE, ADAPTATION_FILE, MATRIX_FILE, BENCHMARK_FILE} & set(files):
+        if {CONFIG_FILE, ADAPTATION_FILE, MATRIX_FILE, BENCHMARK_FILE, SEARCH_FILE} & set(files):
             names.clear()  # what is below belongs to it
             yield here
         elif len(here.relative_to(folder).parts) >= DEEPEST:
@@ -107,6 +107,8 @@ def _listed(place: Path, folder: Path) -> Listed:
             return _matrix(own, place)
         if (place / BENCHMARK_FILE).exists():
             return _benchmark(own, place)
+        if (place / SEARCH_FILE).exists():
+            return _search(own, place)
         return _training(own, place)
     except MetaRLError as error:
         return dataclasses.replace(own, state=f"damaged: {error}")
@@ -175,6 +177,23 @@ def _benchmark(own: Listed, place: Path) -> Listed:
     return dataclasses.replace(
         own, method="benchmark", subject=" ".join(families),
         state="not finished" if said.get("missing") else "finished",
+    )  # fmt: skip
+
+
+def _search(own: Listed, place: Path) -> Listed:
+    asked, path = read_json(place / SEARCH_FILE), place / TUNING_FILE
+    said = read_json(path) if path.exists() else {}
+    try:
+        values = {trial["trial"]: trial.get("value") for trial in said.get("trials", ())}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{TUNING_FILE} holds no trials of a search") from error
+    best, metric = values.get(said.get("best")), str(asked.get("metric", ""))
+    return dataclasses.replace(
+        own, method=f"tune, {asked.get('method', '')}", subject=str(asked.get("family", "")),
+        seed=_whole(asked.get("seed")),
+        state="finished" if said and not said.get("missing") else "not finished",
+        measure="" if best is None else metric.removesuffix("s") if metric == "returns" else metric,
+        value=best,
     )  # fmt: skip
 
 

@@ -93,6 +93,27 @@ def test_cells_that_fail_are_told_and_the_others_go_on(store):
     assert ran(store.folder).count("square-7") == 1
 
 
+def test_what_comes_next_may_depend_on_what_has_come(store):
+    """Each square is squared, until one is large; a failure ends nothing."""
+    asked = []
+
+    def more(records, failed):
+        asked.append((sorted(records), sorted(failed)))
+        last = max((r.result["square"] for r in records.values()), default=2)
+        known = {f"square-{last}", *records, *failed}
+        fresh = last < 100 and len(known) > len(records) + len(failed)
+        return [Square(number=int(last))] if fresh else []
+
+    console = quiet()
+    one = LocalProcesses(1)
+    done = run_cells([Square(number=0, fails="raw")], store, workers=one, console=console, more=more,
+                     total=4, things="squares")  # fmt: skip
+    assert sorted(done.records) == ["square-16", "square-2", "square-4"]
+    assert list(done.failed) == ["square-0"]
+    assert asked[0] == ([], [])
+    assert len(asked) == 5  # at the beginning, and behind each that came back
+
+
 def test_a_changed_cell_is_told_and_never_reused(store):
     run_cells([Square(number=2)], store, workers=LocalProcesses(1), console=quiet())
     changed = [Square(number=2, factor=3.0), Square(number=6)]
