@@ -106,6 +106,12 @@ class Cluster:
         """Whether it is there."""
         return self._ray is not None
 
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def connect(self) -> None:
         """Start an instance, or join a cluster, if that is not done yet.
 
