@@ -1,4 +1,4 @@
-"""What Ray prints on stdout, of processes that it lost: it goes into a log."""
+"""What Ray prints on stdout, of processes that it lost: it goes into a log, or to stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Heard(io.TextIOBase):
     """Takes what is printed on stdout.
 
     Attributes:
-        log: The log; None: not known yet, or none is kept.
+        log: The log; None: there is none, and it goes to stderr.
     """
 
     log: Path | None = None
@@ -25,7 +25,9 @@ class Heard(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write to the end of the log."""
-        if self.log is not None:
+        if self.log is None:
+            sys.stderr.write(text)
+        else:
             with contextlib.suppress(OSError), open(self.log, "a", encoding="utf-8") as log:
                 log.write(_COLOR.sub("", text))
         return len(text)

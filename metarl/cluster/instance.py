@@ -75,13 +75,7 @@ class Cluster:
         limit_s: float = LIMIT_S,
         goes_on: str,
     ):
-        found = importlib.util.find_spec("ray")
-        if found is None or found.origin is None:  # a folder of that name is no Ray
-            raise MissingDependencyError("Ray is not installed: pip install 'metarl-sim[ray]'")
-        if address != LOCAL and not ADDRESS.fullmatch(address):
-            raise ConfigError(
-                f"--ray is {address!r}; expected {ADDRESSES}, or nothing: this machine"
-            )
+        require_ray(address)
         self._address, self._asked, self._limit_s = address, cores, limit_s
         self._goes_on = goes_on
         self._ray: Any = None
@@ -249,6 +243,20 @@ class Cluster:
                 else f"({one_line(error)})"
             )
             raise ConfigError(f"nobody answers at {self._address} {why}; {_REMEDY}") from error
+
+
+def require_ray(address: str) -> None:
+    """Check that Ray is installed, and that an address may be one; nobody is asked.
+
+    Raises:
+        MissingDependencyError: If Ray is not installed.
+        ConfigError: If the address is none.
+    """
+    found = importlib.util.find_spec("ray")
+    if found is None or found.origin is None:  # a folder of that name is no Ray
+        raise MissingDependencyError("Ray is not installed: pip install 'metarl-sim[ray]'")
+    if address != LOCAL and not ADDRESS.fullmatch(address):
+        raise ConfigError(f"--ray is {address!r}; expected {ADDRESSES}, or nothing: this machine")
 
 
 def tidy(place: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from metarl.cluster.instance import require_ray
 from metarl.commands.output import say
 from metarl.commands.policies import require_source, tell_changes
 from metarl.errors import ConfigError, UnknownNameError, unknown
@@ -55,6 +56,7 @@ def train(
     require_families(method, family)
     if ray is not None:
         require_split(method)
+        require_ray(ray)
     require_source(start is not None, "no --from", map, names, statistics)
     from metarl.learn.config import require_fits
     from metarl.learn.following import require_no_start, require_start

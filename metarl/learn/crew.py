@@ -15,7 +15,7 @@ from metarl.errors import ConfigError, MetaRLError, TrainingError
 from metarl.learn.packing import packed, unpacked
 
 MOST_RESTARTS = 3  # of each worker
-START_S = 120.0  # until a worker has made its part: a process, imports, worlds
+START_S = 300.0  # until a worker has made its part: a process, imports, worlds
 ANSWER_S = 600.0  # for a worker to do its part of an iteration
 _LOOK_S = 0.2  # between two looks at a cluster's head, or for a signal
 _MAKE = "make"
@@ -94,12 +94,22 @@ class Crew:
         self._actors: list[Any] = [None] * len(parts)
         self._restarts = [0] * len(parts)
         self._done: list[list[Call]] = [[] for _ in parts]
-        self._employ(range(len(parts)))
+        try:
+            self._employ(range(len(parts)))
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def size(self) -> int:
         """How many workers there are."""
         return len(self._parts)
+
+    def close(self) -> None:
+        """Dismiss the workers; the cluster stays."""
+        for actor in filter(None, self._actors):
+            self._cluster.ray.kill(actor)
+        self._actors = [None] * len(self._parts)
 
     def put(self, what: Any) -> Any:
         """Send something once that all workers are to be given; it may stand in a call."""
@@ -113,7 +123,7 @@ class Crew:
         """Let workers do something, and wait for all of them.
 
         Args:
-            calls: By worker: a method of its part, and what it is given.
+            calls: By worker: a method of its part, and what it is given, which changes no more.
             keep: Whether what comes later, until `begin`, depends on this.
         Returns:
             What they gave, in the order of the calls.

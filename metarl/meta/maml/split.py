@@ -72,9 +72,8 @@ class Split:
         """One line for the screen."""
         most = max(tasks.stop - tasks.start for tasks in self._tasks)
         up_to = "" if len(set(self._shares)) == 1 else "up to "
-        return (
-            f"{self.size} workers on Ray, with {up_to}{most} of {self._tasks[-1].stop} tasks each"
-        )
+        each = f"{up_to}{most} of {self._tasks[-1].stop} tasks each"
+        return f"{counted(self.size, 'worker')} on Ray, with {each}"
 
     def explore(self) -> tuple[Sequence[Batch], list[Outcome]]:
         """Let the workers explore their tasks.
@@ -98,7 +97,7 @@ class Split:
         )
         reached = crew.ask(
             {
-                k: ("explore", at, streams.keys[rows], streams.counters[rows])
+                k: ("explore", at, streams.keys[rows].copy(), streams.counters[rows].copy())
                 for k, rows in enumerate(self._worlds)
             },
             keep=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -65,7 +66,9 @@ def here(monkeypatch):
 
 def trainer_of(method, family="falling:falling/reach", workers=0, **changes):
     training = get_training(method)
-    config = configure(training.config, {**training.settings, **SMALL, **METHODS[method], **changes})
+    config = configure(
+        training.config, {**training.settings, **SMALL, **METHODS[method], **changes}
+    )
     trainer = training.trainer(make_family(family), config, num_threads=1)
     trainer.method = method
     if workers:
@@ -128,7 +131,7 @@ def test_what_a_run_goes_on_from_holds_for_any_number_of_workers():
     state = stopped.state_dict()
     for workers in (2, 3, 0):
         resumed = trainer_of("maml", workers=workers)
-        resumed.load_state_dict(state)
+        resumed.load_state_dict(copy.deepcopy(state))
         run(resumed, 1)
         for name, p in straight.state_dict()["policy"].items():
             now = resumed.state_dict()["policy"][name]
@@ -144,7 +147,9 @@ def test_a_checkpoint_says_how_many_workers_there_were():
 
 
 def test_more_workers_than_tasks_are_refused():
-    with pytest.raises(ConfigError, match="workers is 6; expected an integer from 1 to 5, the tasks"):
+    with pytest.raises(
+        ConfigError, match="workers is 6; expected an integer from 1 to 5, the tasks"
+    ):
         trainer_of("maml", workers=6)
     trainer = trainer_of("maml")
     trainer.config = dataclasses.replace(trainer.config, device="cuda")
@@ -153,6 +158,8 @@ def test_more_workers_than_tasks_are_refused():
 
 
 def test_it_says_how_tasks_are_split():
-    assert str(trainer_of("maml", workers=2).split) == "2 workers on Ray, with up to 3 of 5 tasks each"
+    assert (
+        str(trainer_of("maml", workers=2).split) == "2 workers on Ray, with up to 3 of 5 tasks each"
+    )
     assert str(trainer_of("maml", workers=5).split) == "5 workers on Ray, with 1 of 5 tasks each"
     assert str(trainer_of("maml", workers=1).split) == "1 worker on Ray, with 5 of 5 tasks each"
