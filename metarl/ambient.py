@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 _DENORMAL = 1e-40  # below float32's least normal number: 0 where such are flushed
@@ -30,6 +31,18 @@ def steady(num_threads: int | None = None) -> Iterator[None]:
         if num_threads is not None or "torch" in sys.modules:  # else nobody has set it
             stack.enter_context(_steady_torch(num_threads))
         yield
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Let processes that are started meanwhile have these variables in their environment."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def silence_gym() -> None:

@@ -35,6 +35,8 @@ CONFIGS = {
     "eyes": "metarl.perception.eyes.config:EyesConfig",
 }
 SEVERAL = ("multi-task", "modular")  # of these, what trains on several families at once
+# And those whose tasks can be split over workers.
+SPLIT = ("anil", "maml", "maml-trpo", "meta-sgd", "promp", "reptile")
 # How a policy that was not trained for it meets new tasks: a strategy. These are rules over a network's
 # tensors, by reward or taught by an expert; where each is, and what can be set of it beside that.
 RULES = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
-from metarl.built_in import CONFIGS, RULES, SETTINGS, SEVERAL, STRATEGIES, TRAINED
+from metarl.built_in import CONFIGS, RULES, SETTINGS, SEVERAL, SPLIT, STRATEGIES, TRAINED
 from metarl.errors import ConfigError, UnknownNameError, describe, is_interrupt
 
 GROUP = "metarl.methods"
@@ -38,6 +38,8 @@ class Training:
             asks to have other defaults.
         several: Whether it trains on several families at once: its trainer takes a sequence of them, has
             them as ``families``, and says in ``said`` what they share.
+        splits: Whether workers may share an iteration's tasks: its trainer then has a method
+            ``split_over``, as `metarl.meta.maml.maml.MamlTrainer`.
     """
 
     config: type[Any]
@@ -46,6 +48,7 @@ class Training:
     needs: str = ""
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     several: bool = False
+    splits: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,20 @@ def require_families(name: str, families: Sequence[str]) -> None:
     if twice or not families:
         said = f"family {twice[0]} stands there twice" if twice else "there is no family"
         raise ConfigError(f"{said}; expected families, each once")
+
+
+def require_split(name: str) -> None:
+    """Check that workers may share the tasks of a method, of one that is built in without loading it.
+
+    Raises:
+        UnknownNameError: If there is no such method.
+        ConfigError: If they may not; the message says of which they may.
+    """
+    if not (name in SPLIT if name in TRAINED else get_training(name).splits):
+        raise ConfigError(
+            f"the tasks of {name} cannot be split over workers yet; leave --ray out, or train by one of"
+            f" {', '.join(SPLIT)}"
+        )
 
 
 def adapting_config(name: str) -> type[Any] | None:

@@ -226,6 +226,11 @@ class Train:
     None: fine-tune"""
     strict: bool = False
     """with --from or --resume: refuse a checkpoint whose family has changed since, instead of a warning"""
+    ray: RayAddress = None
+    """split the tasks of every iteration over workers on Ray: alone, on this machine; auto or HOST:PORT, on a
+    cluster (extra ray); by maml, maml-trpo, promp, reptile, meta-sgd and anil"""
+    workers: int | None = fields.count(None, optional=True)
+    """with --ray: how many workers, of one core each; None: one a core"""
     set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
     """other fields of the method's config, for example outer_rate=1e-3 num_tasks=40, and of the strategy"""
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from metarl.cluster.instance import require_ray
 from metarl.commands.output import say
 from metarl.commands.policies import require_source, tell_changes
 from metarl.errors import ConfigError, UnknownNameError, unknown
 from metarl.machine import require_device
 from metarl.methods import (
     require_families,
+    require_split,
     rules_config,
     strategy_names,
     training_config,
@@ -36,6 +38,8 @@ def train(
     start: Path | None,
     strategy: str | None,
     strict: bool,
+    workers: int | None,
+    ray: str | None,
     map: tuple[str, ...],
     names: tuple[str, ...],
     statistics: Path | None,
@@ -50,11 +54,16 @@ def train(
     """
     settings = _settings_of(method, set, backend, family[0] if family else "FAMILY", strategy)
     require_families(method, family)
+    if ray is not None:
+        require_split(method)
+        require_ray(ray)
     require_source(start is not None, "no --from", map, names, statistics)
     from metarl.learn.config import require_fits
     from metarl.learn.following import require_no_start, require_start
+    from metarl.learn.train import require_workers
     from metarl.runs.config import CONFIG_FILE, configure
 
+    require_workers(ray, workers)
     horizon = sum(family_class(name).horizon for name in family)
     if device is not None:
         require_device(device)
@@ -89,6 +98,8 @@ def train(
         mapping=map,
         **source,
         strategy=strategy,
+        ray=ray,
+        workers=workers,
         **settings,
     )
     say(f"wrote {written}")

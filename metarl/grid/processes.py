@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from metarl.ambient import environment
 from metarl.errors import MetaRLError, require
 from metarl.grid.cell import Cell
 from metarl.grid.workers import Finished
@@ -100,18 +100,6 @@ class LocalProcesses:
         for worker in self._workers:
             worker.kill()
         self._workers = []
-
-
-@contextlib.contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Let processes that are started meanwhile have these variables in their environment."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _work(pipe: Connection) -> None:

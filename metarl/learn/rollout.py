@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from metarl.errors import ShapeError
 from metarl.learn.losses import gaussian_log_prob
+from metarl.learn.share import Pace, Share, alone, randn
 from metarl.nn.functional import apply
 from metarl.sim.worlds import Worlds
 from metarl.types import Step
@@ -172,7 +173,6 @@ def collect(
     )  # fmt: skip
 
 
-@torch.no_grad()
 def play(
     worlds: Worlds,
     actor: Actor,
@@ -198,15 +198,42 @@ def play(
     Raises:
         ShapeError: As for `collect`.
     """
+    return alone(
+        playing(
+            worlds, actor, num_tasks=num_tasks, generator=generator,
+            deterministic=deterministic, offset=offset, residual=residual,
+        )
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def playing(
+    worlds: Worlds,
+    actor: Actor,
+    *,
+    num_tasks: int,
+    generator: torch.Generator,
+    deterministic: bool = False,
+    offset: Tensor | None = None,
+    residual: Tensor | None = None,
+    share: Share | None = None,
+) -> Pace[Trajectories]:
+    """Run episodes as `play` does, of worlds that may be a part of a batch.
+
+    Args:
+        share: Which part; None: all of it. The others are as for `play`.
+    Yields:
+        Once, the length of the longest episode here; it is sent that of the longest in the batch.
+    Returns:
+        The episodes; T is the length of the longest in the batch.
+    """
     start_s = time.perf_counter()
     if num_tasks < 1 or worlds.num_worlds % num_tasks:
         raise ShapeError(f"{worlds.num_worlds} worlds cannot be shared by {num_tasks} tasks")
     device = actor.device
     spec, n = worlds.spec, worlds.num_worlds
     shape = (spec.horizon, n, spec.action_dim)
-    noise = torch.zeros(shape)
-    if not deterministic:
-        noise = torch.randn(shape, generator=generator, device=generator.device)
+    noise = torch.zeros(shape) if deterministic else randn(shape, 1, generator, share)
     noise = noise.to(device)
     if offset is not None:
         offset = offset.to(device)
@@ -215,9 +242,9 @@ def play(
     obs_all = torch.empty(spec.horizon, n, spec.obs_dim, device=device)
     mean_all, action_all = torch.empty(shape, device=device), torch.empty(shape, device=device)
     ledger = _Ledger(worlds)
-    obs, t = worlds.reset(), 0
+    obs, t, length, told = worlds.reset(), 0, spec.horizon, False
     log_std = torch.zeros(())
-    while ledger.alive.any():
+    while t < length:
         obs_all[t] = torch.from_numpy(obs)
         if offset is not None:
             obs_all[t, :, spec.obs_dim - spec.task_dim :] += offset
@@ -230,7 +257,9 @@ def play(
         actor.see(action, step, ledger.alive)
         ledger.write(t, step)
         obs, t = step.obs, t + 1
-        if worlds.done.any() and ledger.alive.any():
+        if not told and not ledger.alive.any():
+            length, told = (yield t), True
+        if t < length and worlds.done.any():
             obs = worlds.reset(worlds.done)
     action, mean = action_all[:t], mean_all[:t]
     return _finish(

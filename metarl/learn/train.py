@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from metarl.ambient import steady
-from metarl.errors import ConfigError, printable, shown
+from metarl.cluster.instance import Cluster
+from metarl.errors import ConfigError, counted, printable, require, shown
 from metarl.learn.config import require_fits
 from metarl.learn.following import (
     by_strategy,
@@ -21,12 +23,18 @@ from metarl.learn.following import (
 )
 from metarl.learn.start import Start, start_from
 from metarl.machine import require_device
-from metarl.methods import Training, defaults_of, get_training, require_families
+from metarl.methods import (
+    Training,
+    defaults_of,
+    get_training,
+    require_families,
+    require_split,
+)
 from metarl.registry import make_family
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
-from metarl.runs.run import latest_checkpoint
+from metarl.runs.run import WORKERS, latest_checkpoint
 
 _MANY = 1_000_000  # iterations of a run that ends by the clock
 
@@ -49,6 +57,8 @@ def train(
     statistics: Path | str | None = None,
     strategy: str | None = None,
     num_threads: int = 0,
+    ray: str | None = None,
+    workers: int | None = None,
     **options: Any,
 ) -> Path:
     """Train a policy in a run folder.
@@ -74,6 +84,10 @@ def train(
         strategy: What of the policy is taken, and how it learns, one of `metarl.methods.rule_names`;
             None: everything goes on learning.
         num_threads: Physics threads; 0 takes every core. It changes no result.
+        ray: Split the tasks of every iteration over workers on Ray: ``local``, on this machine, or a
+            cluster's address, as for `metarl.cluster.instance.Cluster`. Results are the same up to the
+            order in which numbers are added up. None: without Ray.
+        workers: How many; None: one a core, and one a task at most.
         options: Other fields of the method's config, and of the strategy's.
     Returns:
         The newest checkpoint.
@@ -89,6 +103,7 @@ def train(
         require_strategy(training.config, method, strategy)
     if device is not None:
         require_device(device)
+    cluster = _cluster(ray, workers, method)
     names_given = [family] if isinstance(family, str) else list(family)
     require_families(method, names_given)
     families = [make_family(name) for name in names_given]
@@ -145,17 +160,63 @@ def train(
             highlight=False,
             soft_wrap=True,
         )
-    run_loop(
-        trainer,
-        out,
-        resume=resume,
-        command=own_command(),
-        console=console,
-        start=began,
-    )
+    with cluster or contextlib.nullcontext():
+        if cluster is not None:
+            split = trainer.split_over(cluster, names_given[0], workers)
+            console.print(_tell(split, _workers_before(out) if resume else None), soft_wrap=True)
+        run_loop(
+            trainer,
+            out,
+            resume=resume,
+            command=own_command(),
+            console=console,
+            start=began,
+        )
     latest = latest_checkpoint(out)
     assert latest is not None  # the loop has just saved one
     return out / "checkpoints" / f"step-{latest[0]:08d}.safetensors"
+
+
+def _cluster(ray: str | None, workers: int | None, method: str) -> Cluster | None:
+    """Where workers are to be, if there are any; nothing is started yet.
+
+    Raises:
+        MissingDependencyError: If Ray is asked for and not installed.
+        ConfigError: If the address is none, the method cannot be split, or nobody asked for Ray.
+    """
+    require_workers(ray, workers)
+    if ray is None:
+        return None
+    require_split(method)
+    return Cluster(ray, workers, goes_on="what is saved goes on with --resume")
+
+
+def require_workers(ray: str | None, workers: int | None) -> None:
+    """Check that workers have somewhere to be.
+
+    Raises:
+        ConfigError: If there is no Ray, or no worker.
+    """
+    if ray is None and workers is not None:
+        raise ConfigError("--workers has no effect without --ray; add --ray, or leave it out")
+    require(workers is None or workers >= 1, "workers", workers, "an integer >= 1")
+
+
+def _workers_before(folder: Path) -> int | None:
+    """How many workers did the newest checkpoint of a run, 0 if none; None: there is no checkpoint."""
+    latest = latest_checkpoint(folder)
+    return None if latest is None else latest[1].meta.get(WORKERS, 0)
+
+
+def _tell(split: Any, before: int | None) -> str:
+    """Say how tasks are split, and if that was otherwise before."""
+    if before in (None, split.size):
+        return str(split)
+    were = "no workers" if not before else counted(before, "worker")
+    return (
+        f"{split}; this run had {were} before: numbers are the same up to the order in which they are"
+        " added up"
+    )
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from metarl.family import TaskFamily
+from metarl.learn.outcome import Outcome
 from metarl.learn.rollout import Trajectories
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.state import flatten, unflatten
@@ -111,7 +112,7 @@ class MetaTrainer(ABC):
         self.load_state_dict(state | {name: part(name, tensors) for name in self.networks})
 
 
-def outcomes(episodes: Sequence[Trajectories]) -> dict[str, float]:
+def outcomes(episodes: Sequence[Trajectories | Outcome]) -> dict[str, float]:
     """Summarise each collection, before the first to after the last update."""
     first, last = episodes[0], episodes[-1]
     return {

@@ -66,6 +66,7 @@ TUNING_FILE = "tuning.json"  # beside it: what is known so far
 ANSWERS_FILE = "answers.json"  # what a picture network answered to its test pictures
 START_FILE = "start.json"  # what it started from, and what became of that
 STEP = "step"  # in a checkpoint's meta
+WORKERS = "workers"  # likewise: how many there were, where tasks were split over some
 BUDGET = ("iterations", "max_seconds")  # of a config; may change when a run goes on
 _PREFIX = "step-"
 _log = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -169,3 +170,34 @@ def test_several_families(words, says, tmp_path, capsys):
 def test_a_family_twice_is_told(tmp_path, capsys):
     assert cli.main(["train", TOY, TOY, "--method", "multi-task"]) == 2
     assert "stands there twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--workers", "2"], "--workers has no effect without --ray; add --ray, or leave it out"),
+        (["--workers", "0", "--ray"], "--workers is 0; expected an integer >= 1"),
+        (["--method", "ppo", "--ray"], "the tasks of ppo cannot be split over workers yet; leave"),
+        (["--method", "ppo", "--ray"], "or train by one of anil, maml, maml-trpo, meta-sgd, promp"),
+        (
+            ["--ray=head"],
+            "--ray is 'head'; expected auto (the cluster that this machine is part of)",
+        ),
+    ],
+)
+def test_workers_that_cannot_be_are_one_line(words, says, tmp_path, monkeypatch, capsys):
+    there = importlib.util.find_spec("json")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: there)  # as if Ray were there
+    assert cli.main(["train", TOY, *words, "--out", str(tmp_path / "a")]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "a").exists()
+
+
+def test_workers_need_ray(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert cli.main(["train", TOY, "--ray", "--out", str(tmp_path / "a")]) == 2
+    assert capsys.readouterr().err == (
+        "metarl: Ray is not installed: pip install 'metarl-sim[ray]'\n"
+    )

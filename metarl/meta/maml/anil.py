@@ -24,6 +24,7 @@ METHOD = Method(
             "outer_epochs": 3,
         },
         variants={"backend": BACKENDS},
+        splits=True,
     ),
     Adapting(by_inner_loop),
     "Raghu et al. 2020, arXiv:1909.09157",

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metarl.learn.rollout import Trajectories, collect
+from metarl.learn.rollout import Memoryless, Trajectories, playing
+from metarl.learn.share import Pace, Share, alone, randn
 from metarl.meta.baseline import make_batch
 from metarl.meta.maml.inner import Batch, Guesses
 from metarl.sim.worlds import Worlds
@@ -40,10 +41,15 @@ class ContextNoise:
         """The standard deviation before update number `update`, counted from 0."""
         return self.std * self.decay**update
 
-    def draw(self, update: int, num_worlds: int, generator: torch.Generator) -> Tensor:
-        """Draw every episode's offset from the context, shape (N, C)."""
-        shape = (num_worlds, len(self.hidden))
-        noise = torch.randn(shape, generator=generator, device=generator.device)
+    def draw(
+        self,
+        update: int,
+        num_worlds: int,
+        generator: torch.Generator,
+        share: Share | None = None,
+    ) -> Tensor:
+        """Draw every episode's offset from the context, shape (N, C), as `randn` does."""
+        noise = randn((num_worlds, len(self.hidden)), 0, generator, share)
         return self.at(update) * noise * torch.tensor(self.hidden, device=generator.device)
 
 
@@ -84,9 +90,38 @@ def explore(
         update: Number of the update that will learn from them, counted from 0.
         noise: On the context; None: none.
     """
-    offset = None if noise is None else noise.draw(update, worlds.num_worlds, generator)
-    episodes = collect(
-        worlds, policy, params, num_tasks=num_tasks, generator=generator, offset=offset
+    return alone(
+        exploring(
+            worlds, policy, params, num_tasks=num_tasks, generator=generator,
+            gamma=gamma, lam=lam, update=update, noise=noise,
+        )
+    )  # fmt: skip
+
+
+def exploring(
+    worlds: Worlds,
+    policy: nn.Module,
+    params: Mapping[str, Tensor],
+    *,
+    num_tasks: int,
+    generator: torch.Generator,
+    gamma: float,
+    lam: float,
+    update: int,
+    noise: ContextNoise | None = None,
+    share: Share | None = None,
+) -> Pace[Exploration]:
+    """Explore in worlds that may be a part of a batch.
+
+    Args:
+        share: Which part; None: all of it. The others are as for `explore`.
+    Yields:
+        As `metarl.learn.rollout.playing`.
+    """
+    offset = None if noise is None else noise.draw(update, worlds.num_worlds, generator, share)
+    actor = Memoryless(policy, params, num_tasks)
+    episodes = yield from playing(
+        worlds, actor, num_tasks=num_tasks, generator=generator, offset=offset, share=share
     )
     batch = make_batch(episodes, gamma, lam)
     if noise is None or offset is None:

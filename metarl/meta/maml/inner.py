@@ -63,6 +63,8 @@ class Batch(NamedTuple):
         log_std: Its log standard deviation, shape (K, A); None: not kept.
         followed: The inner gradient that was followed after the batch, by parameter, each
             (K, ...): a constant of whoever adapts again on it; None: computed anew.
+        weight: What each task counts for in the outer loss, (K,), where other tasks, which are not
+            here, have a say in that; None: as `metarl.meta.maml.outer.Outer` weighs it.
     """
 
     obs: Tensor
@@ -76,6 +78,7 @@ class Batch(NamedTuple):
     mean: Tensor | None = None
     log_std: Tensor | None = None
     followed: Params | None = None
+    weight: Tensor | None = None
 
     def tasks(self, rows: slice) -> Batch:
         """Pick some of the K tasks."""
@@ -89,6 +92,25 @@ class Batch(NamedTuple):
     def of_task(self, k: int) -> Batch:
         """Pick one task, without its axis: fields (M, ...), those with a default left out."""
         return Batch(self.obs[k], self.action[k], self.log_prob[k], self.advantage[k], self.mask[k])
+
+
+def joined_batch(parts: Sequence[Batch]) -> Batch:
+    """Put together the batches of some tasks each, in their order; they hold the same fields."""
+    first = parts[0]
+    of_each = {
+        name: torch.cat([getattr(part, name) for part in parts])
+        for name, x in first._asdict().items()
+        if isinstance(x, Tensor)
+    }
+    guesses, followed = first.guesses, first.followed
+    if guesses is not None:
+        per_task = zip(*(part.guesses for part in parts if part.guesses is not None))
+        value, offset, gain, _, std = (torch.cat(tensors) for tensors in per_task)
+        guesses = Guesses(value, offset, gain, guesses.hidden, std)
+    if followed is not None:
+        per_part = [part.followed for part in parts if part.followed is not None]
+        followed = {name: torch.cat([each[name] for each in per_part]) for name in followed}
+    return Batch(**of_each, guesses=guesses, followed=followed)
 
 
 Loss = Callable[[Params, Batch], Tensor]

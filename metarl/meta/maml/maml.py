@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,10 +16,11 @@ from metarl.adapt.meeting import Meeting
 from metarl.errors import CheckpointError
 from metarl.family import TaskFamily
 from metarl.learn.rollout import Trajectories
+from metarl.learn.share import Pace, Share, alone
 from metarl.meta.baseline import make_batch
 from metarl.meta.finite import require_finite
 from metarl.meta.maml.config import BACKENDS, MamlConfig
-from metarl.meta.maml.explore import Exploration, explore
+from metarl.meta.maml.explore import Exploration, exploring
 from metarl.meta.maml.inner import Batch, detached_gradient, follow, policy_gradient
 from metarl.meta.maml.inner_loop import with_rates
 from metarl.meta.maml.outer import Backend, outer_gradients
@@ -28,8 +30,13 @@ from metarl.nn.functional import Params, expand, parameters_of
 from metarl.nn.policy import network_of, start_policy
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import config_of, load_policy_for, load_rates
+from metarl.runs.run import WORKERS
 from metarl.runs.state import load_optimizer
 from metarl.runs.trained import annealed
+
+if TYPE_CHECKING:
+    from metarl.cluster.instance import Cluster
+    from metarl.meta.maml.split import Split
 
 RATES = "inner_rate or outer_rate"  # smaller ones may help where something is not finite
 
@@ -49,6 +56,9 @@ class MamlTrainer(MetaTrainer):
     method = "maml"
     networks = ("policy", "rates")
     config: MamlConfig
+    # What is a mean over tasks, computed of (policy, params, rates, batches, outer): where workers have the
+    # batches, they compute it, each of its own tasks.
+    means: ClassVar[tuple[str, ...]] = ("gradients",)
 
     def __init__(
         self,
@@ -69,6 +79,8 @@ class MamlTrainer(MetaTrainer):
             rate.requires_grad_(config.learn_rates)
         self.inner_loss = policy_gradient(self.policy)
         self.outer, self.gradients = config.outer, self._backend()
+        self.share: Share | None = None  # of the batch that is here
+        self.split: Split | None = None
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -77,6 +89,23 @@ class MamlTrainer(MetaTrainer):
         if self.config.learn_rates:
             groups.append({"params": list(self.rates.values()), "lr": self.config.rates_rate})
         return torch.optim.Adam(groups, lr=self.config.outer_rate)
+
+    def split_over(self, cluster: Cluster, family: str, num_workers: int | None = None) -> Split:
+        """Let workers do the tasks: each explores its own, and computes its part of every mean.
+
+        Args:
+            cluster: Where they are.
+            family: The family's name, as a user gives it.
+            num_workers: How many; None: one a core, and one a task at most.
+        Raises:
+            ConfigError: If that cannot be.
+        """
+        from metarl.meta.maml.split import Split
+
+        self.split = Split(self, cluster, family, num_workers)
+        for name in self.means:
+            setattr(self, name, functools.partial(self.split.mean, name))
+        return self.split
 
     def _backend(self) -> Backend:
         """Choose what computes the meta-gradient."""
@@ -100,8 +129,8 @@ class MamlTrainer(MetaTrainer):
                 parameters, rates and optimizer then keep their last good state.
         """
         start_s = time.perf_counter()
-        self.draw_tasks()
-        batches, episodes = self._explore()
+        found = alone(self.exploring()) if self.split is None else self.split.explore()
+        batches, episodes = found
         collected_s = time.perf_counter()
         learned = self._learn(batches)
         end_s = time.perf_counter()
@@ -116,6 +145,7 @@ class MamlTrainer(MetaTrainer):
             "steps_per_s": sum(e.num_steps for e in episodes) / (end_s - start_s),
             "collect_s": collected_s - start_s,
             "update_s": end_s - collected_s,
+            **({} if self.split is None else self.split.seconds()),
         }
 
     def _anneal(self) -> None:
@@ -124,16 +154,23 @@ class MamlTrainer(MetaTrainer):
         for group, rate in zip(self.optimizer.param_groups, (config.outer_rate, config.rates_rate)):
             group["lr"] = share * rate
 
-    def _explore(self) -> tuple[list[Batch], list[Trajectories]]:
-        """Collect and adapt U times, and collect once more."""
+    def exploring(self) -> Pace[tuple[list[Batch], list[Trajectories]]]:
+        """Draw tasks, collect and adapt U times, and collect once more.
+
+        Yields:
+            As `metarl.learn.rollout.playing`, for each of the U + 1 collections.
+        Returns:
+            What the outer loss needs, and the episodes; of each collection.
+        """
+        self.draw_tasks()
         config = self.config
         params: Params = {n: p.detach() for n, p in expand(self.params, config.num_tasks).items()}
         batches, episodes = [], []
         for u in range(config.inner_updates + 1):
-            found = explore(
+            found = yield from exploring(
                 self.worlds, self.policy, params, num_tasks=config.num_tasks,
                 generator=self.generator, gamma=config.gamma, lam=config.lam, update=u,
-                noise=config.noise(self.worlds.spec.hidden),
+                noise=config.noise(self.worlds.spec.hidden), share=self.share,
             )  # fmt: skip
             episodes.append(found.episodes)
             batches.append(self._judged(found, params))
@@ -170,14 +207,14 @@ class MamlTrainer(MetaTrainer):
         far = make_batch(found.episodes, gamma, self.config.outer_lam)
         return found.batch._replace(merit=far.advantage, scale=far.scale)
 
-    def _learn(self, batches: list[Batch]) -> dict[str, float]:
+    def _learn(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Improve what adaptation starts from, and say how that went."""
         self._anneal()
         for _ in range(self.config.outer_epochs):
             loss, norm = self._update(batches)
         return {"loss": loss, "grad_norm": norm}
 
-    def _update(self, batches: list[Batch]) -> tuple[float, float]:
+    def _update(self, batches: Sequence[Batch]) -> tuple[float, float]:
         """Take one outer step; returns the loss and the gradient's norm before clipping."""
         loss, of_params, of_rates = self.gradients(
             self.policy, self.params, self.rates, batches, self.outer
@@ -206,6 +243,11 @@ class MamlTrainer(MetaTrainer):
             "rates": {name: rate.detach() for name, rate in self.rates.items()},
             "optimizer": self.optimizer.state_dict(),
         }
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """As of every meta-trainer; it also says how many workers there were."""
+        tensors, meta = super().checkpoint()
+        return tensors, meta if self.split is None else {**meta, WORKERS: self.split.size}
 
     def load_own_state(self, saved: Mapping[str, Any]) -> None:
         """Continue from an `own_state`."""
@@ -239,7 +281,7 @@ def by_inner_loop(checkpoint: Checkpoint, meeting: Meeting, _: None = None) -> B
 
 METHOD = Method(
     "first-order MAML with a clipped surrogate",
-    Training(MamlConfig, MamlTrainer, variants={"backend": BACKENDS}),
+    Training(MamlConfig, MamlTrainer, variants={"backend": BACKENDS}, splits=True),
     Adapting(by_inner_loop),
     "Finn et al. 2017, arXiv:1703.03400",
 )

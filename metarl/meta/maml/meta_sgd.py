@@ -22,6 +22,7 @@ METHOD = Method(
             "outer_epochs": 3,
         },
         variants={"backend": BACKENDS},
+        splits=True,
     ),
     Adapting(by_inner_loop),
     "Li et al. 2017, arXiv:1707.09835",

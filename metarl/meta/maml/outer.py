@@ -55,9 +55,11 @@ class Outer:
         Advantages are normalised per task, so that inner steps are equally long everywhere.
         In the outer loss that makes the noise of solved tasks as loud as what the others say.
         """
+        if batch.weight is not None:
+            return batch.weight
         if not self.weigh_tasks or batch.scale is None:
             return torch.ones(len(batch.obs), dtype=batch.obs.dtype, device=batch.obs.device)
-        return batch.scale / (batch.scale.mean() + 1e-8)
+        return relative(batch.scale)
 
     def loss(
         self, output: tuple[Tensor, Tensor], batch: Batch, weight: Tensor | float = 1.0
@@ -70,6 +72,11 @@ class Outer:
         else:
             loss = clipped_surrogate(log_prob, batch.log_prob, advantage, batch.mask, self.clip)
         return weight * loss - self.entropy * gaussian_entropy(output[1])
+
+
+def relative(scale: Tensor) -> Tensor:
+    """Weigh tasks by the scales of their advantages, (K,) -> (K,) of mean 1."""
+    return scale / (scale.mean() + 1e-8)
 
 
 Gradients = tuple[Tensor, Params, Params]  # loss (), of the parameters, of the rates

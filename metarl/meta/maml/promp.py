@@ -67,12 +67,18 @@ class PrompTrainer(MamlTrainer):
     method = "promp"
     config: PrompConfig
 
+    means = ("gradients", "drifts")
+
+    def __init__(self, *given: Any, **named: Any):
+        super().__init__(*given, **named)
+        self.drifts = drifts
+
     def _judged(self, found: Exploration, params: Params) -> Batch:
         return remember(self.policy, params, super()._judged(found, params))
 
-    def _learn(self, batches: list[Batch]) -> dict[str, float]:
+    def _learn(self, batches: Sequence[Batch]) -> dict[str, float]:
         metrics = super()._learn(batches)
-        found = drifts(self.policy, self.params, self.rates, batches, self.outer)
+        found = self.drifts(self.policy, self.params, self.rates, batches, self.outer)
         weights = tightened(self.outer.drift, found, self.config)
         self.outer = dataclasses.replace(self.outer, drift=weights)
         return {**metrics, "drift": max(found), "drift_weight": max(weights)}
@@ -89,7 +95,7 @@ class PrompTrainer(MamlTrainer):
 
 METHOD = Method(
     "ProMP: second order, clipped outer steps, a KL penalty before each inner one",
-    Training(PrompConfig, PrompTrainer),
+    Training(PrompConfig, PrompTrainer, splits=True),
     Adapting(by_inner_loop),
     "Rothfuss et al. 2018, arXiv:1810.06784",
 )

@@ -65,7 +65,7 @@ class ReptileTrainer(MamlTrainer):
 
 METHOD = Method(
     "Reptile: first order, towards the mean of the adapted parameters",
-    Training(ReptileConfig, ReptileTrainer),
+    Training(ReptileConfig, ReptileTrainer, splits=True),
     Adapting(by_inner_loop),
     "Nichol et al. 2018, arXiv:1803.02999",
 )

@@ -186,7 +186,7 @@ class TrustRegionTrainer(MamlTrainer):
     def _judged(self, found: Exploration, params: Params) -> Batch:
         return remember(self.policy, params, super()._judged(found, params))
 
-    def _learn(self, batches: list[Batch]) -> dict[str, float]:
+    def _learn(self, batches: Sequence[Batch]) -> dict[str, float]:
         step = trust_region_step(
             self.policy, self.params, self.rates, batches, self.outer, self.config
         )
@@ -204,7 +204,7 @@ class TrustRegionTrainer(MamlTrainer):
 
 METHOD = Method(
     "MAML as published: second order, outer steps in a trust region",
-    Training(TrustRegionConfig, TrustRegionTrainer),
+    Training(TrustRegionConfig, TrustRegionTrainer, splits=True),
     Adapting(by_inner_loop),
     "Finn et al. 2017, arXiv:1703.03400",
 )

@@ -12,6 +12,7 @@ from toy import Reach
 
 from metarl.errors import ConfigError, FamilyError, TrainingError
 from metarl.learn.loop import train
+from metarl.learn.share import alone
 from metarl.meta.baseline import make_batch
 from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.maml import MamlTrainer
@@ -164,7 +165,7 @@ def test_both_backends_train_alike():
 
 def test_whoever_adapts_again_compares_with_the_policies_that_acted():
     trainer = MamlTrainer(Short(), TINY, num_threads=1)
-    batches, _ = trainer._explore()
+    batches, _ = alone(trainer.exploring())
     assert all(batch.followed is not None for batch in batches[:-1])
     moved = {n: (p + 0.1).detach().requires_grad_() for n, p in trainer.params.items()}
     paths = [
@@ -179,7 +180,7 @@ def test_whoever_adapts_again_compares_with_the_policies_that_acted():
 def test_the_outer_loss_may_look_further_ahead_than_the_inner():
     config = dataclasses.replace(TINY, outer_gamma=0.99)
     trainer = MamlTrainer(Short(), config, num_threads=1)
-    batches, episodes = trainer._explore()
+    batches, episodes = alone(trainer.exploring())
     for batch, played in zip(batches, episodes):
         near = make_batch(played, config.gamma, config.lam).advantage
         far = make_batch(played, 0.99, config.outer_lam).advantage
