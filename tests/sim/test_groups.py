@@ -10,7 +10,7 @@ from sliders import Two
 import metarl.sim.scene
 from metarl.conformance.subject import expect_equal, play
 from metarl.errors import FamilyError
-from metarl.sim.scene import PERSISTENT_WORLDS
+from metarl.sim.batches import PERSISTENT_WORLDS
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import take
