@@ -18,7 +18,7 @@ from metarl.methods import (
     training_config,
     training_names,
 )
-from metarl.registry import family_class, make_family, slug
+from metarl.registry import family_class, make_family, slug, with_physics
 from metarl.runs.shipped import find_checkpoint
 
 
@@ -40,6 +40,7 @@ def train(
     names: tuple[str, ...],
     statistics: Path | None,
     set: tuple[str, ...],
+    physics: str | None = None,
 ) -> int:
     """Train a policy on the training tasks of a family, or of several.
 
@@ -50,6 +51,7 @@ def train(
     """
     settings = _settings_of(method, set, backend, family[0] if family else "FAMILY", strategy)
     require_families(method, family)
+    family = tuple(with_physics(name, physics) for name in family)
     require_source(start is not None, "no --from", map, names, statistics)
     from metarl.learn.config import require_fits
     from metarl.learn.following import require_no_start, require_start

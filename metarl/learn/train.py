@@ -22,7 +22,7 @@ from metarl.learn.following import (
 from metarl.learn.start import Start, start_from
 from metarl.machine import require_device
 from metarl.methods import Training, defaults_of, get_training, require_families
-from metarl.registry import make_family
+from metarl.registry import make_family, physics_of, says_physics, with_physics, without_physics
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
@@ -61,7 +61,7 @@ def train(
         iterations: Iterations; None: the method's own number.
         out: The run folder.
         resume: Go on with the run in it, by default to the end of its own budget; what is not given
-            is as the run has it.
+            is as the run has it, its physics as well.
         backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop; None:
             ``torch``.
         device: Where the networks live; None: the CPU.
@@ -90,6 +90,8 @@ def train(
     if device is not None:
         require_device(device)
     names_given = [family] if isinstance(family, str) else list(family)
+    if resume:
+        names_given = _as_before(out, names_given)
     require_families(method, names_given)
     families = [make_family(name) for name in names_given]
     made, began = families[0], None
@@ -221,6 +223,21 @@ def _require_same_run(folder: Path, method: str, family: str) -> None:
             f"{folder} is a run of {was[0]} on {was[1]}, not of {method} on {family}; go on with"
             " that, or give another --out"
         )
+
+
+def _as_before(folder: Path, names: Sequence[str]) -> list[str]:
+    """Names whose physics is that of the run in a folder, where they do not say one."""
+    latest = latest_checkpoint(folder)
+    was = None if latest is None else latest[1].meta.get("family")
+    if not isinstance(was, str):
+        return list(names)
+    known = was.split(" + ")
+    if [*map(without_physics, known)] != [*map(without_physics, names)]:
+        return list(names)
+    return [
+        name if says_physics(name) else with_physics(name, physics_of(of))
+        for name, of in zip(names, known)
+    ]
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -193,9 +193,7 @@ class Worlds:
     def _regroup(self) -> dict[str, np.ndarray]:
         model = getattr(self.task, "model", None)
         model = np.zeros(self.num_worlds, int) if model is None else np.asarray(model)
-        found = group_worlds(
-            self.models, model, self._held, self.num_threads, self._make_batch
-        )
+        found = group_worlds(self.models, model, self._held, self.num_threads, self._make_batch)
         self._groups = [group for group, _ in found]
         return {group.name: changed for group, changed in found}
 
