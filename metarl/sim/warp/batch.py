@@ -9,6 +9,7 @@ import numpy as np
 from mujoco.batch import MODEL_FIELDS, Batch
 
 from metarl.sim.warp import fields
+from metarl.sim.warp.differs import tell_differences
 from metarl.sim.warp.twin import GIVEN, MOVED, Twin
 
 _NONE = mujoco.mjtStage.mjSTAGE_NONE.value
@@ -44,6 +45,7 @@ class WarpBatch(Batch):
         self._states = {name: self.bind(name) for name in (*MOVED, *GIVEN)}
         self._states = {name: values for name, values in self._states.items() if values.size}
         self._twin = Twin(model, nsim)
+        tell_differences(model)
 
     def bind(self, name: str) -> np.ndarray:
         """As `Batch.bind`; a derived field is zero until the next call."""

@@ -173,8 +173,9 @@ class Twin:
         if not rest:
             return False
         if rest & ~int(grows) or self._doubled == _DOUBLINGS:
+            names = ", ".join(str(kind.name) for kind in kinds if kind & rest and kind != kinds.ALL)
             raise SimulationError(
-                f"physics 'warp' has no room for what happens in these worlds: {kinds(rest)!s};"
+                f"physics 'warp' has no room for what happens in these worlds ({names});"
                 " leave --physics out"
             )
         self._doubled += 1
