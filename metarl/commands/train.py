@@ -51,13 +51,13 @@ def train(
     """
     settings = _settings_of(method, set, backend, family[0] if family else "FAMILY", strategy)
     require_families(method, family)
-    family = tuple(with_physics(name, physics) for name in family)
+    moved = tuple(with_physics(name, physics) for name in family)
     require_source(start is not None, "no --from", map, names, statistics)
     from metarl.learn.config import require_fits
     from metarl.learn.following import require_no_start, require_start
     from metarl.runs.config import CONFIG_FILE, configure
 
-    horizon = sum(family_class(name).horizon for name in family)
+    horizon = sum(family_class(name).horizon for name in moved)
     if device is not None:
         require_device(device)
     if not resume:
@@ -70,7 +70,7 @@ def train(
         start = find_checkpoint(start, family[0])
     from metarl.learn.train import train as train_policy
 
-    folder = out or default_folder(family, method, seed or 0, strategy)
+    folder = out or default_folder(moved, method, seed or 0, strategy)
     if resume and not (folder / CONFIG_FILE).exists():
         say(f"no run in {folder} to go on with; starting one")
     elif resume and start is not None:
@@ -91,6 +91,7 @@ def train(
         mapping=map,
         **source,
         strategy=strategy,
+        physics=physics,
         **settings,
     )
     say(f"wrote {written}")

@@ -22,7 +22,15 @@ from metarl.learn.following import (
 from metarl.learn.start import Start, start_from
 from metarl.machine import require_device
 from metarl.methods import Training, defaults_of, get_training, require_families
-from metarl.registry import make_family, physics_of, says_physics, with_physics, without_physics
+from metarl.registry import (
+    full_name,
+    make_family,
+    physics_of,
+    says_physics,
+    split_name,
+    with_physics,
+    without_physics,
+)
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
@@ -49,6 +57,7 @@ def train(
     statistics: Path | str | None = None,
     strategy: str | None = None,
     num_threads: int = 0,
+    physics: str | None = None,
     **options: Any,
 ) -> Path:
     """Train a policy in a run folder.
@@ -74,6 +83,8 @@ def train(
         strategy: What of the policy is taken, and how it learns, one of `metarl.methods.rule_names`;
             None: everything goes on learning.
         num_threads: Physics threads; 0 takes every core. It changes no result.
+        physics: What moves the worlds of every family, one of `metarl.physics.PHYSICS`; None: as their
+            names say, else as the run that is resumed has it, else MuJoCo.
         options: Other fields of the method's config, and of the strategy's.
     Returns:
         The newest checkpoint.
@@ -90,7 +101,9 @@ def train(
     if device is not None:
         require_device(device)
     names_given = [family] if isinstance(family, str) else list(family)
-    if resume:
+    if physics is not None:
+        names_given = [with_physics(name, physics) for name in names_given]
+    elif resume:
         names_given = _as_before(out, names_given)
     require_families(method, names_given)
     families = [make_family(name) for name in names_given]
@@ -232,7 +245,9 @@ def _as_before(folder: Path, names: Sequence[str]) -> list[str]:
     if not isinstance(was, str):
         return list(names)
     known = was.split(" + ")
-    if [*map(without_physics, known)] != [*map(without_physics, names)]:
+    given = [without_physics(name) for name in names]
+    bare = [full_name(base.rpartition(":")[2], more) for base, more in map(split_name, given)]
+    if [*map(without_physics, known)] != bare:
         return list(names)
     return [
         name if says_physics(name) else with_physics(name, physics_of(of))
