@@ -86,9 +86,7 @@ def trained_on(family: str, config: Config, folder: Path) -> Iterator[tuple[str,
     """Train a policy on each physics."""
     for physics in PHYSICS:
         name = with_physics(family, physics)
-        path = train(
-            name, "ppo", seed=config.seed, iterations=config.train, out=folder / physics
-        )
+        path = train(name, "ppo", seed=config.seed, iterations=config.train, out=folder / physics)
         yield physics, path
 
 

@@ -44,6 +44,7 @@ NAV: dict[str, Sequence[tuple[str, str]]] = {
         ("Will it help?", "docs/advice.md"),
         ("A benchmark of yours", "docs/benchmarks.md"),
         ("Run folders", "docs/runs.md"),
+        ("Physics on a GPU", "docs/physics.md"),
     ],
     "Tables": [
         ("Read one, run it again", "docs/tables.md"),

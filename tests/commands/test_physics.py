@@ -78,7 +78,9 @@ def test_folders_tell_them_apart():
 def test_what_was_trained_on_it_goes_on_there_and_runs_on_the_other(tmp_path):
     run = tmp_path / "run"
     small = ["--method", "ppo", "--set", "num_worlds=4"]
-    done = metarl("train", TOY, *small, "--physics", "warp", "--iterations", 1, "--out", run, timeout=600)
+    done = metarl(
+        "train", TOY, *small, "--physics", "warp", "--iterations", 1, "--out", run, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     assert "CUDA" not in done.stdout + done.stderr
 

@@ -32,9 +32,7 @@ def actions(steps, n, seed=0):
 
 
 def scene_of(xml, num_worlds=2, **kwargs):
-    return Scene(
-        mujoco.MjModel.from_xml_string(xml), num_worlds, 1, make_batch=on_warp, **kwargs
-    )
+    return Scene(mujoco.MjModel.from_xml_string(xml), num_worlds, 1, make_batch=on_warp, **kwargs)
 
 
 def episode(worlds, steps=10):
@@ -47,8 +45,9 @@ def episode(worlds, steps=10):
 
 @pytest.mark.parametrize("family", [Slide, Two])
 def test_it_does_what_mujoco_does(family):
-    here, there = episode(make(family(), 6, seed=3)), episode(
-        Worlds(family(), 6, num_threads=1, seed=3)
+    here, there = (
+        episode(make(family(), 6, seed=3)),
+        episode(Worlds(family(), 6, num_threads=1, seed=3)),
     )
     for name, values in there.items():
         assert np.allclose(values, here[name], rtol=SINGLE, atol=SINGLE), name
@@ -138,7 +137,9 @@ def test_a_control_that_is_none_is_the_familys_fault(value):
 
     worlds = make(Wild())
     worlds.reset()
-    with pytest.raises(FamilyError, match=r"act\(\) of .* wrote ctrl that is not finite.*worlds \[1\]"):
+    with pytest.raises(
+        FamilyError, match=r"act\(\) of .* wrote ctrl that is not finite.*worlds \[1\]"
+    ):
         worlds.step(actions(1, 4)[0])
 
 
@@ -226,5 +227,7 @@ def test_what_differs_is_said(caplog):
 def test_outside_environments_bring_their_own_physics():
     from outsiders import CartFamily
 
-    with pytest.raises(ConfigError, match=r"physics is 'warp'; the environments of .* leave it out"):
+    with pytest.raises(
+        ConfigError, match=r"physics is 'warp'; the environments of .* leave it out"
+    ):
         make_worlds(CartFamily(), 1, physics=WARP)

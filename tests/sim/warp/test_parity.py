@@ -14,7 +14,13 @@ from metarl.sim.worlds import Worlds
 N, STEPS = 3, 5
 CONTROL = 1e-4  # of observations, which are of the order of 1, after some control steps
 # The ant's feet meet the floor steeply; test_what_the_ant_does_otherwise says what then differs.
-FAMILIES = ("kitchen/season", "kitchen/heat", "kitchen/add", "kitchen/dishes", "classic/cheetah-velocity")
+FAMILIES = (
+    "kitchen/season",
+    "kitchen/heat",
+    "kitchen/add",
+    "kitchen/dishes",
+    "classic/cheetah-velocity",
+)
 
 
 def both(name, **kwargs):
