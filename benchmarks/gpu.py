@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -38,6 +39,7 @@ from metarl.registry import make_family, with_physics
 from metarl.sim.worlds import Worlds
 
 Run = Callable[[], object]
+Ready = Callable[[], Run]
 CPU, GPU = "cpu", "cuda"
 
 
@@ -78,11 +80,13 @@ def meta_update(config: Config, samples: int, device: str) -> Run:
     policy.to(device)
     params = {name: p.detach().to(device).requires_grad_() for name, p in params.items()}
     rates = {name: r.detach().to(device).requires_grad_() for name, r in rates.items()}
-    moved = [
-        Batch(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in batch))
-        for batch in batches
-    ]
+    moved = [batch._replace(**_tensors(batch, device)) for batch in batches]
     return lambda: outer_gradients(policy, params, rates, moved, Outer())
+
+
+def _tensors(batch: Batch, device: str) -> dict[str, Any]:
+    found = batch._asdict().items()
+    return {name: x.to(device) for name, x in found if isinstance(x, torch.Tensor)}
 
 
 def meta_iteration(config: Config, physics: str, device: str) -> Run:
@@ -123,31 +127,20 @@ def physics(config: Config, num_worlds: int, name: str) -> Run:
     return run
 
 
-def parts(config: Config, gpu: str) -> Iterator[tuple[str, Callable[[], tuple[Run, Run]]]]:
+def parts(config: Config, gpu: str) -> Iterator[tuple[str, Ready, Ready]]:
     """What is measured: its name, and what makes it ready on the CPU and on the GPU."""
-    for samples in config.samples:
-        yield (
-            f"meta-update, {config.tasks} tasks of {samples} samples",
-            lambda n=samples: (meta_update(config, n, CPU), meta_update(config, n, gpu)),
-        )
+    for n in config.samples:
+        name = f"meta-update, {config.tasks} tasks of {n} samples"
+        yield name, partial(meta_update, config, n, CPU), partial(meta_update, config, n, gpu)
     each = f"meta-iteration, {config.tasks} tasks of {config.episodes} episodes"
-    yield (
-        f"{each}, networks on the GPU",
-        lambda: (meta_iteration(config, MUJOCO, CPU), meta_iteration(config, MUJOCO, gpu)),
-    )
-    yield (
-        f"{each}, physics too",
-        lambda: (meta_iteration(config, MUJOCO, CPU), meta_iteration(config, WARP, gpu)),
-    )
-    yield (
-        f"head swap, {config.pictures} pictures, {config.epochs} epochs",
-        lambda: (head_swap(config, CPU), head_swap(config, gpu)),
-    )
+    on_cpu = partial(meta_iteration, config, MUJOCO, CPU)
+    yield f"{each}, networks on the GPU", on_cpu, partial(meta_iteration, config, MUJOCO, gpu)
+    yield f"{each}, physics too", on_cpu, partial(meta_iteration, config, WARP, gpu)
+    name = f"head swap, {config.pictures} pictures, {config.epochs} epochs"
+    yield name, partial(head_swap, config, CPU), partial(head_swap, config, gpu)
     for n in config.worlds:
-        yield (
-            f"physics, {n} worlds, {config.steps} control steps",
-            lambda n=n: (physics(config, n, MUJOCO), physics(config, n, WARP)),
-        )
+        name = f"physics, {n} worlds, {config.steps} control steps"
+        yield name, partial(physics, config, n, MUJOCO), partial(physics, config, n, WARP)
 
 
 def seconds(run: Run) -> float:
@@ -177,10 +170,10 @@ def measure(name: str, both: tuple[Run, Run], rounds: int) -> dict[str, Any]:
 
 def check(config: Config) -> int:
     """Run each part once, as small as it can be, on the CPU."""
-    for name, ready in parts(config, CPU):
+    for name, *both in parts(config, CPU):
         try:
-            for run in ready():
-                run()
+            for ready in both:
+                ready()()
         except MetaRLError as error:
             print(f"{name}: left out, {error}")
         else:
@@ -200,7 +193,9 @@ def main(config: Config) -> int:
         print(error, file=sys.stderr)
         return 2
     torch.set_num_threads(num_cores())
-    rows = [measure(name, ready(), config.rounds) for name, ready in parts(config, GPU)]
+    rows = [
+        measure(name, (here(), there()), config.rounds) for name, here, there in parts(config, GPU)
+    ]
     versions = {name: version(name) for name in ("mujoco-warp", "warp-lang")}
     result = {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda, **versions}
     print(f"wrote {write_result(config.name, {**result, 'rows': rows})}")
