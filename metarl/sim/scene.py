@@ -151,7 +151,8 @@ class Scene:
 
     def leave_threads(self) -> None:
         """Refuse all that needs the threads of the process that this one was forked from."""
-        if self.num_threads != 1 and not self.forked:
+        alone = self.num_threads == 1 and self.make_batch is on_cores  # a GPU is left behind, too
+        if not alone and not self.forked:
             self.forked = True
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._whole))  # its end would wait for them
             self._whole = _LeftBehind(self._whole)
