@@ -45,6 +45,7 @@ NAV: dict[str, Sequence[tuple[str, str]]] = {
         ("Better settings", "docs/tune.md"),
         ("A benchmark of yours", "docs/benchmarks.md"),
         ("Run folders", "docs/runs.md"),
+        ("Physics on a GPU", "docs/physics.md"),
     ],
     "Tables": [
         ("Read one, run it again", "docs/tables.md"),

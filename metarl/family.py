@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from metarl.errors import ConfigError, FamilyError
+from metarl.physics import MUJOCO
 from metarl.types import SPLITS, Split
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class TaskFamily(Generic[Task]):
         listed: Whether lists of all families show it; it has its name in any case.
         narrowed: Its tasks are some of a wider family's, whose observations it keeps; some of
             them may then never change.
+        physics: What moves its worlds (`metarl.physics`), as its name says; a family need not know.
     """
 
     id: str = ""
@@ -67,6 +69,7 @@ class TaskFamily(Generic[Task]):
     same_start: ClassVar[bool] = False
     listed: ClassVar[bool] = True
     narrowed: bool = False
+    physics: str = MUJOCO
 
     # Required ---------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ def require_device(device: str) -> None:
     if named is None or device == "cpu":
         return
     count = 0
-    if _may_have_gpus():
+    if may_have_gpus():
         import torch
 
         count = torch.cuda.device_count()
@@ -41,7 +41,7 @@ def require_device(device: str) -> None:
         raise ConfigError(f"device is {device!r}; torch finds {count} GPUs here; use cpu")
 
 
-def _may_have_gpus() -> bool:
+def may_have_gpus() -> bool:
     """Whether a driver of NVIDIA's, WSL's or AMD's shows a device; on Linux that is a file."""
     drivers = ("nvidiactl", "nvhost-ctrl-gpu", "nvhost-ctrl", "nvmap", "dxg", "kfd")
     return sys.platform != "linux" or any(Path("/dev", name).exists() for name in drivers)

@@ -22,6 +22,7 @@ from metarl.errors import (
     strangers,
 )
 from metarl.family import TaskFamily, timing_fault
+from metarl.physics import MUJOCO, OPTION, require_known, require_physics
 from metarl.plugins import (
     entries,
     module_of,
@@ -262,6 +263,48 @@ def full_name(base: str, options: Mapping[str, object]) -> str:
     return f"{base}@{tail}" if tail else base
 
 
+def with_physics(name: str, physics: str | None) -> str:
+    """Give a family's name the physics that is to move its worlds.
+
+    Args:
+        name: The name, perhaps with options.
+        physics: One of `metarl.physics.PHYSICS`; None: as the name says.
+    Raises:
+        ConfigError: If there is no such physics, or the name says another one.
+    """
+    base, options = split_name(name)
+    said = options.pop(OPTION, None)
+    if physics is None:
+        physics = MUJOCO if said is None else said
+    elif said not in (None, physics):
+        raise ConfigError(f"physics {physics} contradicts {name!r}; give one of them")
+    require_known(physics)
+    return full_name(base, options if physics == MUJOCO else {**options, OPTION: physics})
+
+
+def without_physics(name: str) -> str:
+    """A family's name, whatever moves its worlds: what was trained on one runs on the other.
+
+    What is no single name, as a checkpoint of several families has it, is given back.
+    """
+    try:
+        base, options = split_name(name)
+    except ConfigError:
+        return name
+    options.pop(OPTION, None)
+    return full_name(base, options)
+
+
+def says_physics(name: str) -> bool:
+    """Whether a family's name says what moves its worlds."""
+    return OPTION in split_name(name)[1]
+
+
+def physics_of(name: str) -> str:
+    """What moves the worlds of a family of that name."""
+    return split_name(name)[1].get(OPTION, MUJOCO)
+
+
 def slug(name: str) -> str:
     """Turn a family's name into a file's: ``kitchen/add@robot=ur5e`` -> ``kitchen-add-robot-ur5e``."""
     base, options = split_name(name)
@@ -278,6 +321,7 @@ def family_class(name: str) -> type[TaskFamily[Any]]:
     Raises:
         UnknownNameError: If no family has the name; lists the valid ones, and the
             packages that failed to import. Or if the family has no such option.
+        MetaRLError: If its worlds cannot be moved as the name says; see `require_physics`.
     """
     name, options = split_name(name)
     if ":" in name:
@@ -290,9 +334,10 @@ def family_class(name: str) -> type[TaskFamily[Any]]:
         unknown_name.args = ("; ".join([str(unknown_name), *load_plugins().values()]),)
         raise unknown_name
     cls = _registry.classes[name]
+    require_physics(options.pop(OPTION, MUJOCO))
     for option in options:
         if option not in option_names(cls):
-            raise UnknownNameError(f"option of {name}", option, option_names(cls))
+            raise UnknownNameError(f"option of {name}", option, [*option_names(cls), OPTION])
     return cls
 
 
@@ -337,12 +382,15 @@ def make_family(name: str, **options: str) -> TaskFamily[Any]:
     """
     base, named = split_name(name)
     options = {**named, **options}
+    physics = options.pop(OPTION, MUJOCO)
+    options |= {OPTION: physics} if physics != MUJOCO else {}  # the last, in every name
     whole = full_name(base, options)
     if options != split_name(whole)[1]:
         raise ConfigError(
             f"{whole!r} would be read as other options; rename a path that holds a comma and an ="
         )
-    cls = family_class(whole)
+    cls = family_class(full_name(base, {**options, OPTION: physics}))
+    options.pop(OPTION, None)
     try:
         family = cls(**options)
     except (ConfigError, UnknownNameError, MissingDependencyError):  # the family says it best
@@ -354,8 +402,9 @@ def make_family(name: str, **options: str) -> TaskFamily[Any]:
         raise FamilyError(f"{origin_of(cls)}() raised {said}") from error
     if not isinstance(family, TaskFamily):
         raise FamilyError(f"{origin_of(cls)}() gave {written(family)}; expected a family")
-    if options:
-        family.id = full_name(cls.id, options)
+    if whole != base:
+        family.id = with_physics(full_name(cls.id, options), physics)
+    family.physics = physics
     return family
 
 

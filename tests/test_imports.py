@@ -12,7 +12,17 @@ ENVS = sorted(p.name for p in (ROOT / "envs").iterdir() if (p / "__init__.py").e
 
 # Each may import its own level and those above it in this list.
 LEVELS = [
-    {"errors", "types", "rewards", "rounding", "ambient", "machine", "plugins", "built_in"},
+    {
+        "errors",
+        "types",
+        "rewards",
+        "rounding",
+        "ambient",
+        "machine",
+        "plugins",
+        "built_in",
+        "physics",
+    },
     {"streams", "methods", "nn", "cluster"},
     {"family", "registry", "sim"},
     {"runs", "film", "robots"},

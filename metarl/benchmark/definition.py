@@ -29,7 +29,7 @@ from metarl.methods import (
     training_config,
     training_names,
 )
-from metarl.registry import family_class
+from metarl.registry import family_class, with_physics
 from metarl.runs.config import configure, read_section, require_settings
 
 _OWN = (
@@ -89,7 +89,7 @@ def _configure(method: str, settings: Mapping[str, Any]) -> None:
 
 def _table(sections: Sections, name: str, modules: Collection[str] | None) -> Table:
     file, said, where = sections.file, sections.families[name], place("families", name)
-    family = said.family or name
+    family = with_physics(said.family or name, file.physics or None)
     if modules is not None:
         _require_family(family, where, modules)
     protocol = Protocol(**{**file.protocol, **said.protocol})

@@ -69,6 +69,22 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"{path} is no UTF-8; expected a TOML file") from error
 
 
+def with_physics(text: str, name: str, physics: str | None) -> str:
+    """Let a file say what moves its worlds.
+
+    Args:
+        text: Its content.
+        name: The file's, for the message.
+        physics: The name; None: the file stays as it is.
+    Raises:
+        ConfigError: If it says another one.
+    """
+    said = _read(text, name).get("physics") if physics else None
+    if said not in (None, physics):
+        raise ConfigError(f"--physics {physics} contradicts {name}, which says {shown(said)}")
+    return text if physics is None or said else f'physics = "{physics}"\n{text}'
+
+
 def parse_sections(text: str, name: str) -> Sections:
     """Read what a benchmark's file says.
 
@@ -79,17 +95,21 @@ def parse_sections(text: str, name: str) -> Sections:
         ConfigError: If it is no TOML, a key is unknown or missing, or a value has another type or is out
             of range; the message names file and place.
     """
+    said = _read(text, name)
     try:
-        said = tomllib.loads(text)
+        return _sections(said)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def _read(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         words = "nested too deep" if isinstance(error, RecursionError) else error
         raise ConfigError(f"{name} is no TOML: {words}") from error
     except ValueError as error:  # a number of thousands of digits
         raise ConfigError(f"{name} is no TOML: {str(error).partition(';')[0]}") from error
-    try:
-        return _sections(said)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from error
 
 
 def _sections(said: Mapping[str, Any]) -> Sections:

@@ -11,7 +11,7 @@ from rich.console import Console
 from metarl.benchmark.definition import define
 from metarl.benchmark.design import Benchmark
 from metarl.benchmark.given import Found, keep_given, look_up, read_given
-from metarl.benchmark.parsing import parse_sections, read_text
+from metarl.benchmark.parsing import parse_sections, read_text, with_physics
 from metarl.benchmark.sections import place
 from metarl.errors import CheckpointError, ConfigError
 from metarl.grid.families import require_same_families
@@ -38,18 +38,21 @@ class Opened:
     given: Mapping[tuple[str, str], Found]
 
 
-def open_benchmark(path: Path, folder: Path, *, modules: Collection[str] = ()) -> Opened:
+def open_benchmark(
+    path: Path, folder: Path, *, modules: Collection[str] = (), physics: str | None = None
+) -> Opened:
     """Read a benchmark's file, and look at everything that it names; nothing is written.
 
     Args:
         path: The file.
         folder: Where its cells are kept.
         modules: Modules that it may have imported for its families.
+        physics: What moves the worlds of all of them; None: as it says.
     Raises:
         ConfigError: If something in it is misspelt, unknown or out of range.
         CheckpointError: If a checkpoint that it names is not there or cannot be read.
     """
-    text = read_text(path)
+    text = with_physics(read_text(path), path.name, physics)
     benchmark = define(parse_sections(text, path.name), path.name, modules=modules)
     found = look_up(benchmark.checkpoints(), path.parent, folder)
     given = {key: one.given for key, one in found.items()}

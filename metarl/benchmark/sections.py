@@ -23,6 +23,8 @@ class FileSection(fields.Checked):
         title: Above the page; "": the file's name.
         about: What is asked, in words.
         seeds: How many trainings of each, or which seeds.
+        physics: What moves the worlds of every family, one of `metarl.physics.PHYSICS`; "": as their names
+            say.
         without: What is not to stand beside the arms, though every table needs it: scratch, fine-tune,
             control (fine-tune under another noise), ceiling (the task in view, no update).
         protocol: How adaptation is measured.
@@ -33,6 +35,7 @@ class FileSection(fields.Checked):
     title: str = ""
     about: str = ""
     seeds: Any = 3
+    physics: Literal["", "mujoco", "warp"] = ""
     without: tuple[Beside, ...] = ()
     protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     families: Mapping[str, Any]

@@ -11,7 +11,7 @@ from metarl.commands.policies import fit, require_source, tell_changes, tell_tak
 from metarl.errors import MetaRLError, UnknownNameError
 from metarl.machine import require_worlds_fit
 from metarl.methods import adapting_config, choose_adapting, method_names
-from metarl.registry import family_class, make_family, slug
+from metarl.registry import family_class, make_family, slug, with_physics
 from metarl.runs.command import own_command
 from metarl.runs.shipped import find_checkpoint
 from metarl.types import Split, variations
@@ -42,6 +42,7 @@ def adapt(
     map: tuple[str, ...],
     names: tuple[str, ...],
     statistics: Path | None,
+    physics: str | None = None,
 ) -> int:
     """Adapt a trained policy to tasks it has not seen, and say how well it then does.
 
@@ -56,6 +57,7 @@ def adapt(
     if strategy is not None and strategy not in (known := method_names()):
         raise UnknownNameError("strategy", strategy, known)
     given = _settings_of(strategy, set)
+    family = with_physics(family, physics)
     require_source(True, "", map, names, statistics)
     num_worlds = num_tasks * max(episodes, eval_episodes)
     asked = f"--num-tasks {num_tasks} of {max(episodes, eval_episodes)} episodes"

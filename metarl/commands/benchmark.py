@@ -29,6 +29,7 @@ def benchmark(
     out: Path | None,
     again: bool,
     only_report: bool,
+    physics: str | None = None,
 ) -> int:
     """Run what is missing of a benchmark, then write and tell what it says.
 
@@ -52,7 +53,7 @@ def benchmark(
     from metarl.grid.processes import LOG
     from metarl.grid.store import Store
 
-    opened = open_benchmark(file, folder, modules=modules)
+    opened = open_benchmark(file, folder, modules=modules, physics=physics)
     if list:
         _list(opened, folder)
         return 0

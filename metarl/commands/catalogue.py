@@ -17,6 +17,7 @@ from metarl.runs import fields
 FamilyName = Annotated[Positional[str], arg(metavar="FAMILY")]
 RayAddress = Annotated[str | None, Alone("local", r"auto|\S*:\d+"), arg(metavar="[ADDRESS]")]
 SplitName = Literal["train", "test", "far"]
+PhysicsName = Literal["mujoco", "warp"]
 MOST = 10_000  # episodes in a film, and updates
 
 
@@ -79,6 +80,9 @@ class Watch:
     """of a family over dishes: which one; the same as FAMILY@dish=NAME"""
     split: SplitName = "train"
     """where the tasks come from"""
+    physics: PhysicsName | None = None
+    """what moves the worlds: mujoco, on this machine's cores, or warp (mujoco-warp), on a GPU where there
+    is one; None: as NAME@physics=... says, else mujoco"""
     seed: int = fields.seed()
     """of tasks, worlds and the random policy"""
     episodes: int | None = fields.count(None, most=MOST, optional=True)
@@ -209,6 +213,9 @@ class Train:
     """who differentiates the inner loop, in methods that have one; None: torch"""
     device: str | None = None
     """where the networks live: cpu, cuda, cuda:1; None: cpu"""
+    physics: PhysicsName | None = None
+    """what moves the worlds: mujoco, on this machine's cores, or warp (mujoco-warp), on a GPU where there
+    is one; None: as NAME@physics=... says, else mujoco"""
     start: Annotated[Path | None, arg(name="from", metavar="CHECKPOINT")] = None
     """begin with the weights of this checkpoint, run, shipped checkpoint (heat-ppo), or policy of
     others: a zip of Stable-Baselines3, a state_dict of CleanRL, a safetensors file"""
@@ -327,6 +334,9 @@ class Adapt:
     search; of the untrained inner loop, fields of maml's config, for example context_std=0.5"""
     split: SplitName = "test"
     """where the tasks come from"""
+    physics: PhysicsName | None = None
+    """what moves the worlds: mujoco, on this machine's cores, or warp (mujoco-warp), on a GPU where there
+    is one; None: as NAME@physics=... says, else mujoco"""
     map: Annotated[tuple[str, ...], arg(metavar="TARGET=SOURCE ...")] = ()
     """which columns of the source's observations, and rows of its actions, go where: robot=0:17,
     robot[8:17]=8:17*10, action[0:6]=action[1:7], object=new; other blocks by their names"""
@@ -489,6 +499,8 @@ class Benchmark:
     """run cells on Ray: alone, on this machine; auto or HOST:PORT, on a cluster (extra ray)"""
     out: Path | None = None
     """the folder; None: runs/NAME, after the file; with finished cells in it, the rest is run"""
+    physics: PhysicsName | None = None
+    """what moves the worlds, in place of what the file says: mujoco or warp (mujoco-warp)"""
     again: bool = False
     """run cells anew whose definition differs from those that are there, instead of refusing"""
     only_report: bool = False

@@ -10,6 +10,7 @@ import numpy as np
 from metarl.commands.output import answer, cell, make_console, make_table, one_line
 from metarl.errors import FamilyError, MetaRLError, strangers
 from metarl.family import TaskFamily
+from metarl.physics import MUJOCO
 from metarl.plugins import root_of
 from metarl.registry import (
     family_class,
@@ -68,7 +69,7 @@ def show_family(name: str) -> int:
     from metarl.sim.kinds import make_worlds
 
     family = make_family(name)
-    worlds, cls, console = make_worlds(family, 1), type(family), make_console()
+    worlds, cls, console = make_worlds(family, 1, physics=MUJOCO), type(family), make_console()
     spec = worlds.spec
     facts = {
         "doc": inspect.getdoc(cls) or "",

@@ -20,7 +20,7 @@ from metarl.methods import (
     training_config,
     training_names,
 )
-from metarl.registry import family_class, make_family, slug
+from metarl.registry import family_class, make_family, slug, with_physics
 from metarl.runs.shipped import find_checkpoint
 
 
@@ -44,6 +44,7 @@ def train(
     names: tuple[str, ...],
     statistics: Path | None,
     set: tuple[str, ...],
+    physics: str | None = None,
 ) -> int:
     """Train a policy on the training tasks of a family, or of several.
 
@@ -57,6 +58,7 @@ def train(
     if ray is not None:
         require_split(method)
         require_ray(ray)
+    moved = tuple(with_physics(name, physics) for name in family)
     require_source(start is not None, "no --from", map, names, statistics)
     from metarl.learn.config import require_fits
     from metarl.learn.following import require_no_start, require_start
@@ -64,7 +66,7 @@ def train(
     from metarl.runs.config import CONFIG_FILE, configure
 
     require_workers(ray, workers)
-    horizon = sum(family_class(name).horizon for name in family)
+    horizon = sum(family_class(name).horizon for name in moved)
     if device is not None:
         require_device(device)
     if not resume:
@@ -77,7 +79,7 @@ def train(
         start = find_checkpoint(start, family[0])
     from metarl.learn.train import train as train_policy
 
-    folder = out or default_folder(family, method, seed or 0, strategy)
+    folder = out or default_folder(moved, method, seed or 0, strategy)
     if resume and not (folder / CONFIG_FILE).exists():
         say(f"no run in {folder} to go on with; starting one")
     elif resume and start is not None:
@@ -100,6 +102,7 @@ def train(
         strategy=strategy,
         ray=ray,
         workers=workers,
+        physics=physics,
         **settings,
     )
     say(f"wrote {written}")

@@ -27,7 +27,7 @@ from metarl.family import TaskFamily
 from metarl.film.encoder import check_film
 from metarl.film.gl import display_answers, has_display
 from metarl.methods import method_names
-from metarl.registry import family_class, full_name, make_family, split_name
+from metarl.registry import family_class, full_name, make_family, split_name, with_physics
 from metarl.runs.files import free_name
 from metarl.runs.policies import sees_task
 from metarl.types import Split
@@ -64,6 +64,7 @@ def watch(
     web: bool = False,
     port: int = PORT,
     host: str = LOOPBACK,
+    physics: str | None = None,
 ) -> int:
     """Run a policy on sampled tasks, film it, and show it where there is a display.
 
@@ -90,6 +91,7 @@ def watch(
         web: In place of a film, serve a page until a signal comes.
         port: Its port, or the next one that is free.
         host: The interface on which it listens.
+        physics: What moves the worlds; None: as the family's name says.
     Returns:
         The exit status.
     Raises:
@@ -98,6 +100,7 @@ def watch(
     if dish is not None:
         base, options = split_name(family)
         family = full_name(base, {**options, "dish": dish})
+    family = with_physics(family, physics)
     family_class(family)
     policy = find_policy(policy, family)
     require_source(policy not in NAMED, f"policy {policy}", map, names, statistics)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
+from metarl.physics import MUJOCO
+
 if TYPE_CHECKING:
     from metarl.family import TaskFamily
     from metarl.sim.worlds import Worlds
@@ -100,7 +102,7 @@ def _extent(family: TaskFamily[Any]) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and highest place where anything is or turns to as episodes begin [m], (3,) each."""
     from metarl.sim.kinds import make_worlds
 
-    worlds, corners = make_worlds(family, NUM_SEEN), []
+    worlds, corners = make_worlds(family, NUM_SEEN, physics=MUJOCO), []
     for split in family.splits:
         worlds.assign(worlds.sample(split))
         worlds.reset()

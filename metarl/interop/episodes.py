@@ -10,6 +10,7 @@ import numpy as np
 
 from metarl.errors import ConfigError, ShapeError, UnknownNameError, require
 from metarl.family import TaskFamily
+from metarl.physics import OPTION
 from metarl.registry import family_class, make_family, option_names, split_name
 from metarl.sim.kinds import make_worlds
 from metarl.streams import Streams, checked_seed
@@ -34,7 +35,7 @@ def build_family(
     named, valid = {}, []
     if isinstance(family, str):
         named = split_name(family)[1]
-        valid = option_names(family_class(family))
+        valid = [*option_names(family_class(family)), OPTION]
     elif not isinstance(family, TaskFamily):
         raise ConfigError(f"family is {family!r}; expected a TaskFamily object or a family's name")
     for name in options:

@@ -30,7 +30,15 @@ from metarl.methods import (
     require_families,
     require_split,
 )
-from metarl.registry import make_family
+from metarl.registry import (
+    full_name,
+    make_family,
+    physics_of,
+    says_physics,
+    split_name,
+    with_physics,
+    without_physics,
+)
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json
@@ -59,6 +67,7 @@ def train(
     num_threads: int = 0,
     ray: str | None = None,
     workers: int | None = None,
+    physics: str | None = None,
     **options: Any,
 ) -> Path:
     """Train a policy in a run folder.
@@ -71,7 +80,7 @@ def train(
         iterations: Iterations; None: the method's own number.
         out: The run folder.
         resume: Go on with the run in it, by default to the end of its own budget; what is not given
-            is as the run has it.
+            is as the run has it, its physics as well.
         backend: ``torch`` or ``learn2learn``, for methods that differentiate an inner loop; None:
             ``torch``.
         device: Where the networks live; None: the CPU.
@@ -88,6 +97,8 @@ def train(
             cluster's address, as for `metarl.cluster.instance.Cluster`. Results are the same up to the
             order in which numbers are added up. None: without Ray.
         workers: How many; None: one a core, and one a task at most.
+        physics: What moves the worlds of every family, one of `metarl.physics.PHYSICS`; None: as their
+            names say, else as the run that is resumed has it, else MuJoCo.
         options: Other fields of the method's config, and of the strategy's.
     Returns:
         The newest checkpoint.
@@ -105,6 +116,10 @@ def train(
         require_device(device)
     cluster = _cluster(ray, workers, method)
     names_given = [family] if isinstance(family, str) else list(family)
+    if physics is not None:
+        names_given = [with_physics(name, physics) for name in names_given]
+    elif resume:
+        names_given = _as_before(out, names_given)
     require_families(method, names_given)
     families = [make_family(name) for name in names_given]
     made, began = families[0], None
@@ -282,6 +297,23 @@ def _require_same_run(folder: Path, method: str, family: str) -> None:
             f"{folder} is a run of {was[0]} on {was[1]}, not of {method} on {family}; go on with"
             " that, or give another --out"
         )
+
+
+def _as_before(folder: Path, names: Sequence[str]) -> list[str]:
+    """Names whose physics is that of the run in a folder, where they do not say one."""
+    latest = latest_checkpoint(folder)
+    was = None if latest is None else latest[1].meta.get("family")
+    if not isinstance(was, str):
+        return list(names)
+    known = was.split(" + ")
+    given = [without_physics(name) for name in names]
+    bare = [full_name(base.rpartition(":")[2], more) for base, more in map(split_name, given)]
+    if [*map(without_physics, known)] != bare:
+        return list(names)
+    return [
+        name if says_physics(name) else with_physics(name, physics_of(of))
+        for name, of in zip(names, known)
+    ]
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarl.errors import ChangedFamilyWarning, CheckpointError
+from metarl.physics import MUJOCO
+from metarl.registry import without_physics
 from metarl.runs.checkpoint import release
 from metarl.runs.reading import is_number
 from metarl.types import variations
@@ -34,14 +36,17 @@ def fingerprint(family: TaskFamily[Any]) -> dict[str, Any]:
     """Describe a family by its interface and by what a short episode of it gives.
 
     Args:
-        family: The family; a few of its worlds are made and stepped.
+        family: The family; a few of its worlds are made and stepped, by MuJoCo whatever its name
+            says, so that what was trained on one physics can be compared on another.
     Returns:
         JSON values.
     """
     from metarl.sim.kinds import make_worlds
     from metarl.sim.worlds import Worlds
 
-    worlds = make_worlds(family, _WORLDS, seed=_SEED, task_visible=True, num_threads=1)
+    worlds = make_worlds(
+        family, _WORLDS, seed=_SEED, task_visible=True, num_threads=1, physics=MUJOCO
+    )
     spec, package = worlds.spec, type(family).__module__.partition(".")[0]
     fields = variations(family.task_type)
     return {
@@ -78,7 +83,10 @@ def family_differences(checkpoint: Checkpoint, family: TaskFamily[Any]) -> list[
         another family, or older than fingerprints.
     """
     then = checkpoint.meta.get(FINGERPRINT)
-    if not isinstance(then, Mapping) or checkpoint.meta.get("family") != family.id:
+    was = checkpoint.meta.get("family")
+    if not isinstance(then, Mapping) or not isinstance(was, str):
+        return []
+    if without_physics(was) != without_physics(family.id):
         return []
     now = fingerprint(family)
     lines = [

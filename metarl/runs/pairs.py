@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metarl.errors import ConfigError
-from metarl.registry import full_name, split_name
+from metarl.registry import full_name, split_name, without_physics
 
 if TYPE_CHECKING:
     from metarl.family import TaskFamily
@@ -38,7 +38,7 @@ def pair_of(family: TaskFamily[Any]) -> Pair:
     Raises:
         ConfigError: If its robot cannot be chosen.
     """
-    base, options = split_name(family.id)
+    base, options = split_name(without_physics(family.id))
     parameters = inspect.signature(type(family)).parameters
     if ROBOT not in parameters:
         raise ConfigError(

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import CheckpointError, ConfigError
-from metarl.registry import split_name
+from metarl.physics import MUJOCO
+from metarl.registry import split_name, without_physics
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.fingerprint import FINGERPRINT
 from metarl.runs.reading import is_count
@@ -90,7 +91,8 @@ def of_family(checkpoint: Checkpoint, family: TaskFamily[Any]) -> Checkpoint:
     tasks = _tasks(checkpoint)
     if PAIR in tasks[0]:
         return _of_pair(checkpoint, tasks, family)
-    known = [task for task in tasks if task["family"] == family.id]
+    name = without_physics(family.id)
+    known = [task for task in tasks if without_physics(task["family"]) == name]
     kin = [t for t in tasks if split_name(t["family"])[0] == split_name(family.id)[0]]
     names = ", ".join(task["family"] for task in tasks)
     if known or kin:
@@ -144,7 +146,7 @@ def _without_head(
     """The trunk, with those columns that a family may observe."""
     from metarl.sim.kinds import make_worlds
 
-    spec, trunk = make_worlds(family, 1).spec, checkpoint.meta[TRUNK]
+    spec, trunk = make_worlds(family, 1, physics=MUJOCO).spec, checkpoint.meta[TRUNK]
     try:
         rows = [(str(block), str(of), str(name)) for block, of, name in trunk["columns"]]
         first = dict(trunk["view"])

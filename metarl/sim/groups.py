@@ -12,6 +12,7 @@ import numpy as np
 
 from metarl.errors import FamilyError
 from metarl.family import TaskFamily
+from metarl.sim.batches import MakeBatch
 from metarl.sim.scene import Scene, left_behind
 
 
@@ -28,6 +29,7 @@ class Group:
         num_worlds: How many worlds there are in all.
         num_threads: Physics threads.
         room: For how many worlds it has rows at first.
+        make_batch: Who moves them.
     Attributes:
         scene: Its batch of n worlds.
         task: Their tasks, row by row.
@@ -39,11 +41,16 @@ class Group:
     task: Any
 
     def __init__(
-        self, name: str, model: mujoco.MjModel, num_worlds: int, num_threads: int, room: int
+        self,
+        name: str,
+        model: mujoco.MjModel,
+        num_worlds: int,
+        num_threads: int,
+        room: int,
+        make_batch: MakeBatch,
     ):
         self.name = name
-        self.num_threads = num_threads
-        self.scene = Scene(model, 0, num_threads, _capacity(room, num_worlds))
+        self.scene = Scene(model, 0, num_threads, _capacity(room, num_worlds), make_batch)
         self._seat(np.zeros(0, int), num_worlds)
 
     def hold(self, ids: np.ndarray) -> np.ndarray:
@@ -72,7 +79,8 @@ class Group:
     def _make_room(self, n: int, num_worlds: int) -> None:
         if n > self.scene.capacity:
             capacity = _capacity(n, num_worlds)
-            self.scene = Scene(self.scene.model, n, self.num_threads, capacity)
+            old = self.scene
+            self.scene = Scene(old.model, n, old.num_threads, capacity, old.make_batch)
         else:
             self.scene.resize(n)
 
@@ -111,6 +119,7 @@ def group_worlds(
     model: np.ndarray,
     held: dict[str, Group],
     num_threads: int,
+    make_batch: MakeBatch,
 ) -> list[tuple[Group, np.ndarray]]:
     """Group worlds by model.
 
@@ -119,6 +128,7 @@ def group_worlds(
         model: Which of them each world runs on, shape (N,), integers.
         held: The groups that were made until now; new ones are added.
         num_threads: Physics threads of new batches.
+        make_batch: Who makes these.
     Returns:
         The groups that have worlds, in the order of `models`, each with what `hold` gave.
     """
@@ -126,7 +136,7 @@ def group_worlds(
     for index, (name, compiled) in enumerate(models.items()):
         ids = np.flatnonzero(model == index)
         if len(ids) and name not in held:
-            held[name] = Group(name, compiled, len(model), num_threads, len(ids))
+            held[name] = Group(name, compiled, len(model), num_threads, len(ids), make_batch)
         if name in held:
             changed = held[name].hold(ids)
             groups += [(held[name], changed)] if len(ids) else []

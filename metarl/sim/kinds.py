@@ -30,6 +30,7 @@ def make_worlds(
     split: Split = "train",
     first_stream: int = 0,
     held_out: bool = False,
+    physics: str | None = None,
 ) -> Worlds:
     """Make N worlds of a family: on MuJoCo, or environments of others.
 
@@ -40,5 +41,5 @@ def make_worlds(
     """
     return kind_of(family)(
         family, num_worlds, seed=seed, task_visible=task_visible, num_threads=num_threads,
-        split=split, first_stream=first_stream, held_out=held_out,
+        split=split, first_stream=first_stream, held_out=held_out, physics=physics,
     )  # fmt: skip

@@ -13,13 +13,10 @@ from mujoco.batch import Batch
 from mujoco.batch import SimulationError as BatchError
 
 from metarl.errors import SimulationError, unknown
+from metarl.sim.batches import MakeBatch, on_cores
 from metarl.sim.rows import Rows
 
 VELOCITY_STAGE = mujoco.mjtStage.mjSTAGE_VEL.value
-
-# Up to so many worlds a batch keeps an MjData for each: a step then begins where the last one
-# ended, which saves a tenth, until their memory no longer fits the processor's cache.
-PERSISTENT_WORLDS = 16
 
 # BADQPOS, BADQVEL, BADQACC, BADCTRL
 _BAD = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADCTRL) + 1)
@@ -76,7 +73,7 @@ def left_behind() -> SimulationError:
 
 
 class Scene:
-    """N worlds of one model on a `mujoco.batch.Batch`.
+    """N worlds of one model on a `mujoco.batch.Batch`, or on what stands for one.
 
     State arrays (`qpos`, `qvel`, `ctrl`, `userdata`) are views: a write is the worlds'
     state. Derived arrays (`site_pos`, `body_pos`, `sensor`, ...) are live, read-only, and
@@ -87,6 +84,7 @@ class Scene:
         num_worlds: N.
         num_threads: Physics threads; 0 takes every core.
         capacity: For how many worlds `resize` finds room; by default N.
+        make_batch: Who holds and moves them; see `metarl.sim.batches`.
     Attributes:
         batch: Its batch, or the rows of it that are its worlds.
         qpos: Joint positions, (N, nq).
@@ -96,14 +94,19 @@ class Scene:
     """
 
     def __init__(
-        self, model: mujoco.MjModel, num_worlds: int, num_threads: int = 0, capacity: int = 0
+        self,
+        model: mujoco.MjModel,
+        num_worlds: int,
+        num_threads: int = 0,
+        capacity: int = 0,
+        make_batch: MakeBatch = on_cores,
     ):
         self.model = model
+        self.make_batch = make_batch
         self.num_threads = num_threads
         self.forked = False  # whether its threads are another process's
         self.capacity = max(num_worlds, capacity)
-        few = self.capacity <= PERSISTENT_WORLDS
-        self._whole: Any = Batch(model, self.capacity, num_threads, persistent=few)
+        self._whole: Any = make_batch(model, self.capacity, num_threads)
         self._found: dict[tuple[str, str], np.ndarray] = {}  # over the whole batch
         low, high = model.actuator_ctrlrange.T
         self._ctrl_mid, self._ctrl_half = (high + low) / 2, (high - low) / 2
@@ -123,6 +126,7 @@ class Scene:
             "physics": self._whole.get_model(0),  # its own: what is edited in `model` is not there
             "num_worlds": self.num_worlds,
             "num_threads": self.num_threads,
+            "make_batch": self.make_batch,
             "capacity": self.capacity,
             "state": self._whole.state.copy(),
             "fields": fields,
@@ -132,7 +136,9 @@ class Scene:
     def __setstate__(self, saved: dict[str, Any]) -> None:
         """Run the same worlds on a batch of its own."""
         capacity = saved["capacity"]
-        Scene.__init__(self, saved["physics"], capacity, saved["num_threads"])
+        Scene.__init__(
+            self, saved["physics"], capacity, saved["num_threads"], make_batch=saved["make_batch"]
+        )
         self.model = saved["model"]
         self._whole.state[:] = saved["state"]
         for name, values in saved["fields"].items():
@@ -145,7 +151,8 @@ class Scene:
 
     def leave_threads(self) -> None:
         """Refuse all that needs the threads of the process that this one was forked from."""
-        if self.num_threads != 1 and not self.forked:
+        alone = self.num_threads == 1 and self.make_batch is on_cores  # a GPU is left behind, too
+        if not alone and not self.forked:
             self.forked = True
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._whole))  # its end would wait for them
             self._whole = _LeftBehind(self._whole)

@@ -14,7 +14,9 @@ import numpy as np
 from metarl.errors import ConfigError, ShapeError, require
 from metarl.family import TaskFamily, broken, require_split
 from metarl.machine import require_worlds_fit
+from metarl.physics import MUJOCO
 from metarl.plugins import written
+from metarl.sim.batches import maker_of
 from metarl.sim.blame import asks, require_methods
 from metarl.sim.blocks import ObservationStack, make_spec
 from metarl.sim.given import TaskCheck, as_array, checked_action, checked_ids, checked_saved
@@ -58,6 +60,7 @@ class Worlds:
         split: Where the first tasks, and those of `resample`, come from.
         first_stream: Index of world 0's stream, for a batch that continues another.
         held_out: Draw from streams that no training draws from, whatever the seeds.
+        physics: What moves them (`metarl.physics`); None: as the family's name says.
     """
 
     has_models: ClassVar[bool] = True  # of MuJoCo, which draw them
@@ -74,8 +77,10 @@ class Worlds:
         split: Split = "train",
         first_stream: int = 0,
         held_out: bool = False,
+        physics: str | None = None,
     ):
         self.family = family
+        self.physics = family.physics if physics is None else physics
         whole = isinstance(num_worlds, int | np.integer) and not isinstance(num_worlds, bool)
         require(whole and num_worlds >= 1, "num_worlds", num_worlds, "an integer >= 1")
         require_worlds_fit(int(num_worlds), 0, f"num_worlds={num_worlds}")
@@ -104,6 +109,7 @@ class Worlds:
 
     def _build(self) -> None:
         """Make what worlds run on."""
+        self._make_batch = maker_of(self.physics)
         listen()
         self.models = _compiled(self.family)
         self.substeps = count_substeps(self.family, self.models)
@@ -116,7 +122,7 @@ class Worlds:
 
     def _prepare(self) -> None:
         """Make what is no part of a copy."""
-        several = len(self.models) > 1 and self.num_threads != 1
+        several = len(self.models) > 1 and self.num_threads != 1 and self.physics == MUJOCO
         self._pool = ThreadPoolExecutor(_AHEAD) if several else None
         self._judge = Judge(self.family)
         alone = self.num_worlds == 1
@@ -187,7 +193,7 @@ class Worlds:
     def _regroup(self) -> dict[str, np.ndarray]:
         model = getattr(self.task, "model", None)
         model = np.zeros(self.num_worlds, int) if model is None else np.asarray(model)
-        found = group_worlds(self.models, model, self._held, self.num_threads)
+        found = group_worlds(self.models, model, self._held, self.num_threads, self._make_batch)
         self._groups = [group for group, _ in found]
         return {group.name: changed for group, changed in found}
 

@@ -13,7 +13,8 @@ from metarl.errors import ConfigError, MetaRLError
 from metarl.family import TaskFamily
 from metarl.nn.policy import GaussianPolicy, network_of
 from metarl.nn.surgery import FIRST
-from metarl.registry import make_family, split_name
+from metarl.physics import MUJOCO
+from metarl.registry import make_family, split_name, without_physics
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy
 from metarl.runs.several import COLUMNS, HEADLESS
@@ -57,7 +58,7 @@ def carry(
         CheckpointError: If the source holds no policy.
         ConfigError: If the mapping names what is not there, or nothing of the source fits.
     """
-    here, there = make_worlds(family, 1).spec, _interface(source, name)
+    here, there = make_worlds(family, 1, physics=MUJOCO).spec, _interface(source, name)
     same, columns, zeroed, rows, fresh = match(
         there.family, there.blocks, there.action_dim, here, family.id, mapping, said=source.meta
     )
@@ -83,7 +84,7 @@ def carry(
 
 def fits(source: Checkpoint, family: TaskFamily[Any]) -> bool:
     """Whether what was trained sees and does what a family shows and takes, block by block."""
-    spec, meta = make_worlds(family, 1).spec, source.meta
+    spec, meta = make_worlds(family, 1, physics=MUJOCO).spec, source.meta
     return HEADLESS not in meta and (meta.get("blocks"), meta.get("action_dim")) == (
         dict(spec.blocks),
         spec.action_dim,
@@ -171,7 +172,7 @@ def match(
 def _names_of_columns(family: str, blocks: Mapping[str, int]) -> Mapping[str, tuple[str, ...]]:
     """The names of a source's columns, where its family is installed and observes what it did."""
     try:
-        spec = make_worlds(make_family(family), 1).spec
+        spec = make_worlds(make_family(without_physics(family)), 1).spec
     except MetaRLError:
         return {}
     return spec.columns if dict(spec.blocks) == dict(blocks) else {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metarl.errors import MetaRLError
-from metarl.registry import family_class, split_name
+from metarl.registry import family_class, split_name, without_physics
 from metarl.sources.mapping import ACTION, Pair, Piece, covered, pieces_of, require_once
 
 TASK = "task"
@@ -148,7 +148,7 @@ def rows_of(
 
 def options_of(name: str) -> dict[str, Any]:
     """The options of a family's name, those that are not given at their defaults."""
-    base, given = split_name(name)
+    base, given = split_name(without_physics(name))
     try:
         signature = inspect.signature(family_class(base))
     except (MetaRLError, TypeError, ValueError):  # not installed here, or not metarl's

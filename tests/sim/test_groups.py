@@ -7,10 +7,10 @@ import pytest
 from mujoco.batch import Batch
 from sliders import Two
 
-import metarl.sim.scene
+import metarl.sim.batches
 from metarl.conformance.subject import expect_equal, play
 from metarl.errors import FamilyError
-from metarl.sim.scene import PERSISTENT_WORLDS
+from metarl.sim.batches import PERSISTENT_WORLDS
 from metarl.sim.worlds import Worlds
 from metarl.streams import Streams
 from metarl.types import take
@@ -141,7 +141,7 @@ def test_batches_are_few_however_often_tasks_change(monkeypatch):
             made.append(nsim)
             super().__init__(model, nsim, *args, **kwargs)
 
-    monkeypatch.setattr(metarl.sim.scene, "Batch", Counted)
+    monkeypatch.setattr(metarl.sim.batches, "Batch", Counted)
     worlds = make(MANY)
     for _ in range(50):
         worlds.assign(worlds.sample("train"))
@@ -161,7 +161,7 @@ def test_same_model_again_makes_nothing(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a batch was made")
 
-    monkeypatch.setattr(metarl.sim.scene, "Batch", refuse)
+    monkeypatch.setattr(metarl.sim.batches, "Batch", refuse)
     before = {i: worlds.place(i) for i in range(MANY)}
     ids = np.arange(0, MANY, 2)
     kept = take(worlds.task, ids)

@@ -13,6 +13,7 @@ import numpy as np
 
 from metarl.errors import CheckpointError, ConfigError, SimulationError
 from metarl.family import broken
+from metarl.physics import MUJOCO
 from metarl.sim.blame import asks
 from metarl.sim.given import as_array, checked_saved
 from metarl.sim.groups import Group
@@ -55,6 +56,11 @@ class OutsideWorlds(Worlds):
     def _build(self) -> None:
         if not isinstance(self.family, OutsideFamily):
             raise ConfigError(f"{self.family!r} is no OutsideFamily; make_worlds makes its worlds")
+        if self.physics != MUJOCO:
+            known = self.family.id or type(self.family).__name__
+            raise ConfigError(
+                f"physics is {self.physics!r}; the environments of {known} bring their own: leave it out"
+            )
         require_environment(self._theirs)
         self.models: dict[str, mujoco.MjModel] = {}
         self.substeps = 0

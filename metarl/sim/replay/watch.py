@@ -21,7 +21,8 @@ from metarl.sim.replay.reach import Codes, Reach, is_fixed
 
 # What carries out the recording.
 _MACHINERY = (
-    "metarl.sim.scene", "metarl.sim.rows", "metarl.sim.replay.program", "metarl.sim.replay.tape",
+    "metarl.sim.scene", "metarl.sim.rows", "metarl.sim.batches", "metarl.sim.warp.",
+    "metarl.sim.replay.program", "metarl.sim.replay.tape",
     "metarl.sim.replay.written",
     "metarl.sim.replay.traced", __name__,
 )  # fmt: skip
