@@ -250,6 +250,13 @@ def test_what_is_said_of_one_network_for_all_skills_was_measured():
         f" {others[-1]:.0f}%"
     ) in text
     assert success["stir"] == worst
+    (control,) = (row for row in made["rows"] if row["arm"] == "other-noise")
+    stirring = control["success"]["stir"]
+    seeds = {2: "two seeds", 3: "three seeds"}[len(stirring)]
+    assert (
+        f"other noise: {control['mean'].partition(' ')[0]}% ({seeds}), stirring"
+        f" {100 * np.mean(stirring):.0f}%"
+    ) in text
     settings, design = made["design"]["settings"], made["design"]
     steps = len(design["skills"]) * settings["num_worlds"] * 60 * design["iterations"]
     assert f"{steps:,} control steps" in text
