@@ -6,9 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-# Of the root mean square of the features' spreads. From 0.1 to 1 the error of heads on EfficientNet-Lite was the
-# same within a hundredth, and a third lower than with none, on pictures that no benchmark has.
-LEAST_SPREAD = 0.1
+LEAST_SPREAD = 0.1  # by benchmarks/feature_spreads.py
 Head = tuple[np.ndarray, np.ndarray]  # weights (out, F), biases (out,)
 
 
@@ -37,7 +35,11 @@ def ridge_heads(features: np.ndarray, wanted: np.ndarray, penalties: np.ndarray)
 
 
 def left_out_answers(
-    features: np.ndarray, wanted: np.ndarray, parts: np.ndarray, penalties: np.ndarray
+    features: np.ndarray,
+    wanted: np.ndarray,
+    parts: np.ndarray,
+    penalties: np.ndarray,
+    least: float = LEAST_SPREAD,
 ) -> np.ndarray:
     """Answer each part by the heads that the other parts give, features brought to one spread.
 
@@ -46,13 +48,14 @@ def left_out_answers(
         wanted: Shape (n, k).
         parts: Which part each is left out with, shape (n,): 0, 1, ...
         penalties: As for `ridge_heads`, per picture's worth of features; P of them.
+        least: As for `spreads`.
     Returns:
         Shape (P, n, k).
     """
     answers = np.zeros((len(penalties), *wanted.shape))
     for part in range(parts.max() + 1):
         out = parts == part
-        scale = Scale(features[~out])
+        scale = Scale(features[~out], least)
         here = scale(features[~out])
         heads = ridge_heads(here, wanted[~out], penalties * len(here))
         for i, (weight, bias) in enumerate(heads):
@@ -103,10 +106,11 @@ class Scale:
 
     Args:
         features: Shape (n, F); those that do not vary become 0.
+        least: As for `spreads`.
     """
 
-    def __init__(self, features: np.ndarray):
-        self.mean, spread = features.mean(0), spreads(features)
+    def __init__(self, features: np.ndarray, least: float = LEAST_SPREAD):
+        self.mean, spread = features.mean(0), spreads(features, least=least)
         self.spread = np.where(spread > 0.0, spread, np.inf) * np.sqrt(features.shape[1])
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
@@ -118,9 +122,13 @@ class Scale:
         return weight, head[1] - weight @ self.mean
 
 
-def spreads(features: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Standard deviations of features, (n, F) -> (F,); of those that vary, none below `LEAST_SPREAD`."""
+def spreads(features: np.ndarray, axis: int = 0, least: float = LEAST_SPREAD) -> np.ndarray:
+    """Standard deviations of features, (n, F) -> (F,).
+
+    Args:
+        features: Shape (n, F).
+        axis: Along which pictures lie.
+        least: Of those that vary, none is below this share of the root mean square of all.
+    """
     spread = features.std(axis)
-    return np.where(
-        spread > 0.0, np.maximum(spread, LEAST_SPREAD * np.sqrt(np.mean(spread**2))), 0.0
-    )
+    return np.where(spread > 0.0, np.maximum(spread, least * np.sqrt(np.mean(spread**2))), 0.0)
