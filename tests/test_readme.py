@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from metarl.adapt.statistics import t_interval
 from metarl.robots.robot import CONTROLS
 
 ROOT = Path(__file__).parents[1]
@@ -275,6 +276,23 @@ def test_what_is_said_of_a_swapped_head_was_measured():
         error, seconds = made[name]["mae"], made[name]["seconds"]["mean"]
         around = f"{error['mean']:.3f} [{error['mean_low']:.3f}, {error['mean_high']:.3f}]"
         assert f"| {said} | {around} | {seconds:.1f} |" in text
+
+
+def test_what_is_said_of_few_pictures_was_measured():
+    rows = json.loads((ROOT / "benchmarks/results/headswap-shifts/shifts.json").read_text())["rows"]
+    found = {}
+    for row in rows:
+        values = np.array(row["errors"]["none"])
+        around = t_interval(values)
+        said = f"{values.mean():.3f} [{around.low:.3f}, {around.high:.3f}]"
+        found[row["backbone"], row["pictures"], row["strategy"]] = said
+    text = " ".join((ROOT / "benchmarks/README.md").read_text().split())
+    arms = ("frozen-trunk", "fine-tune", "fine-tune, other noise", "scratch")
+    for count in (10, 50, 200):
+        line = " | ".join([str(count), *(found["small-cnn", count, arm] for arm in arms)])
+        assert f"| {line} |" in text
+        lite = found["tf_efficientnet_lite0", count, "frozen-trunk"]
+        assert f"{lite} from {count}" in text
 
 
 def test_a_head_is_swapped_as_the_readme_says(tmp_path: Path):
