@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from metarl.benchmark.cells import train_command
@@ -24,9 +25,14 @@ def find_made(family: str, method: str, seed: int, words: str, folder: Path) -> 
     """
     shipped = ENVS.glob(f"*/checkpoints/{short(family)}-{method}.safetensors")
     for path in (folder / kept_name(family, method, seed), *shipped):
-        if path.exists() and read_checkpoint(path).meta["command"] == words:
+        if path.exists() and _plain(read_checkpoint(path).meta["command"]) == _plain(words):
             return path
     return None
+
+
+def _plain(words: str) -> str:
+    """A command without blanks and quotes: older ones were not written for a shell."""
+    return re.sub(r"[\s'\"]", "", words)
 
 
 def kept_name(family: str, method: str, seed: int) -> str:

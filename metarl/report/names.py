@@ -75,6 +75,9 @@ MEANINGS = {
     "episodes": "tasks that judge",
     "iterations": "steps of the outer loop",
     "seconds": "time to learn [s]",
+    "worker_collect_s": "what the slowest worker ran episodes for [s]",
+    "worker_update_s": "what the slowest worker computed gradients for [s]",
+    "between_s": "to send, to wait and to take the step, with workers [s]",
     "seconds to learn": "time of the outer loop [s]",
     "seconds an episode": "time for one task [s]",
 }

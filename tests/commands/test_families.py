@@ -36,7 +36,8 @@ def test_options_change_what_is_said_and_programs_get_json(capsys):
     spec = Worlds(make_family(name), 1).spec
     assert told["actions"].startswith(f"{spec.action_dim},")
     assert "shoulder_pan ahead" in told["observations"]
-    assert {row["@option"] for row in told["options"]} == {"robot", "control", "site", "home"}
+    names = {row["@option"] for row in told["options"]}
+    assert names == {"food", "robot", "control", "site", "home"}
     assert told["expert"] == "yes"
 
 
