@@ -295,6 +295,27 @@ def test_what_is_said_of_few_pictures_was_measured():
         assert f"{lite} from {count}" in text
 
 
+def test_what_is_said_of_photographs_was_measured():
+    made = json.loads((ROOT / "benchmarks/results/photographs/photographs.json").read_text())
+    found = {}
+    for row in made["rows"]:
+        values = 100.0 * np.array(row["error"])
+        around = t_interval(values)
+        said = f"{values.mean():.1f}% [{max(0.0, around.low):.1f}, {around.high:.1f}]"
+        found[row["set"], row["pictures"], row["trunk"], row["strategy"]] = said
+    arms = (
+        ("tf_efficientnet_lite0", "frozen-trunk"), ("small-cnn", "frozen-trunk"),
+        ("small-cnn", "fine-tune"), ("small-cnn", "fine-tune, other noise"), ("none", "scratch"),
+    )  # fmt: skip
+    text = " ".join((ROOT / "benchmarks/README.md").read_text().split())
+    for name, which in (
+        ("20 faces and others", ("faces", 20)),
+        ("20 digits", ("digits", 20)),
+        ("100 digits", ("digits", 100)),
+    ):
+        assert f"| {name} | {' | '.join(found[*which, *arm] for arm in arms)} |" in text
+
+
 def test_a_head_is_swapped_as_the_readme_says(tmp_path: Path):
     """Its three commands, and the picture that they make."""
     lines = re.findall(r"^metarl (perceive .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)

@@ -48,10 +48,10 @@ def test_it_runs_and_goes_on(script, tmp_path, monkeypatch, capsys):
         "spot:spots/spot", "dagger", iterations=12, out=tmp_path / "told", num_threads=1,
         num_worlds=64, minibatch=256,
     )  # fmt: skip
-    arms = {name: script.ARMS[name] for name in ("fresh", "actions")}
+    arms = {name: script.ARMS[name] for name in ("fresh",)}
     monkeypatch.setattr(script, "ARMS", {n: {**a, "trunk": None} for n, a in arms.items()})
     monkeypatch.setattr(script, "BEFORE", "fresh")
-    swaps = {name: script.SWAPS[name] for name in ("frozen-trunk", "scratch")}
+    swaps = {name: script.SWAPS[name] for name in ("frozen-trunk",)}
     monkeypatch.setattr(script, "SWAPS", swaps)
     design = script.Design(
         teachers={"spot:spots/spot": str(teacher)}, iterations=1, protocol=Protocol(num_tasks=4),
@@ -62,11 +62,10 @@ def test_it_runs_and_goes_on(script, tmp_path, monkeypatch, capsys):
     config = script.Config(seeds=1, jobs=1, runs=tmp_path / "runs", results=tmp_path / "results")
     assert script.main(config, design) == 0
     results = tmp_path / "results"
-    assert len(Store(results).read()) == 1 + 2 * 2 + 2 + 2 * 2
+    assert len(Store(results).read()) == 1 + 2 + 2 + 2
     rows = json.loads((results / "hands.json").read_text())["rows"]
     assert [row["arm"] for row in rows] == [
-        "told", "fresh", "actions",
-        "told", "as it was", "frozen-trunk, 8 pictures", "scratch, 8 pictures",
+        "told", "fresh", "told", "as it was", "frozen-trunk, 8 pictures",
     ]  # fmt: skip
     assert rows[0]["success"] >= [0.5]
     table = (results / "hands.md").read_text()
