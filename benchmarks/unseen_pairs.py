@@ -6,7 +6,7 @@ Policies of parts (`--method modular`, docs/multitask.md) learn some pairs of ro
 families' experts, in joint space. Pairs that never met are put together of the parts, and judged on
 held-out tasks without an update, against what was trained on that pair alone for as long, and against
 the policy of the nearest trained pair. `shared/pair_design.py` says which pairs never meet. What answers the
-question is run for every seed first, further arms follow. Finished cells are in the run folder, a JSON file
+question is run for every seed first, the control arm last. Finished cells are in the run folder, a JSON file
 each, and merged into one file beside the tables, from which a fresh clone goes on as well.
 """
 
@@ -21,7 +21,7 @@ from shared.grid import GridConfig, run_grid
 from shared.learned import Judged
 from shared.machine import RESULTS, restart_for_same_bits
 from shared.pair_cells import Features, Nearest
-from shared.pair_design import MAIN, OTHER_NOISE, RESTRICTED, WITHOUT, Design, alone
+from shared.pair_design import MAIN, OTHER_NOISE, RESTRICTED, Design, alone
 from shared.pair_tables import Results, write
 
 from metarl.adapt.protocol import Protocol
@@ -60,11 +60,10 @@ class Config(GridConfig):
 def cells(design: Design, num_seeds: int) -> list[Cell]:
     """Everything that is measured, what tells most first."""
     seeds = range(num_seeds)
-    others = [OTHER_NOISE, *([WITHOUT] if design.pivot else [])]
     return [
         *(cell for seed in seeds for cell in _of_main(design, seed)),
         *(cell for seed in seeds for cell in _of_restricted(design, seed)),
-        *(_judged(design, arm, seed, design.pairs) for arm in others for seed in seeds),
+        *(_judged(design, OTHER_NOISE, seed, design.pairs) for seed in seeds),
     ]
 
 

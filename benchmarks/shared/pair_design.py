@@ -12,9 +12,7 @@ from metarl.errors import ConfigError
 from shared.learned import Learned
 
 MAIN, OTHER_NOISE, RESTRICTED, ALONE = "main", "other-noise", "restricted", "alone"
-WITHOUT = "without-pivot"
 SPLITS = (MAIN, RESTRICTED)
-AS_MAIN = (OTHER_NOISE, WITHOUT)  # arms of the main split
 METHOD = "modular"
 
 
@@ -37,7 +35,7 @@ class Design:
         num_episodes: Of each pair, from which features are taken.
         turn: Another one leaves out other pairs, by which a design may be chosen.
         pivot: Names of further families with ``{robot}``, which every robot learns and nobody is judged
-            by; the arm ``without-pivot`` does without.
+            by.
     Raises:
         ConfigError: If some robot or skill would be trained in no pair.
     Source: Mendez et al. 2022, arXiv:2207.04136 (the restricted split).
@@ -101,7 +99,7 @@ class Design:
         if arm.startswith(ALONE):
             pairs = [pair for pair in self.pairs if arm == alone(pair)]
         families = self.families(pairs)
-        if arm != WITHOUT and not arm.startswith(ALONE):
+        if not arm.startswith(ALONE):
             robots = sorted(self.robots)
             families += tuple(name.format(robot=r) for name in self.pivot for r in robots)
         return Learned(

@@ -19,12 +19,10 @@ from metarl.runs.config import made_with
 from metarl.runs.run import write_json
 from shared.pair_design import (
     ALONE,
-    AS_MAIN,
     MAIN,
     OTHER_NOISE,
     RESTRICTED,
     SPLITS,
-    WITHOUT,
     Design,
     alone,
 )
@@ -83,7 +81,7 @@ class Results:
     def rates(self, split: str, what: str) -> Rates:
         """Success of each pair, of those seeds whose cells are finished."""
         trained = what == TRAINED
-        arm = MAIN if split in AS_MAIN else split
+        arm = MAIN if split == OTHER_NOISE else split
         pairs = self.design.trained(arm) if trained else self.design.unseen(arm)
         found = {pair: [self._rate(split, what, pair, s) for s in self._seeds] for pair in pairs}
         whole = [all(r[s] is not None for r in found.values()) for s in self._seeds]
@@ -109,8 +107,8 @@ class Results:
     def rows(self) -> list[Row]:
         """Every line for which there is a seed."""
         found = list[Row]()
-        for split in (MAIN, *AS_MAIN, RESTRICTED):
-            whats = (TRAINED, UNSEEN) if split in AS_MAIN else tuple(_WORDS)
+        for split in (MAIN, OTHER_NOISE, RESTRICTED):
+            whats = (TRAINED, UNSEEN) if split == OTHER_NOISE else tuple(_WORDS)
             for what in whats:
                 found += self._row(split, what)
             found += self._ratio(split)
@@ -127,7 +125,7 @@ class Results:
         return [Row(split, _WORDS[what], tuple(each.mean(0).tolist()), worst)]
 
     def _ratio(self, split: str) -> list[Row]:
-        arm = MAIN if split in AS_MAIN else split
+        arm = MAIN if split == OTHER_NOISE else split
         shares = list[float]()
         for s in self._seeds:
             unseen, ceiling = (
@@ -179,7 +177,7 @@ def _of_pivot(design: Design) -> list[str]:
     names = ", ".join(f"`{split_name(name)[0].rpartition(':')[2]}`" for name in design.pivot)
     return [
         f"- But for `{ALONE}`, all robots learn {names} as well, in which the hand goes wherever it is"
-        f" told; `{WITHOUT}`: `{MAIN}` without it."
+        " told."
     ]
 
 
@@ -255,9 +253,9 @@ def write(results: Results, folder: Path, command: str) -> list[Path]:
     rows = [{**dataclasses.asdict(row), "said": str(row)} for row in results.rows()]
     by_pair = {
         f"{split} {what}": {" ".join(p): list(r) for p, r in results.rates(split, what).items()}
-        for split in (MAIN, *AS_MAIN, RESTRICTED)
+        for split in (MAIN, OTHER_NOISE, RESTRICTED)
         for what in _WORDS
-        if split not in AS_MAIN or what in (TRAINED, UNSEEN)
+        if split != OTHER_NOISE or what in (TRAINED, UNSEEN)
     }
     seconds = {key: record.seconds for key, record in results.records.items()}
     design = dataclasses.asdict(results.design)

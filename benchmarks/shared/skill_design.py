@@ -1,4 +1,4 @@
-"""One network for several skills, and a network for each: what is trained."""
+"""One network for several skills, and networks of one skill: what is trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from metarl.adapt.protocol import Protocol
 from shared.learned import Learned
 
-ALONE, TOGETHER, OTHER_NOISE, ONE_HEAD = "alone", "together", "other-noise", "one-head"
+ALONE, TOGETHER, OTHER_NOISE = "alone", "together", "other-noise"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Design:
         name: Of a skill's family, with ``{skill}``.
         iterations: Of each training; each is an episode in every world of every skill.
         settings: Fields of the configs that differ from their defaults, the same for every arm.
-        aggregations: Further ways of adding gradients, by TorchJD.
+        alone: Those that get networks of their own as well.
         protocol: Which held-out tasks, and how many episodes.
     """
 
@@ -30,24 +30,13 @@ class Design:
     name: str
     iterations: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-    aggregations: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
     protocol: Protocol = Protocol()
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Every training of a seed."""
-        alone = tuple(f"{ALONE}.{skill}" for skill in self.skills)
-        return (*self.together, *alone)
-
-    @property
-    def together(self) -> tuple[str, ...]:
-        """Those of one network for all skills."""
-        return (TOGETHER, *self.further, OTHER_NOISE)
-
-    @property
-    def further(self) -> tuple[str, ...]:
-        """Those that are run last: other heads, other ways of adding gradients."""
-        return (ONE_HEAD, *self.aggregations)
+        """Every training of a seed, what answers the question first."""
+        return (TOGETHER, *(f"{ALONE}.{skill}" for skill in self.alone), OTHER_NOISE)
 
     def family(self, skill: str) -> str:
         """The name of a skill's family."""
@@ -58,10 +47,7 @@ class Design:
         alone = arm.removeprefix(f"{ALONE}.")
         if alone != arm:
             return self._learned(arm, seed, "dagger", (alone,))
-        more: dict[str, Any] = {"learner": "dagger"}
-        more |= {"heads": "shared"} if arm == ONE_HEAD else {}
-        more |= {"aggregation": arm} if arm in self.aggregations else {}
-        return self._learned(arm, seed, "multi-task", self.skills, more)
+        return self._learned(arm, seed, "multi-task", self.skills, {"learner": "dagger"})
 
     def _learned(
         self, arm: str, seed: int, method: str, skills: tuple[str, ...],

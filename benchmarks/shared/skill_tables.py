@@ -14,57 +14,69 @@ from metarl.report.heatmap import heatmap_png
 from metarl.runs.checkpoint import write_atomically
 from metarl.runs.config import made_with
 from metarl.runs.run import write_json
-from shared.skill_design import ALONE, ONE_HEAD, OTHER_NOISE, TOGETHER, Design
+from shared.skill_design import ALONE, OTHER_NOISE, TOGETHER, Design
 
 RESULT, TABLE, PICTURE = "network.json", "network.md", "network.png"
 _WORDS = {
-    ALONE: "a network for each skill",
+    ALONE: "a network of one skill",
     TOGETHER: "one trunk, a head for each skill",
-    ONE_HEAD: "one trunk, one head that sees which skill it is",
     OTHER_NOISE: f"`{TOGETHER}` again with the same first weights and other noise",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """An arm's line.
+    """A line: an arm of all skills, or the networks of one skill.
 
     Args:
         arm: Which.
-        rates: Success of each skill, a number a seed, (skills, seeds).
-        behind_each: By how much each skill is behind the networks of one skill each, (skills, seeds);
-            None: it is these, or they have not been run.
-        skills: Their names.
+        rates: Success of each skill that it learned, a number a seed, (seeds,).
+        ceilings: What a network of one skill had of the same seeds, of those skills of which every seed
+            has one; None: these are those networks.
+        skills: Every skill's name.
     """
 
     arm: str
-    rates: np.ndarray
-    behind_each: np.ndarray | None
+    rates: Mapping[str, np.ndarray]
+    ceilings: Mapping[str, np.ndarray] | None
     skills: tuple[str, ...]
 
     @property
     def mean(self) -> str:
-        """Over skills, with its interval over seeds [%]."""
-        return _percent(self.rates.mean(0))
+        """Over all skills, with its interval over seeds [%]; empty where one was not learned."""
+        return _percent(self._mean(self.rates)) if self.rates.keys() >= set(self.skills) else ""
 
     @property
     def behind(self) -> str:
-        """The same of how far it is behind."""
-        return "" if self.behind_each is None else _percent(self.behind_each.mean(0), signed=True)
+        """How far the mean is behind that of networks of one skill [points].
+
+        "at most": of skills without one, it is taken to succeed in 100%.
+        """
+        if self.ceilings is None:
+            return ""
+        known = self.ceilings.keys() >= set(self.skills)
+        behind = {skill: self._behind(skill) for skill in self.skills}
+        return "at most " * (not known) + _percent(self._mean(behind), signed=True)
 
     @property
     def worst(self) -> str:
-        """The skill that is furthest behind, or that succeeds least."""
-        if self.behind_each is None:
-            least = int(self.rates.mean(1).argmin())
-            return f"{self.skills[least]} {100 * self.rates.mean(1)[least]:.0f}"
-        most = int(self.behind_each.mean(1).argmax())
-        return f"{self.skills[most]} {_percent(self.behind_each[most], signed=True)} behind"
+        """The skill that is furthest behind its own network, or what it would be at most."""
+        if self.ceilings is None:
+            return ""
+        skill = max(self.skills, key=lambda skill: self._behind(skill).mean())
+        known = skill in self.ceilings
+        return f"{skill}, {'at most ' * (not known)}{_percent(self._behind(skill), signed=True)}"
+
+    def _behind(self, skill: str) -> np.ndarray:
+        return (self.ceilings or {}).get(skill, np.array(1.0)) - self.rates[skill]
+
+    def _mean(self, each: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.array([each[skill] for skill in self.skills]).mean(0)
 
 
 def _percent(each: np.ndarray, *, signed: bool = False) -> str:
     around, least = t_interval(100 * each), -100.0 if signed else 0.0
-    mean = f"{100 * np.mean(each):.1f}"
+    mean = f"{round(100 * np.mean(each), 1) + 0.0:.1f}"  # never -0.0
     if np.isnan(around.low):
         return mean
     return f"{mean} [{max(least, around.low):.1f}, {min(100.0, around.high):.1f}]"
@@ -83,49 +95,49 @@ class Results:
         self.design, self.records, self.num_seeds = design, records, num_seeds
 
     def rows(self) -> list[Row]:
-        """Every arm of which there is a seed, the networks of one skill each first."""
-        alone, found = self._alone(), list[Row]()
+        """Every arm of which there is a seed, the networks of one skill first."""
+        skills = self.design.skills
+        alone = {skill: self._alone(skill) for skill in skills}
+        alone = {skill: rates for skill, rates in alone.items() if rates}
+        found = list[Row]()
         if alone:
-            skills = self.design.skills
-            found.append(Row(ALONE, np.array(list(alone.values())).T, None, skills))
-        for arm in self.design.together:
+            own = {skill: np.array(list(rates.values())) for skill, rates in alone.items()}
+            found.append(Row(ALONE, own, None, skills))
+        for arm in (TOGETHER, OTHER_NOISE):
             rates = self._together(arm)
-            seeds = [seed for seed in rates if seed in alone] or list(rates)
-            if not seeds:
+            if not rates:
                 continue
-            own, behind = np.array([rates[seed] for seed in seeds]).T, None
-            if alone.keys() >= set(seeds):
-                behind = np.array([alone[seed] for seed in seeds]).T - own
-            found.append(Row(arm, own, behind, self.design.skills))
+            own = {skill: np.array([each[skill] for each in rates.values()]) for skill in skills}
+            ceilings = {
+                skill: np.array([each[seed] for seed in rates])
+                for skill, each in alone.items()
+                if each.keys() >= rates.keys()
+            }
+            found.append(Row(arm, own, ceilings, skills))
         return found
 
-    def _alone(self) -> dict[int, list[float]]:
-        """Success by skill, of those seeds of which every skill is finished."""
-        found = dict[int, list[float]]()
-        for seed in range(self.num_seeds):
-            keys = [f"judge.{ALONE}.{skill}.s{seed}" for skill in self.design.skills]
-            if all(key in self.records for key in keys):
-                own = zip(keys, self.design.skills)
-                found[seed] = [self._success(key, skill) for key, skill in own]
-        return found
+    def _alone(self, skill: str) -> dict[int, float]:
+        keys = self._keys(f"{ALONE}.{skill}")
+        return {seed: self._success(key, skill) for seed, key in keys.items()}
 
-    def _together(self, arm: str) -> dict[int, list[float]]:
-        keys = {seed: f"judge.{arm}.s{seed}" for seed in range(self.num_seeds)}
+    def _together(self, arm: str) -> dict[int, dict[str, float]]:
         return {
-            seed: [self._success(key, skill) for skill in self.design.skills]
-            for seed, key in keys.items()
-            if key in self.records
+            seed: {skill: self._success(key, skill) for skill in self.design.skills}
+            for seed, key in self._keys(arm).items()
         }
+
+    def _keys(self, arm: str) -> dict[int, str]:
+        keys = {seed: f"judge.{arm}.s{seed}" for seed in range(self.num_seeds)}
+        return {seed: key for seed, key in keys.items() if key in self.records}
 
     def _success(self, key: str, skill: str) -> float:
         return self.records[key].result["success"][self.design.family(skill)]
 
     def minutes(self, arm: str) -> float:
-        """What an arm's trainings took, a seed [min]."""
+        """What a training of an arm took [min]."""
         start = f"train.{arm}."
         spent = {key: r.seconds for key, r in self.records.items() if key.startswith(start)}
-        seeds = {key.rpartition(".")[2] for key in spent}  # of several skills' networks, too
-        return sum(spent.values()) / 60 / max(1, len(seeds))
+        return sum(spent.values()) / 60 / max(1, len(spent))
 
 
 def markdown(results: Results) -> str:
@@ -136,14 +148,15 @@ def markdown(results: Results) -> str:
         f" {_seeds(rows)}; success [%] on {design.protocol.num_tasks} held-out tasks of each"
         " skill without an update, mean over seeds [95% t interval over seeds].",
         "",
-        *(f"- `{row.arm}`: {_said(row.arm)}." for row in rows),
-        _behind(rows),
+        *(f"- `{row.arm}`: {_WORDS[row.arm]}." for row in rows),
+        "- behind: `alone` less the arm, of the same seeds, in points; negative is ahead. At most: skills"
+        " without a network of their own count as if it succeeded in 100%.",
         "",
-        f"| arm | {' | '.join(design.skills)} | mean | behind | worst skill | minutes |",
+        f"| arm | {' | '.join(design.skills)} | mean | behind | furthest behind | minutes |",
         f"|{' --- |' * (len(design.skills) + 5)}",
     ]
     for row in rows:
-        each = " | ".join(f"{100 * rate:.0f}" for rate in row.rates.mean(1))
+        each = " | ".join(_share(row.rates.get(skill)) for skill in design.skills)
         lines.append(
             f"| {row.arm} | {each} | {row.mean} | {row.behind} | {row.worst} |"
             f" {results.minutes(row.arm):.1f} |"
@@ -151,25 +164,20 @@ def markdown(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _share(rates: np.ndarray | None) -> str:
+    return "" if rates is None else f"{100 * rates.mean():.0f}"
+
+
 def _seeds(rows: Sequence[Row]) -> str:
-    counts = sorted({row.rates.shape[1] for row in rows})
+    counts = sorted({rates.size for row in rows for rates in row.rates.values()})
     return f"{' or '.join(map(str, counts)) or 'no'} seed{'' if counts == [1] else 's'}"
-
-
-def _behind(rows: Sequence[Row]) -> str:
-    if any(row.arm == ALONE for row in rows):
-        return "- behind: `alone` less the arm, of the same seed, in points; negative is ahead."
-    return "- behind: not known, for no network of one skill has been trained; none succeeds in more than 100%."
-
-
-def _said(arm: str) -> str:
-    return _WORDS.get(arm, f"`{TOGETHER}` with the skills' gradients added by `{arm}`")
 
 
 def picture(rows: Sequence[Row]) -> bytes:
     """Draw success by arm and skill."""
+    none = np.array(np.nan)
     return heatmap_png(
-        100 * np.array([row.rates.mean(1) for row in rows]), [row.arm for row in rows],
+        100 * np.array([[row.rates.get(skill, none).mean() for skill in row.skills] for row in rows]), [row.arm for row in rows],
         rows[0].skills, title="Success on held-out tasks [%]", diverging=False, reach=100.0,
     )  # fmt: skip
 
@@ -180,7 +188,7 @@ def write(results: Results, folder: Path, command: str) -> list[Path]:
     rows = results.rows()
     said = [
         {
-            "arm": row.arm, "success": dict(zip(row.skills, row.rates.tolist())), "mean": row.mean,
+            "arm": row.arm, "success": {skill: each.tolist() for skill, each in row.rates.items()}, "mean": row.mean,
             "behind": row.behind, "worst": row.worst, "minutes": results.minutes(row.arm),
         }
         for row in rows

@@ -7,7 +7,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from metarl.adapt.protocol import Protocol
@@ -27,69 +26,87 @@ def script(monkeypatch: pytest.MonkeyPatch):
 def toys(script):
     return script.Design(
         skills=("towards", "mirrored"), name="parts:parts/{skill}", iterations=3, settings=TINY,
-        aggregations=("pcgrad",), protocol=Protocol(num_tasks=4, eval_episodes=1),
+        alone=("mirrored",), protocol=Protocol(num_tasks=4, eval_episodes=1),
     )  # fmt: skip
 
 
 def test_every_arm_has_the_same_worlds_iterations_and_widths(script):
     design = script.DESIGN
     learned = {arm: design.learned(arm, 2) for arm in design.arms}
-    assert len(learned) == 4 + 8
+    assert list(learned) == ["together", "alone.stir", "other-noise"]
     for arm, one in learned.items():
         assert one.iterations == design.iterations
-        assert design.settings.items() <= one.settings.items(), arm
+        assert one.settings == {**design.settings, **one.settings}, arm
         assert one.seed == 2
-    assert sum(len(one.families) for arm, one in learned.items() if "alone" in arm) == 8
     together = learned["together"]
+    assert learned["alone.stir"].families == ("kitchen/stir",)
+    assert together.families == tuple(f"kitchen/{skill}" for skill in design.skills)
     assert replace(learned["other-noise"], arm="together", noise=0) == together
-    assert learned["one-head"].settings == {**together.settings, "heads": "shared"}
-    assert learned["upgrad"].settings == {**together.settings, "aggregation": "upgrad"}
+    cells = script.cells(design, 3)
+    assert len({cell.key for cell in cells}) == len(cells) == 3 * 3
 
 
-def test_behind_is_of_the_same_seed(script, toys):
+def results_of(toys, **success):
+    """What was measured: by arm and seed, success by skill."""
     tables = importlib.import_module("shared.skill_tables")
-    rates = {"towards": (0.9, 0.7), "mirrored": (0.5, 0.6)}
     records = dict[str, Record]()
-
-    def add(arm, seed, **success):
-        named = {toys.family(skill): rate for skill, rate in success.items()}
-        key = f"judge.{arm}.s{seed}"
-        records[key] = Record(key, {}, {"success": named}, 1.0, {})
-
-    for seed in (0, 1):
-        for skill, own in rates.items():
-            add(f"alone.{skill}", seed, **{skill: own[seed]})
-        add("together", seed, towards=0.8, mirrored=0.6)
-    add("one-head", 1, towards=0.2, mirrored=0.2)
-    rows = {row.arm: row for row in tables.Results(toys, records, 3).rows()}
-    assert list(rows) == ["alone", "together", "one-head"]
-    np.testing.assert_allclose(rows["together"].behind_each, [[0.1, -0.1], [-0.1, 0.0]], atol=1e-12)
-    assert rows["one-head"].worst == "towards 50.0 behind"
-    assert rows["one-head"].mean == "20.0"
-    assert rows["alone"].worst == "mirrored 55"
+    for name, rates in success.items():
+        arm, _, seed = name.rpartition("_")
+        if arm == "alone":
+            found = {f"alone.{skill}": {skill: rate} for skill, rate in rates.items()}
+        else:
+            found = {arm.replace("_", "-"): rates}
+        for start, own in found.items():
+            key = f"judge.{start}.s{seed}"
+            named = {toys.family(skill): rate for skill, rate in own.items()}
+            records[key] = Record(key, {}, {"success": named}, 1.0, {})
+    return tables.Results(toys, records, 3)
 
 
-def test_a_network_for_all_is_shown_before_those_of_one_skill_are_there(script, toys):
+def test_behind_is_of_the_same_seed(toys):
+    results = results_of(
+        toys,
+        alone_0={"towards": 0.9, "mirrored": 0.5}, alone_1={"towards": 0.7, "mirrored": 0.6},
+        together_0={"towards": 0.8, "mirrored": 0.6}, together_1={"towards": 0.8, "mirrored": 0.6},
+        other_noise_1={"towards": 0.2, "mirrored": 0.2},
+    )  # fmt: skip
+    rows = {row.arm: row for row in results.rows()}
+    assert list(rows) == ["alone", "together", "other-noise"]
+    assert (rows["alone"].mean.partition(" ")[0], rows["alone"].behind, rows["alone"].worst) == (
+        "67.5",
+        "",
+        "",
+    )
+    # By seed 10 and -10, -10 and 0: the means over skills 0 and -5.
+    assert rows["together"].behind.startswith("-2.5 [")
+    assert rows["together"].worst.startswith("towards, 0.0 [")
+    assert (rows["other-noise"].behind, rows["other-noise"].worst) == ("45.0", "towards, 50.0")
+    assert rows["other-noise"].mean == "20.0"
+
+
+def test_without_a_network_of_its_own_a_skill_could_be_behind_100_percent(toys):
     tables = importlib.import_module("shared.skill_tables")
-    named = {toys.family(skill): rate for skill, rate in {"towards": 0.9, "mirrored": 0.7}.items()}
-    key = "judge.together.s1"
-    results = tables.Results(toys, {key: Record(key, {}, {"success": named}, 1.0, {})}, 3)
-    (row,) = results.rows()
-    assert (row.behind, row.worst, row.mean) == ("", "mirrored 70", "80.0")
+    own = {"together_1": {"towards": 0.9, "mirrored": 0.7}}
+    (row,) = results_of(toys, **own).rows()
+    assert (row.mean, row.behind, row.worst) == ("80.0", "at most 20.0", "mirrored, at most 30.0")
+    results = results_of(toys, **own, alone_1={"mirrored": 0.75})
+    alone, row = results.rows()
+    assert (alone.mean, row.behind) == ("", "at most 7.5")
+    assert row.worst == "towards, at most 10.0"
+    said = tables.markdown(results)
+    assert ", 1 seed;" in said
+    assert "| alone |  | 75 |  |  |  |" in said
+    # Of another seed, it says nothing of this one.
+    other = results_of(toys, **own, alone_0={"mirrored": 0.75}).rows()[1]
+    assert other.behind == "at most 20.0"
+
+
+def test_minutes_are_of_the_trainings_that_are_there(toys):
+    results = results_of(toys)
     for seed, seconds in ((0, 60.0), (1, 180.0)):
         train = f"train.together.s{seed}"
         results.records[train] = Record(train, {}, {}, seconds, {})
     assert results.minutes("together") == 2.0  # of the two that are there, of three
-    said = tables.markdown(results)
-    assert ", 1 seed;" in said
-    assert "behind: not known" in said
-
-
-def test_what_answers_the_question_is_run_first(script):
-    cells = script.cells(script.DESIGN, 3)
-    assert [cell.start.name for cell in cells[:3]] == [f"together.s{seed}" for seed in range(3)]
-    assert [cell.start.arm for cell in cells[-6:]] == ["one-head"] * 3 + ["upgrad"] * 3
-    assert len({cell.key for cell in cells}) == len(cells) == 3 * len(script.DESIGN.arms)
 
 
 def test_it_runs_resumes_and_leaves_one_small_file(script, toys, tmp_path, capsys):
@@ -99,15 +116,13 @@ def test_it_runs_resumes_and_leaves_one_small_file(script, toys, tmp_path, capsy
     assert {path.name for path in results.iterdir()} == {
         "cells.jsonl", "network.json", "network.md", "network.png",
     }  # fmt: skip
-    assert len(Store(results).read()) == 2 * 6
+    assert len(Store(results).read()) == 2 * 3
     said = json.loads((results / "network.json").read_text())
-    assert [row["arm"] for row in said["rows"]] == [
-        "alone", "together", "one-head", "pcgrad", "other-noise",
-    ]  # fmt: skip
+    assert [row["arm"] for row in said["rows"]] == ["alone", "together", "other-noise"]
+    assert said["rows"][0]["success"].keys() == {"mirrored"}
     table = (results / "network.md").read_text()
-    assert "`pcgrad`: `together` with the skills' gradients added by `pcgrad`." in table
     # A fresh clone has the merged file alone, and nothing is left to run.
     assert script.main(replace(config, runs=tmp_path / "clone"), toys) == 0
     assert not (tmp_path / "clone" / "cells").exists()
     assert (results / "network.md").read_text() == table
-    assert "one-head" in capsys.readouterr().out
+    assert "other-noise" in capsys.readouterr().out
