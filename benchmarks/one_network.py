@@ -65,7 +65,7 @@ def main(config: Config, design: Design = DESIGN) -> int:
     for path in write(results, config.results, COMMAND):
         print(f"wrote {path}")
     for row in results.rows():
-        print(f"{row.arm:<14} {row.mean:<16} behind {row.behind:<16} furthest {row.worst}")
+        print(f"{row.arm:<14} {row.mean:<16} behind {row.behind:<16} furthest {row.furthest}")
     return 1 if failed else 0
 
 

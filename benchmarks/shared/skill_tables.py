@@ -59,7 +59,7 @@ class Row:
         return "at most " * (not known) + _percent(self._mean(behind), signed=True)
 
     @property
-    def worst(self) -> str:
+    def furthest(self) -> str:
         """The skill that is furthest behind its own network, or what it would be at most."""
         if self.ceilings is None:
             return ""
@@ -133,12 +133,6 @@ class Results:
     def _success(self, key: str, skill: str) -> float:
         return self.records[key].result["success"][self.design.family(skill)]
 
-    def minutes(self, arm: str) -> float:
-        """What a training of an arm took [min]."""
-        start = f"train.{arm}."
-        spent = {key: r.seconds for key, r in self.records.items() if key.startswith(start)}
-        return sum(spent.values()) / 60 / max(1, len(spent))
-
 
 def markdown(results: Results) -> str:
     """Write the table."""
@@ -152,15 +146,12 @@ def markdown(results: Results) -> str:
         "- behind: `alone` less the arm, of the same seeds, in points; negative is ahead. At most: skills"
         " without a network of their own count as if it succeeded in 100%.",
         "",
-        f"| arm | {' | '.join(design.skills)} | mean | behind | furthest behind | minutes |",
-        f"|{' --- |' * (len(design.skills) + 5)}",
+        f"| arm | {' | '.join(design.skills)} | mean | behind | furthest behind |",
+        f"|{' --- |' * (len(design.skills) + 4)}",
     ]
     for row in rows:
         each = " | ".join(_share(row.rates.get(skill)) for skill in design.skills)
-        lines.append(
-            f"| {row.arm} | {each} | {row.mean} | {row.behind} | {row.worst} |"
-            f" {results.minutes(row.arm):.1f} |"
-        )
+        lines.append(f"| {row.arm} | {each} | {row.mean} | {row.behind} | {row.furthest} |")
     return "\n".join(lines) + "\n"
 
 
@@ -175,10 +166,11 @@ def _seeds(rows: Sequence[Row]) -> str:
 
 def picture(rows: Sequence[Row]) -> bytes:
     """Draw success by arm and skill."""
-    none = np.array(np.nan)
+    skills, none = rows[0].skills, np.array(np.nan)
+    rates = np.array([[row.rates.get(skill, none).mean() for skill in skills] for row in rows])
     return heatmap_png(
-        100 * np.array([[row.rates.get(skill, none).mean() for skill in row.skills] for row in rows]), [row.arm for row in rows],
-        rows[0].skills, title="Success on held-out tasks [%]", diverging=False, reach=100.0,
+        100 * rates, [row.arm for row in rows], skills, title="Success on held-out tasks [%]",
+        diverging=False, reach=100.0,
     )  # fmt: skip
 
 
@@ -188,8 +180,9 @@ def write(results: Results, folder: Path, command: str) -> list[Path]:
     rows = results.rows()
     said = [
         {
-            "arm": row.arm, "success": {skill: each.tolist() for skill, each in row.rates.items()}, "mean": row.mean,
-            "behind": row.behind, "worst": row.worst, "minutes": results.minutes(row.arm),
+            "arm": row.arm, "success": {skill: each.tolist() for skill, each in row.rates.items()},
+            "mean": row.mean,
+            "behind": row.behind, "furthest_behind": row.furthest,
         }
         for row in rows
     ]  # fmt: skip

@@ -72,15 +72,15 @@ def test_behind_is_of_the_same_seed(toys):
     )  # fmt: skip
     rows = {row.arm: row for row in results.rows()}
     assert list(rows) == ["alone", "together", "other-noise"]
-    assert (rows["alone"].mean.partition(" ")[0], rows["alone"].behind, rows["alone"].worst) == (
+    assert (rows["alone"].mean.partition(" ")[0], rows["alone"].behind, rows["alone"].furthest) == (
         "67.5",
         "",
         "",
     )
     # By seed 10 and -10, -10 and 0: the means over skills 0 and -5.
     assert rows["together"].behind.startswith("-2.5 [")
-    assert rows["together"].worst.startswith("towards, 0.0 [")
-    assert (rows["other-noise"].behind, rows["other-noise"].worst) == ("45.0", "towards, 50.0")
+    assert rows["together"].furthest.startswith("towards, 0.0 [")
+    assert (rows["other-noise"].behind, rows["other-noise"].furthest) == ("45.0", "towards, 50.0")
     assert rows["other-noise"].mean == "20.0"
 
 
@@ -88,25 +88,21 @@ def test_without_a_network_of_its_own_a_skill_could_be_behind_100_percent(toys):
     tables = importlib.import_module("shared.skill_tables")
     own = {"together_1": {"towards": 0.9, "mirrored": 0.7}}
     (row,) = results_of(toys, **own).rows()
-    assert (row.mean, row.behind, row.worst) == ("80.0", "at most 20.0", "mirrored, at most 30.0")
+    assert (row.mean, row.behind, row.furthest) == (
+        "80.0",
+        "at most 20.0",
+        "mirrored, at most 30.0",
+    )
     results = results_of(toys, **own, alone_1={"mirrored": 0.75})
     alone, row = results.rows()
     assert (alone.mean, row.behind) == ("", "at most 7.5")
-    assert row.worst == "towards, at most 10.0"
+    assert row.furthest == "towards, at most 10.0"
     said = tables.markdown(results)
     assert ", 1 seed;" in said
     assert "| alone |  | 75 |  |  |  |" in said
     # Of another seed, it says nothing of this one.
     other = results_of(toys, **own, alone_0={"mirrored": 0.75}).rows()[1]
     assert other.behind == "at most 20.0"
-
-
-def test_minutes_are_of_the_trainings_that_are_there(toys):
-    results = results_of(toys)
-    for seed, seconds in ((0, 60.0), (1, 180.0)):
-        train = f"train.together.s{seed}"
-        results.records[train] = Record(train, {}, {}, seconds, {})
-    assert results.minutes("together") == 2.0  # of the two that are there, of three
 
 
 def test_it_runs_resumes_and_leaves_one_small_file(script, toys, tmp_path, capsys):
