@@ -112,19 +112,38 @@ def test_what_stays_is_remembered_by_how_sure_it_was(initial):
     torch.testing.assert_close(sd, unsure)
 
 
-def test_resumed_equals_never_stopped(initial):
-    whole = EyesTrainer(Spot(), TINY, initial=initial, num_threads=1)
+@pytest.mark.parametrize("glances", [0, 12])
+def test_resumed_equals_never_stopped(initial, glances):
+    config = dataclasses.replace(TINY, glances=glances)
+    whole = EyesTrainer(Spot(), config, initial=initial, num_threads=1)
     for _ in range(3):
         whole.iterate()
-    first = EyesTrainer(Spot(), TINY, initial=initial, num_threads=1)
+    first = EyesTrainer(Spot(), config, initial=initial, num_threads=1)
     first.iterate()
     saved = Checkpoint(*first.checkpoint())
-    second = EyesTrainer(Spot(), TINY, initial=initial, num_threads=2)
+    second = EyesTrainer(Spot(), config, initial=initial, num_threads=2)
     second.restore(saved)
     for _ in range(2):
         second.iterate()
     for name, tensor in state_of(whole).items():
         assert torch.equal(tensor, state_of(second)[name]), name
+
+
+def test_glances_show_other_tasks_now_and_then(initial):
+    config = dataclasses.replace(TINY, glances=40, glance=0.25)
+    trainer = EyesTrainer(Spot(), config, initial=initial, num_threads=1)
+    album, _ = trainer._collect()
+    seen = TINY.num_worlds * Spot.horizon
+    assert len(album.wanted) == trainer.num_steps
+    assert len(album.wanted) - seen == pytest.approx(40 * Spot.horizon / 4, rel=0.3)
+    # Where the goal is differs by episode: these are other episodes, of tasks of their own.
+    goals = album.wanted[:, 2:4].unique(dim=0)
+    assert TINY.num_worlds + 30 < len(goals) <= TINY.num_worlds + 40
+    # A picture and what belongs to it are of the same world: the red spot is where the goal is.
+    own = album.at(torch.arange(seen, len(album.wanted)))
+    red = (own.pictures[:, 0].float() - own.pictures[:, 1].float()).clamp_min(0.0)
+    across = (red.sum(1) * torch.arange(TINY.size)).sum(-1) / red.sum((1, 2))
+    assert torch.corrcoef(torch.stack([across, own.wanted[:, 2]]))[0, 1] > 0.95
 
 
 def test_the_policy_stays_and_other_noise_is_another_training(initial):

@@ -37,7 +37,10 @@ class EyesConfig(TrainConfig):
             every world, in which the policy is told. Every iteration learns from them again. None: new
             ones in every iteration.
         eye_hidden: Widths of the head's layers.
-        num_worlds: N; an iteration is one episode in each.
+        num_worlds: N; an iteration is one episode in each, of which every step is seen.
+        glances: Further worlds, in which the policy is always told, and of which a picture is taken now and
+            then. An episode's pictures show nearly the same: so as many pictures show more tasks.
+        glance: Share of the steps there of which a picture is taken.
         minibatch: Pictures in a gradient step.
         epochs: Passes over an iteration's pictures.
         learning_rate: Adam's.
@@ -61,6 +64,8 @@ class EyesConfig(TrainConfig):
     pictures: int | None = fields.count(None, least=2, optional=True)
     eye_hidden: tuple[int, ...] = fields.widths((128, 128))
     num_worlds: int = fields.count(48)
+    glances: int = fields.count(0, least=0)
+    glance: float = fields.factor(0.125)
     minibatch: int = fields.count(96)
     epochs: int = fields.count(3)
     learning_rate: float = fields.positive(2e-3)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from metarl.nn.policy import GaussianPolicy, network_of, start_policy
 from metarl.nn.trunks import SmallCnn
 from metarl.perception.classifier import load_classifier
 from metarl.perception.eyes.acting import Sight
+from metarl.perception.eyes.album import Album, Glances
 from metarl.perception.eyes.before import student_of
 from metarl.perception.eyes.columns import Columns, part_columns
 from metarl.perception.eyes.config import EyesConfig
@@ -32,20 +34,6 @@ from metarl.runs.state import flatten, load_optimizer, unflatten
 from metarl.runs.trained import annealed, describe, join, part, spent
 from metarl.sim.worlds import Worlds
 from metarl.types import Act
-
-
-class _Album(NamedTuple):
-    """An iteration's pictures.
-
-    Args:
-        pictures: Shape (M, 3, size, size), uint8.
-        beside: Shape (M, B).
-        wanted: What is to be answered, shape (M, O).
-    """
-
-    pictures: Tensor
-    beside: Tensor
-    wanted: Tensor
 
 
 class EyesTrainer:
@@ -83,15 +71,16 @@ class EyesTrainer:
                 " (Python: start=)"
             )
         self.family, self.config = family, config
-        pixels = 3 * config.size**2 * config.num_worlds * family.horizon
-        require_memory(pixels, f"an iteration's pictures of {config.num_worlds} worlds")
-        self.worlds = Worlds(
-            family,
-            config.num_worlds,
-            seed=config.noise_seed,
-            task_visible=config.task_visible,
-            num_threads=num_threads,
+        shots = (config.num_worlds + config.glance * config.glances) * family.horizon
+        pixels = 3 * config.size**2 * int(shots)
+        require_memory(
+            pixels, f"an iteration's pictures of {config.num_worlds + config.glances} worlds"
         )
+        make_worlds = partial(
+            Worlds, family, seed=config.noise_seed, task_visible=config.task_visible,
+            num_threads=num_threads,
+        )  # fmt: skip
+        self.worlds = make_worlds(config.num_worlds)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.policy = start_policy(
             self.worlds.spec, self.generator, initial=initial, log_std=config.log_std,
@@ -110,7 +99,12 @@ class EyesTrainer:
             self.generator.manual_seed(config.noise_seed)
         self.student = student_of(config, self.eyes, family.id, self.generator)
         self.sight = make_sight(config, self.worlds, self.policy, self.eyes, self.columns)
-        self._album: _Album | None = None  # where there are so many pictures and no more
+        self.glances: Glances | None = None
+        if config.glances:
+            further = make_worlds(config.glances, first_stream=config.num_worlds)
+            camera = Camera(further, config.size, config.camera)
+            self.glances = Glances(further, camera, config.glance)
+        self._album: Album | None = None  # where there are so many pictures and no more
         self.iteration, self.num_steps, self.seconds = 0, 0, 0.0
 
     def iterate(self) -> dict[str, float]:
@@ -123,7 +117,7 @@ class EyesTrainer:
         Raises:
             TrainingError: If the network is no longer finite; it keeps its last good state then.
         """
-        start_s, diverged = time.perf_counter(), self.worlds.num_diverged
+        start_s, diverged = time.perf_counter(), self._num_diverged
         album, outcome = self._pictures()
         if self.iteration == 0:
             self.eyes.standardise(album.beside, album.wanted)
@@ -141,12 +135,17 @@ class EyesTrainer:
             **outcome,
             "loss": loss,
             "error": error,
-            "num_diverged": self.worlds.num_diverged - diverged,
+            "num_diverged": self._num_diverged - diverged,
             "num_steps": self.num_steps,
             "steps_per_s": len(album.wanted) / seconds,
         }
 
-    def _pictures(self) -> tuple[_Album, dict[str, float]]:
+    @property
+    def _num_diverged(self) -> int:
+        further = 0 if self.glances is None else self.glances.worlds.num_diverged
+        return self.worlds.num_diverged + further
+
+    def _pictures(self) -> tuple[Album, dict[str, float]]:
         """Take this iteration's pictures, or those that there are, and what their episodes came to."""
         if self._album is not None:
             return self._album, {}
@@ -159,10 +158,10 @@ class EyesTrainer:
                 f" {len(album.wanted)}; ask for fewer, or raise num_worlds"
             )
         rows = torch.randperm(len(album.wanted), generator=self.generator)[: self.config.pictures]
-        self._album = _Album(*(column[rows.to(column.device)] for column in album))
+        self._album = album.at(rows)
         return self._album, outcome
 
-    def _collect(self) -> tuple[_Album, dict[str, float]]:
+    def _collect(self) -> tuple[Album, dict[str, float]]:
         """Run an episode in every world, on new tasks, some on the truth and some on what is seen."""
         config, worlds, sight = self.config, self.worlds, self.sight
         worlds.assign(worlds.sample("train"))
@@ -176,10 +175,9 @@ class EyesTrainer:
             obs = obs.astype(np.float32)
             seen, truth = sight.look(obs), self._act_on_truth(obs)
             action = np.where(told[:, None], truth, sight.act_on(obs, seen))
-            wanted = truth.clip(-1.0, 1.0) if sight.policy is None else obs[:, self.columns.shown]
-            rows = torch.from_numpy(np.flatnonzero(alive)).to(seen.pictures.device)
-            answers = torch.from_numpy(wanted.astype(np.float32)).to(seen.pictures.device)
-            albums.append(_Album(seen.pictures[rows], seen.beside[rows], answers[rows]))
+            wanted = torch.from_numpy(self._label(obs, truth)[1]).to(seen.pictures.device)
+            rows = torch.from_numpy(np.flatnonzero(alive))
+            albums.append(Album(seen.pictures, seen.beside, wanted).at(rows))
             noise = torch.randn(action.shape, generator=self.generator).numpy()
             step = worlds.step((action + np.exp(config.log_std) * noise).clip(-1.0, 1.0))
             returns += np.where(alive, step.reward, 0.0)
@@ -188,7 +186,9 @@ class EyesTrainer:
             obs = step.obs
             if worlds.done.any() and alive.any():
                 obs = worlds.reset(worlds.done)
-        album = _Album(*(torch.cat(column) for column in zip(*albums)))
+        if self.glances is not None:
+            albums.append(self._glance(self.glances))
+        album = Album.joined(albums)
         self.num_steps += len(album.wanted)
         judged = ~told if (~told).any() else told
         outcome = {
@@ -199,6 +199,17 @@ class EyesTrainer:
         if told.any():
             outcome["success_told"] = float(success[told].mean())
         return album, outcome
+
+    def _glance(self, glances: Glances) -> Album:
+        config = self.config
+        return glances.take(
+            self._act_on_truth, self._label, config.log_std, self.generator, config.device
+        )
+
+    def _label(self, obs: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is told beside pictures, and what is to be answered, float32."""
+        wanted = action.clip(-1.0, 1.0) if self.sight.policy is None else obs[:, self.columns.shown]
+        return obs[:, self.columns.beside].astype(np.float32), wanted.astype(np.float32)
 
     def _told_share(self) -> float:
         if self.iteration == 0:
@@ -211,7 +222,7 @@ class EyesTrainer:
     def _act_on_truth(self, obs: np.ndarray) -> np.ndarray:
         return self.policy(torch.from_numpy(obs).to(self.config.device))[0].cpu().numpy()
 
-    def _learn(self, album: _Album) -> tuple[float, float]:
+    def _learn(self, album: Album) -> tuple[float, float]:
         """Pass over the pictures some times; returns the last pass's mean loss and squared error."""
         optimizer = self.student.optimizer
         loss_sum = error_sum = 0.0
@@ -241,6 +252,8 @@ class EyesTrainer:
             "worlds": self.worlds.state_dict(),
             "progress": (self.iteration, self.num_steps, self.seconds),
         }
+        if self.glances is not None:
+            state["glances"] = self.glances.worlds.state_dict()
         if self._album is not None:
             state["album"] = self._album._asdict()
         tensors, meta = flatten(state)
@@ -267,9 +280,11 @@ class EyesTrainer:
         load_optimizer(self.student.optimizer, state["optimizer"])
         if "album" in state:
             device = self.config.device
-            self._album = _Album(**{name: t.to(device) for name, t in state["album"].items()})
+            self._album = Album(**{name: t.to(device) for name, t in state["album"].items()})
         self.generator.set_state(state["generator"])
         self.worlds.load_state_dict(state["worlds"])
+        if self.glances is not None:
+            self.glances.worlds.load_state_dict(state["glances"])
         self.iteration, self.num_steps, self.seconds = state["progress"]
 
 
