@@ -20,14 +20,8 @@ import tyro
 from metarl_kitchen.dishes.family import Dishes
 from shared.machine import among_saved, write_result
 
-from metarl.registry import (
-    family_class,
-    family_names,
-    make_family,
-    option_names,
-    robot_names,
-    split_name,
-)
+from metarl.names import split_name
+from metarl.registry import family_class, family_names, make_family, option_names, robot_names
 from metarl.robots.robot import CONTROLS
 from metarl.sim.worlds import Worlds
 from metarl.types import Split, Step

@@ -20,7 +20,8 @@ from shared.machine import write_result
 from metarl.adapt.evaluate import evaluate_adaptation, settings_of
 from metarl.adapt.protocol import Protocol
 from metarl.learn.train import train
-from metarl.registry import make_family, slug
+from metarl.names import slug
+from metarl.registry import make_family
 from metarl.runs.policies import read_checkpoint
 
 

@@ -20,7 +20,8 @@ from shared.machine import write_result
 
 from metarl.learn.train import train
 from metarl.matrix.score import Score, area_score
-from metarl.registry import make_family, slug
+from metarl.names import slug
+from metarl.registry import make_family
 from metarl.runs.config import read_json
 from metarl.runs.metrics import read_metrics
 from metarl.runs.run import START_FILE

@@ -32,10 +32,11 @@ from metarl.meta.maml.config import MamlConfig
 from metarl.meta.maml.inner import Batch
 from metarl.meta.maml.maml import MamlTrainer
 from metarl.meta.maml.outer import Outer, outer_gradients
+from metarl.names import with_physics
 from metarl.perception.swap import pictures_of, swap
 from metarl.perception.swap_config import SwapConfig
 from metarl.physics import MUJOCO, WARP, require_physics
-from metarl.registry import make_family, with_physics
+from metarl.registry import make_family
 from metarl.sim.worlds import Worlds
 
 Run = Callable[[], object]

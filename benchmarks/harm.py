@@ -28,8 +28,9 @@ from metarl.film.episode import film_episode
 from metarl.matrix.benchmark import read_matrix
 from metarl.matrix.names import short_names
 from metarl.matrix.summary import LEARNING
+from metarl.names import slug
 from metarl.nn.policy import GaussianPolicy, network_of
-from metarl.registry import make_family, slug
+from metarl.registry import make_family
 from metarl.runs.config import read_json
 from metarl.runs.policies import load_policy, read_checkpoint
 from metarl.runs.run import MATRIX_RESULT_FILE

@@ -27,9 +27,10 @@ from shared.machine import RESULTS, provenance
 
 from metarl.errors import MetaRLError
 from metarl.learn.train import train
+from metarl.names import with_physics
 from metarl.nn.functional import apply, parameters_of
 from metarl.physics import PHYSICS, WARP, require_physics
-from metarl.registry import make_family, with_physics
+from metarl.registry import make_family
 from metarl.runs.policies import load_policy_for, read_checkpoint, sees_task
 from metarl.runs.shipped import shipped
 from metarl.sim.worlds import Worlds

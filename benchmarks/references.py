@@ -23,7 +23,8 @@ from metarl.adapt.adaptation import act_with
 from metarl.adapt.statistics import estimate
 from metarl.benchmark.cells import cost, keep
 from metarl.learn.train import train
-from metarl.registry import make_family, slug
+from metarl.names import slug
+from metarl.registry import make_family
 from metarl.runs.policies import load_policy_for, read_checkpoint
 from metarl.sim.worlds import Worlds
 from metarl.types import Act

@@ -17,9 +17,10 @@ from metarl.adapt.results import AdaptationResult, summarise
 from metarl.ambient import steady
 from metarl.commands.output import answer, make_console, make_table, say
 from metarl.errors import ConfigError, counted
+from metarl.names import slug
 from metarl.perception.headswap import SwapResult, compare, load_classifier
 from metarl.perception.pictures import get_scene
-from metarl.registry import make_family, slug
+from metarl.registry import make_family
 from metarl.report import Curve, Report, bars_png, curves_png
 from metarl.report.before_after import film_adaptation
 from metarl.runs.checkpoint import load_checkpoint

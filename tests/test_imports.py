@@ -22,6 +22,7 @@ LEVELS = [
         "plugins",
         "built_in",
         "physics",
+        "names",
     },
     {"streams", "methods", "nn", "cluster"},
     {"family", "registry", "sim"},

@@ -5,16 +5,9 @@ import sys
 import pytest
 
 from metarl.errors import ConfigError, MissingDependencyError, UnknownNameError
+from metarl.names import physics_of, says_physics, slug, with_physics, without_physics
 from metarl.physics import PHYSICS, require_known, require_physics
-from metarl.registry import (
-    family_class,
-    make_family,
-    physics_of,
-    says_physics,
-    slug,
-    with_physics,
-    without_physics,
-)
+from metarl.registry import family_class, make_family
 
 
 def test_an_unknown_one_lists_those_there_are():

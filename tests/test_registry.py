@@ -8,6 +8,7 @@ import toy
 
 from metarl import registry
 from metarl.errors import ConfigError, FamilyError, UnknownNameError
+from metarl.names import slug
 from metarl.registry import (
     family_class,
     family_names,
@@ -15,7 +16,6 @@ from metarl.registry import (
     make_family,
     option_names,
     register,
-    slug,
 )
 
 FAMILY = """

@@ -19,8 +19,9 @@ from metarl.benchmark.cells import cost, keep
 from metarl.grid.cell import Cell
 from metarl.grid.store import Record
 from metarl.learn.train import train
+from metarl.names import slug
 from metarl.perception.eyes.trainer import see_in
-from metarl.registry import make_family, slug
+from metarl.registry import make_family
 from metarl.runs import fields
 from metarl.runs.policies import load_policy_for, read_checkpoint
 from metarl.runs.shipped import shipped

@@ -11,7 +11,7 @@ import numpy as np
 
 from metarl.adapt.statistics import t_interval
 from metarl.grid.store import Record
-from metarl.registry import split_name
+from metarl.names import split_name
 from metarl.report import canvas
 from metarl.report.colors import OTHERS
 from metarl.runs.checkpoint import write_atomically

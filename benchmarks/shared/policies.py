@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from metarl.benchmark.cells import train_command
-from metarl.registry import slug
+from metarl.names import slug
 from metarl.runs.policies import read_checkpoint
 from shared.recipes import Recipe
 

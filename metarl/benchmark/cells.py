@@ -14,7 +14,8 @@ from metarl.adapt.protocol import Protocol
 from metarl.grid.cell import Cell
 from metarl.learn.train import setting_text
 from metarl.matrix.cells import Given, rounded
-from metarl.registry import make_family, slug
+from metarl.names import slug
+from metarl.registry import make_family
 from metarl.runs import fields
 from metarl.runs.config import made_with
 

@@ -29,7 +29,8 @@ from metarl.methods import (
     training_config,
     training_names,
 )
-from metarl.registry import family_class, with_physics
+from metarl.names import with_physics
+from metarl.registry import family_class
 from metarl.runs.config import configure, read_section, require_settings
 
 _OWN = (

@@ -13,7 +13,7 @@ from metarl.errors import ConfigError
 from metarl.grid.cell import Cell
 from metarl.matrix.cells import NOISE, Given
 from metarl.methods import defaults_of, get_training
-from metarl.registry import slug
+from metarl.names import slug
 
 CEILING = "ceiling"
 OTHER_NOISE = ", other noise"  # behind the name of what a control arm repeats

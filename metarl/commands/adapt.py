@@ -11,7 +11,8 @@ from metarl.commands.policies import fit, require_source, tell_changes, tell_tak
 from metarl.errors import MetaRLError, UnknownNameError
 from metarl.machine import require_worlds_fit
 from metarl.methods import adapting_config, choose_adapting, method_names
-from metarl.registry import family_class, make_family, slug, with_physics
+from metarl.names import slug, with_physics
+from metarl.registry import family_class, make_family
 from metarl.runs.command import own_command
 from metarl.runs.shipped import find_checkpoint
 from metarl.types import Split, variations

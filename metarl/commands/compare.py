@@ -10,7 +10,8 @@ from metarl.commands.matrices import require_families, run_group, settings_of
 from metarl.commands.policies import require_source
 from metarl.commands.workers import workers_of
 from metarl.errors import UnknownNameError
-from metarl.registry import family_class, slug
+from metarl.names import slug
+from metarl.registry import family_class
 from metarl.runs.shipped import find_checkpoint
 
 

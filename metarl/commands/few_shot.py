@@ -8,10 +8,10 @@ from typing import Any
 
 from metarl.commands.output import answer, cell, make_console, make_table, progress_bar, say
 from metarl.errors import ConfigError, UnknownNameError
+from metarl.names import slug
 from metarl.perception.fewshot.config import METHODS, FewShotConfig
 from metarl.perception.fewshot.given import require_pool_data
 from metarl.perception.given import SMALL_CNN, usual_size
-from metarl.registry import slug
 from metarl.runs.command import own_command
 from metarl.runs.config import configure, require_settings
 

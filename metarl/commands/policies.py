@@ -20,7 +20,7 @@ from metarl.errors import (
     unknown,
 )
 from metarl.methods import acting_of, adapting_of
-from metarl.registry import split_name
+from metarl.names import split_name
 from metarl.runs.fingerprint import describe_changes, require_unchanged
 from metarl.runs.policies import load_policy_for
 from metarl.runs.several import TAKEN

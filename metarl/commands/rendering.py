@@ -20,8 +20,8 @@ def render(
     Raises:
         MetaRLError: If there is no such scene, the folder exists, or nothing can be drawn here.
     """
+    from metarl.names import slug
     from metarl.perception.dataset import LABELS, render_dataset
-    from metarl.registry import slug
 
     base, at, options = scene.partition("@")
     name = f"{SCENES.get(base, base)}{at}{options}"

@@ -9,8 +9,8 @@ from typing import Any
 from metarl.commands.output import answer, cell, make_console, make_table, progress_bar, say
 from metarl.errors import ConfigError, UnknownNameError
 from metarl.methods import rule_names, rules_config
+from metarl.names import slug
 from metarl.perception.given import SMALL_CNN, require_data, usual_size
-from metarl.registry import slug
 from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json, require_settings
 

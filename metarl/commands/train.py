@@ -20,7 +20,8 @@ from metarl.methods import (
     training_config,
     training_names,
 )
-from metarl.registry import family_class, make_family, slug, with_physics
+from metarl.names import slug, with_physics
+from metarl.registry import family_class, make_family
 from metarl.runs.shipped import find_checkpoint
 
 

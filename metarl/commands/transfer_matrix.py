@@ -14,7 +14,8 @@ from metarl.commands.matrices import (
 )
 from metarl.commands.workers import workers_of
 from metarl.errors import ConfigError
-from metarl.registry import full_name, robot_class, split_name
+from metarl.names import full_name, split_name
+from metarl.registry import robot_class
 from metarl.runs.shipped import find_checkpoint
 
 

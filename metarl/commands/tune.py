@@ -17,7 +17,8 @@ from metarl.methods import (
     training_config,
     training_names,
 )
-from metarl.registry import family_class, slug
+from metarl.names import slug
+from metarl.registry import family_class
 
 if TYPE_CHECKING:
     from metarl.tune.search import Search

@@ -27,7 +27,8 @@ from metarl.family import TaskFamily
 from metarl.film.encoder import check_film
 from metarl.film.gl import display_answers, has_display
 from metarl.methods import method_names
-from metarl.registry import family_class, full_name, make_family, split_name, with_physics
+from metarl.names import full_name, split_name, with_physics
+from metarl.registry import family_class, make_family
 from metarl.runs.files import free_name
 from metarl.runs.policies import sees_task
 from metarl.types import Split

@@ -10,8 +10,9 @@ import numpy as np
 
 from metarl.errors import ConfigError, ShapeError, UnknownNameError, require
 from metarl.family import TaskFamily
+from metarl.names import split_name
 from metarl.physics import OPTION
-from metarl.registry import family_class, make_family, option_names, split_name
+from metarl.registry import family_class, make_family, option_names
 from metarl.sim.kinds import make_worlds
 from metarl.streams import Streams, checked_seed
 from metarl.types import Split, take

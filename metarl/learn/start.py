@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from metarl.errors import ConfigError
 from metarl.methods import rules_of
-from metarl.registry import split_name
+from metarl.names import split_name
 from metarl.runs.config import configure
 
 if TYPE_CHECKING:

@@ -30,15 +30,15 @@ from metarl.methods import (
     require_families,
     require_split,
 )
-from metarl.registry import (
+from metarl.names import (
     full_name,
-    make_family,
     physics_of,
     says_physics,
     split_name,
     with_physics,
     without_physics,
 )
+from metarl.registry import make_family
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.command import own_command
 from metarl.runs.config import CONFIG_FILE, NO_FIELDS, configure, read_json

@@ -12,7 +12,7 @@ from metarl.adapt.protocol import Protocol
 from metarl.errors import ConfigError
 from metarl.grid.cell import Cell
 from metarl.grid.run import RUNNING
-from metarl.registry import slug
+from metarl.names import slug
 from metarl.runs import fields
 
 Exploration = Literal["fresh", "source"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metarl.registry import split_name
+from metarl.names import split_name
 
 
 def short_names(names: Sequence[str]) -> list[str]:

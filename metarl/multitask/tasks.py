@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from metarl.errors import ConfigError
 from metarl.family import TaskFamily
-from metarl.registry import slug, split_name
+from metarl.names import slug, split_name
 from metarl.sources.plan import TASK, options_of
 from metarl.types import Spec
 

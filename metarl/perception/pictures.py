@@ -16,7 +16,7 @@ import numpy as np
 from metarl.errors import ConfigError, FamilyError, UnknownNameError
 from metarl.film.render import Renderer
 from metarl.machine import require_memory
-from metarl.registry import split_name
+from metarl.names import split_name
 from metarl.sim.models import compile_model, load_spec
 from metarl.types import take
 

@@ -18,7 +18,7 @@ from metarl.errors import MetaRLError, counted
 from metarl.grid.cell import with_needs
 from metarl.grid.store import Store
 from metarl.methods import get_method
-from metarl.registry import slug
+from metarl.names import slug
 from metarl.report.html import Report
 from metarl.report.plots import Curve, curves_png
 from metarl.report.settings import again

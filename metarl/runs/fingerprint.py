@@ -15,7 +15,7 @@ import numpy as np
 
 from metarl.errors import ChangedFamilyWarning, CheckpointError
 from metarl.physics import MUJOCO
-from metarl.registry import without_physics
+from metarl.names import without_physics
 from metarl.runs.checkpoint import release
 from metarl.runs.reading import is_number
 from metarl.types import variations

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metarl.errors import ConfigError
-from metarl.registry import full_name, split_name, without_physics
+from metarl.names import full_name, split_name, without_physics
 
 if TYPE_CHECKING:
     from metarl.family import TaskFamily

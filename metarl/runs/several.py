@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metarl.errors import CheckpointError, ConfigError
 from metarl.physics import MUJOCO
-from metarl.registry import split_name, without_physics
+from metarl.names import split_name, without_physics
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.fingerprint import FINGERPRINT
 from metarl.runs.reading import is_count

@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from metarl.errors import CheckpointError
-from metarl.registry import family_class, split_name
+from metarl.names import split_name
+from metarl.registry import family_class
 
 # Methods whose policies see the task: what they reach is what can be reached.
 _SEEING = ("ppo", "dagger")

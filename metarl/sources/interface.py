@@ -11,10 +11,11 @@ from torch import Tensor
 
 from metarl.errors import ConfigError, MetaRLError
 from metarl.family import TaskFamily
+from metarl.names import split_name, without_physics
 from metarl.nn.policy import GaussianPolicy, network_of
 from metarl.nn.surgery import FIRST
 from metarl.physics import MUJOCO
-from metarl.registry import make_family, split_name, without_physics
+from metarl.registry import make_family
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.policies import load_policy
 from metarl.runs.several import COLUMNS, HEADLESS

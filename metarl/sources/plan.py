@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metarl.errors import MetaRLError
-from metarl.registry import family_class, split_name, without_physics
+from metarl.names import split_name, without_physics
+from metarl.registry import family_class
 from metarl.sources.mapping import ACTION, Pair, Piece, covered, pieces_of, require_once
 
 TASK = "task"

@@ -9,7 +9,8 @@ from arms import FINGER, GRIPPER, SERVO, write_arm
 
 from metarl import cli
 from metarl.errors import ConfigError
-from metarl.registry import full_name, make_family, split_name
+from metarl.names import full_name, split_name
+from metarl.registry import make_family
 from metarl.robots.arm_file import ArmFile
 from metarl.sim.worlds import Worlds
 
