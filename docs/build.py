@@ -68,7 +68,7 @@ API = {
         "metarl.registry",
         "metarl.names",
         "metarl.rewards",
-    ],  # fmt: skip
+    ],
     "Worlds": ["metarl.sim.worlds", "metarl.sim.kinds", "metarl.sim.scene", "metarl.streams"],
     "Environments of others": ["metarl.sim.outside.family", "metarl.sim.outside.scene"],
     "Training": ["metarl.learn.train", "metarl.methods", "metarl.learn.config"],
