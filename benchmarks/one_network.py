@@ -20,7 +20,7 @@ from shared.grid import GridConfig, run_grid
 from shared.learned import Judged
 from shared.machine import RESULTS, restart_for_same_bits
 from shared.skill_design import Design
-from shared.skill_tables import Results, write
+from shared.skill_tables import Results, write, write_conflicts
 
 from metarl.adapt.protocol import Protocol
 from metarl.grid.cell import Cell
@@ -62,7 +62,8 @@ def main(config: Config, design: Design = DESIGN) -> int:
     """Run what is missing, then write tables and the picture of every cell that is there."""
     records, failed = run_grid(cells(design, config.seeds), config)
     results = Results(design, records, config.seeds)
-    for path in write(results, config.results, COMMAND):
+    written = write(results, config.results, COMMAND)
+    for path in [*written, *write_conflicts(config.runs, config.results, COMMAND)]:
         print(f"wrote {path}")
     for row in results.rows():
         print(f"{row.arm:<14} {row.mean:<16} behind {row.behind:<16} furthest {row.furthest}")

@@ -10,13 +10,16 @@ import numpy as np
 
 from metarl.adapt.statistics import t_interval
 from metarl.grid.store import Record
+from metarl.multitask.config import BETWEEN, COSINE
 from metarl.report.heatmap import heatmap_png
 from metarl.runs.checkpoint import write_atomically
 from metarl.runs.config import made_with
+from metarl.runs.metrics import read_metrics
 from metarl.runs.run import write_json
 from shared.skill_design import ALONE, OTHER_NOISE, TOGETHER, Design
 
 RESULT, TABLE, PICTURE = "network.json", "network.md", "network.png"
+CONFLICTS = "conflicts.json"
 _WORDS = {
     ALONE: "a network of one skill",
     TOGETHER: "one trunk, a head for each skill",
@@ -193,3 +196,27 @@ def write(results: Results, folder: Path, command: str) -> list[Path]:
         return [folder / RESULT, folder / TABLE]
     write_atomically(folder / PICTURE, picture(rows))
     return [folder / name for name in (RESULT, TABLE, PICTURE)]
+
+
+def write_conflicts(runs: Path, folder: Path, command: str) -> list[Path]:
+    """Write how much skills hindered each other, of the trainings whose run folders are still there.
+
+    Of every two skills, the cosine between their gradients, mean over iterations; and the mean over pairs.
+    Where there is no such run folder, the file that is kept stays.
+    """
+    found = {}
+    for run in sorted((runs / "trainings").glob("*")):
+        rows = read_metrics(run)
+        pairs = [name for name in (rows[0] if rows else {}) if name.startswith(f"{COSINE}/")]
+        pairs = [name for name in pairs if BETWEEN in name]
+        each = {
+            name.removeprefix(f"{COSINE}/"): float(np.mean([row[name] for row in rows]))
+            for name in pairs
+        }
+        if each:
+            arm = run.name.rpartition("-")[0]
+            found[arm] = {"mean": float(np.mean(list(each.values()))), "pairs": each}
+    if not found:
+        return []
+    write_json(folder / CONFLICTS, {"trainings": found, **made_with(command)})
+    return [folder / CONFLICTS]

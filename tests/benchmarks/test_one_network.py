@@ -110,8 +110,13 @@ def test_it_runs_resumes_and_leaves_one_small_file(script, toys, tmp_path, capsy
     assert script.main(config, toys) == 0
     results = tmp_path / "results"
     assert {path.name for path in results.iterdir()} == {
-        "cells.jsonl", "network.json", "network.md", "network.png",
+        "cells.jsonl", "conflicts.json", "network.json", "network.md", "network.png",
     }  # fmt: skip
+    conflicts = json.loads((results / "conflicts.json").read_text())["trainings"]
+    assert list(conflicts) == ["other-noise.s0", "together.s0"]  # of several skills
+    for each in conflicts.values():
+        assert list(each["pairs"]) == ["towards ~ mirrored"]
+        assert -1.0 < each["mean"] == each["pairs"]["towards ~ mirrored"] < 1.0
     assert len(Store(results).read()) == 2 * 3
     said = json.loads((results / "network.json").read_text())
     assert [row["arm"] for row in said["rows"]] == ["alone", "together", "other-noise"]
