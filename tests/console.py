@@ -59,9 +59,8 @@ def here(*words: object, cwd: Path = HERE) -> subprocess.CompletedProcess[str]:
         stack.enter_context(mock.patch.dict(os.environ, screens))
         stack.enter_context(mock.patch.object(sys, "path", [*sys.path]))
         stack.enter_context(mock.patch.object(sys, "argv", ["metarl", *given]))
-        stack.enter_context(
-            mock.patch.object(processes, "LocalProcesses", lambda size: inline.Inline())
-        )
+        cells = mock.patch.object(processes, "LocalProcesses", return_value=inline.Inline())
+        stack.enter_context(cells)
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         try:
