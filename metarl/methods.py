@@ -10,11 +10,11 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any
 
 from metarl.built_in import CONFIGS, RULES, SETTINGS, SEVERAL, SPLIT, STRATEGIES, TRAINED
 from metarl.errors import ConfigError, UnknownNameError, describe, is_interrupt
+from metarl.plugins import entry_points
 
 GROUP = "metarl.methods"
 

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import sysconfig
 import traceback
-from importlib.metadata import EntryPoint, entry_points
+from importlib import metadata
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 SHIPPED = "metarl-sim"  # the distribution whose names nobody else may take
+_found: dict[
+    str, tuple[list[object], list[EntryPoint]]
+] = {}  # group -> where it was looked for, what
+
+
+def entry_points(group: str) -> list[EntryPoint]:
+    """The entry points of a group; looked for anew where something may have been installed since."""
+    places = _places()
+    if group not in _found or _found[group][0] != places:
+        _found[group] = places, list(metadata.entry_points(group=group))
+    return list(_found[group][1])
+
+
+def _places() -> list[object]:
+    """What an installation changes: where Python looks for packages, and what lies there."""
+    found: list[object] = [*sys.meta_path]
+    for place in sys.path:
+        try:
+            there = os.stat(place or ".")
+        except OSError:
+            found.append(place)
+        else:
+            found.append((place, there.st_dev, there.st_ino, there.st_mtime_ns))
+    return found
 
 
 def entries(group: str) -> list[EntryPoint]:

@@ -14,17 +14,21 @@ from metarl import demo
 from metarl.commands import output
 from metarl.errors import CheckpointError, OutputError
 from metarl.perception.headswap import compare
+from metarl.report import before_after
 from metarl.runs.shipped import find_checkpoint, reference, shipped
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"num_tasks": 2, "episodes": 2, "updates": 1, "eval_episodes": 1}
-    shows = [
+    first, *others = [
         dataclasses.replace(show, protocol=dataclasses.replace(show.protocol, **small))
         for show in demo.SHOWS
     ]
-    monkeypatch.setattr(demo, "SHOWS", tuple(shows))
+    others = [dataclasses.replace(show, every=10 * show.every) for show in others]
+    monkeypatch.setattr(demo, "SHOWS", (first, *others))
+    monkeypatch.setattr(before_after, "WIDTH", 160)
+    monkeypatch.setattr(before_after, "HEIGHT", 120)
 
     def quick(*args, **kwargs):
         return compare(*args, **{**kwargs, "num_train": 40, "num_test": 20})

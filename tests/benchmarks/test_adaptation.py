@@ -35,8 +35,9 @@ def script(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def tiny(script, monkeypatch: pytest.MonkeyPatch):
+def tiny(script, cells_here, monkeypatch: pytest.MonkeyPatch):
     """Recipes of seconds on one family."""
+    cells_here(script)
     recipes = sys.modules["shared.recipes"]
     small = {"num_worlds": 2, "minibatch": 8}
     monkeypatch.setitem(recipes.PRETRAINING, POINT, recipes.Recipe("ppo", 1, small))

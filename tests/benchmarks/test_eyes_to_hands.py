@@ -43,7 +43,8 @@ def test_every_arm_has_as_many_pictures_and_a_control(script):
         assert hands.teacher(cell.family, cell.method, cell.seed).exists()
 
 
-def test_it_runs_and_goes_on(script, tmp_path, monkeypatch, capsys):
+def test_it_runs_and_goes_on(script, cells_here, tmp_path, monkeypatch, capsys):
+    cells_here(importlib.import_module("shared.grid"))
     teacher = train(
         "spot:spots/spot", "dagger", iterations=12, out=tmp_path / "told", num_threads=1,
         num_worlds=64, minibatch=256,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from metarl.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +40,8 @@ def test_what_a_source_does_at_first_is_described(matrix, tmp_path):
 
 
 @pytest.mark.parametrize("pair", ["rigth:left", "right"])
-def test_a_pair_that_is_not_there_is_named(matrix, pair):
-    done = look(matrix, "--pairs", pair)
-    assert done.returncode != 0
-    assert "valid: " in done.stderr
+def test_a_pair_that_is_not_there_is_named(matrix, pair, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = importlib.import_module("harm")
+    with pytest.raises(ConfigError, match="valid: "):
+        script.main(script.Config(matrix=matrix, pairs=(pair,)))

@@ -28,7 +28,8 @@ def config(script, tmp_path):
     )  # fmt: skip
 
 
-def test_it_runs_once_and_writes_what_it_found(script, config, capsys):
+def test_it_runs_once_and_writes_what_it_found(script, cells_here, config, capsys):
+    cells_here(importlib.import_module("shared.grid"))
     assert script.main(config) == 0
     first = capsys.readouterr().out
     assert script.main(config) == 0

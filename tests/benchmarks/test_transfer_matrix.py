@@ -39,7 +39,8 @@ def test_it_is_what_its_page_says(script):
     assert all("hidden" not in cell.budget.settings for cell in cells)
 
 
-def test_it_runs_resumes_and_leaves_one_small_file(script, tmp_path, capsys):
+def test_it_runs_resumes_and_leaves_one_small_file(script, cells_here, tmp_path, capsys):
+    cells_here(script)
     tiny = Budget(iterations=2, settings={"num_worlds": 8, "minibatch": 160})
     group = Group(name="toys", pairs=every_pair(NAMES, NAMES), explorations=("fresh",))
     matrix = Matrix(groups=(group,), budget=tiny, source_budget=tiny, num_seeds=1)

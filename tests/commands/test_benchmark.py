@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from console import HERE, metarl, policy_file
+from console import HERE, here, metarl, policy_file
 
 from metarl import cli
 from metarl.benchmark.run import open_benchmark, read_benchmark
@@ -126,7 +126,7 @@ def test_the_page_stands_alone(place):
 def test_the_same_command_runs_nothing_again(place):
     before = {path: path.stat().st_mtime_ns for path in (place / "out/cells").iterdir()}
     page = (place / "out/report.html").read_text()
-    done = metarl("benchmark", place / "mine.toml", *USUAL, "--out", place / "out")
+    done = here("benchmark", place / "mine.toml", *USUAL, "--out", place / "out")
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in (place / "out/cells").iterdir()} == before
     assert (place / "out/report.html").read_text() == page
@@ -134,7 +134,7 @@ def test_the_same_command_runs_nothing_again(place):
 
 def test_listing_runs_nothing(place, tmp_path):
     words = ("benchmark", place / "mine.toml", "--modules", "pair", "--list", "--json")
-    none = json.loads(metarl(*words, "--out", tmp_path / "out").stdout)
+    none = json.loads(here(*words, "--out", tmp_path / "out").stdout)
     assert none["finished"] == 0
     assert {row["state"] for row in none["cells"]} == {"to run"}
     assert sorted(row["cell"] for row in none["cells"]) == sorted(KEYS)
@@ -142,7 +142,7 @@ def test_listing_runs_nothing(place, tmp_path):
     (tmp_path / "mine.toml").write_text((place / "mine.toml").read_text().replace("1\n", "2\n", 1))
     (tmp_path / "start.safetensors").write_bytes((place / "start.safetensors").read_bytes())
     words = ("benchmark", tmp_path / "mine.toml", "--modules", "pair", "--list", "--json")
-    some = json.loads(metarl(*words, "--out", place / "out").stdout)
+    some = json.loads(here(*words, "--out", place / "out").stdout)
     states = {row["cell"]: row["state"] for row in some["cells"]}
     assert states["train.pair-same-reptile-s0"] == "changed: iterations: saved 1, given 2"
     assert some["finished"] == len(KEYS) - 4
@@ -154,7 +154,7 @@ def test_another_definition_is_refused_or_run_again(place, tmp_path):
     (tmp_path / "mine.toml").write_text(changed)
     words = ("benchmark", tmp_path / "mine.toml", *USUAL, "--out", place / "out")
     kept = (place / "out/benchmark.toml").read_text()
-    done = metarl(*words)
+    done = here(*words)
     assert done.returncode == 2
     assert "protocol.eval_episodes: saved 2, given 1" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -162,7 +162,7 @@ def test_another_definition_is_refused_or_run_again(place, tmp_path):
 
 
 def test_it_is_listed_among_runs(place):
-    found = json.loads(metarl("runs", place, "--json", "--page").stdout)
+    found = json.loads(here("runs", place, "--json", "--page").stdout)
     [run] = [row for row in found if row["folder"] == "out"]
     assert (run["method"], run["subject"], run["state"]) == ("benchmark", SAME, "finished")
     assert 'href="out/report.html"' in (place / "index.html").read_text()
@@ -213,14 +213,14 @@ def test_a_cell_that_fails_is_told_and_the_others_stand(place, tmp_path):
     (tmp_path / "start.safetensors").write_bytes((place / "start.safetensors").read_bytes())
     policy_file(tmp_path / "half.safetensors", family="pair/same", method="maml")  # no rates
     (tmp_path / "mine.toml").write_text(f'{text}[arms.maml]\ncheckpoint = "half.safetensors"\n')
-    done = metarl("benchmark", tmp_path / "mine.toml", *USUAL, "--out", tmp_path / "out")
+    done = here("benchmark", tmp_path / "mine.toml", *USUAL, "--out", tmp_path / "out")
     assert done.returncode == 1, done.stderr
     assert "adapt.pair-same.maml.half failed: " in done.stderr
     assert "1 cell failed; what they printed is in" in done.stdout
     saved = json.loads((tmp_path / "out/tables.json").read_text())
     assert saved["missing"] > 0
     assert {"reptile", "scratch"} <= {row["row"] for row in saved["tables"][0]["rows"]}
-    found = json.loads(metarl("runs", tmp_path, "--json").stdout)
+    found = json.loads(here("runs", tmp_path, "--json").stdout)
     assert found[0]["state"] == "not finished"
 
 
@@ -244,7 +244,7 @@ def test_ctrl_c_ends_it_and_the_same_command_goes_on(place, tmp_path):
     assert "cells; the same command goes on" in said
     kept = {path.name: path.read_bytes() for path in (tmp_path / "out/cells").iterdir()}
     assert (tmp_path / "out/cells.jsonl").exists()
-    again = metarl(*words)
+    again = here(*words)
     assert again.returncode == 0, again.stderr
     now = {path.name: path.read_bytes() for path in (tmp_path / "out/cells").iterdir()}
     assert {name: now[name] for name in kept} == kept

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import toy  # noqa: F401
+from console import HERE
 
 from metarl import cli
 from metarl.commands.policies import find_policy, learns_to_adapt
@@ -23,7 +24,7 @@ SHORT = ("watch", "toy/short", *FAR[2:])
 def run(*words: object, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "metarl", *map(str, words)],
-        env={**os.environ, **env}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=HERE, env={**os.environ, **env}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def test_a_report_replaces_no_page_unasked_but_its_own(tmp_path, capsys):
 def test_a_dead_display_is_no_obstacle(tmp_path):
     env = {k: "" for k in ("WAYLAND_DISPLAY", "MUJOCO_GL")}
     out = tmp_path / "film.mp4"
-    words = ("watch", "kitchen/season", "--episodes", "1", "--policy", "still", "--out", out)
+    words = ("watch", "toy:toy/short", "--episodes", "1", "--policy", "still", "--out", out)
     done = run(*words, DISPLAY=":99", **env)
     assert done.returncode == 0, done.stderr
     assert "the display does not answer, so no live window" in done.stdout

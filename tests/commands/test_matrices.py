@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from console import metarl
+from console import here, metarl
 
 from metarl import cli
 from metarl.errors import ConfigError
@@ -105,7 +105,7 @@ def test_a_family_that_has_changed_is_told(folder, capsys):
     assert "horizon was 41, is 40" in capsys.readouterr().err
 
 
-def test_compare_names_the_best_and_its_lead(folder, tmp_path, capsys):
+def test_compare_names_the_best_and_its_lead(folder, tmp_path):
     sources = [
         folder / "sources" / f"pair-{name}-s500.safetensors" for name in ("same", "opposite")
     ]
@@ -114,8 +114,9 @@ def test_compare_names_the_best_and_its_lead(folder, tmp_path, capsys):
         "compare", *map(str, sources), "--family", SAME, "--seeds", "2", "--iterations", "3",
         "--strategies", "fine-tune", "frozen-trunk", "--explorations", "fresh", *TINY,
     ]  # fmt: skip
-    assert cli.main([*words, "--out", str(out)]) == 0
-    said = capsys.readouterr().out.splitlines()
+    done = here(*words, "--out", out)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
     assert said[-1].startswith(f"Best on {SAME}: ")
     assert "ahead of the next" in said[-1]
     assert sum("frozen-trunk" in line for line in said if line.startswith(" ")) == 2
@@ -150,7 +151,7 @@ def test_a_smaller_matrix_has_the_same_cells(folder, tmp_path):
         "--explorations",
         "fresh",
     ]
-    assert cli.main(["transfer-matrix", *few, "--seeds", "1", *TINY, "--out", str(out)]) == 0
+    assert here("transfer-matrix", *few, "--seeds", "1", *TINY, "--out", out).returncode == 0
     one, other = Store(folder).read(), Store(out).read()
     assert len(other) == 2 * 2 + 2 + 4
     for key, record in other.items():

@@ -11,7 +11,7 @@ import sys
 from typing import get_args, get_type_hints
 
 import pytest
-from console import metarl
+from console import HERE, metarl
 
 from metarl import cli
 from metarl.commands import catalogue, perceive
@@ -251,7 +251,7 @@ def test_a_mistake_is_one_line(words, says, tmp_path, monkeypatch, capsys):
 )
 def test_a_mistake_is_told_at_once(words, tmp_path):
     took_s = []
-    for _ in range(2):
+    while not took_s or (min(took_s) >= LIMIT_S and len(took_s) < 3):
         before_s = seconds_of_children()
         done = metarl(*words.split(), cwd=tmp_path)
         took_s.append(seconds_of_children() - before_s)
@@ -309,27 +309,31 @@ def test_a_name_cannot_speak_to_the_terminal(capsys):
     assert "\x1b" not in said
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_a_folder_without_permissions(tmp_path):
+    """One process without privileges is asked all of it."""
+    asked = [
         "train toy:toy/reach --out {}/run",
         "train toy:toy/reach --from {}",
         "report {}",
         "watch toy:toy/reach --policy {}/policy.safetensors",
         "adapt {} toy:toy/reach",
         "demo --out {}/demo",
-    ],
-)
-def test_a_folder_without_permissions(words, tmp_path):
+    ]
     barred = tmp_path / "barred"
     barred.mkdir()
     barred.chmod(0o000)
-    done = metarl(*words.format(barred).split(), preexec_fn=_without_privileges)
+    code = "import sys; from metarl.cli import main; print([main(w.split()) for w in sys.argv[1:]])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *(words.format(barred) for words in asked)],
+        cwd=HERE, capture_output=True, text=True, preexec_fn=_without_privileges,
+    )  # fmt: skip
     barred.chmod(0o700)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "Permission denied" in done.stderr
-    assert str(barred) in done.stderr
+    assert done.stdout == f"{[2] * len(asked)}\n", done.stderr
+    told = done.stderr.splitlines()
+    assert len(told) == len(asked), done.stderr
+    for line in told:
+        assert "Permission denied" in line
+        assert str(barred) in line
 
 
 def _without_privileges() -> None:

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from console import metarl
+from console import here, metarl
 
 FILES = [
     "README.md", "my_tasks/__init__.py", "my_tasks/reach.py", "my_tasks/reach.xml", "pyproject.toml",
@@ -74,7 +74,7 @@ def test_the_commands_of_its_readme_run(package: Path):
     ],
 )  # fmt: skip
 def test_a_bad_name_is_refused(name: str, said: str, tmp_path: Path):
-    made = metarl("new", name, cwd=tmp_path)
+    made = here("new", name, cwd=tmp_path)
     assert made.returncode == 2
     assert said in made.stderr
     assert len(made.stderr.strip().splitlines()) == 1
@@ -84,14 +84,14 @@ def test_a_bad_name_is_refused(name: str, said: str, tmp_path: Path):
 def test_nothing_is_written_over(tmp_path: Path):
     for place in ("taken", "a_file"):
         (tmp_path / place).mkdir() if place == "taken" else (tmp_path / place).write_text("mine")
-        made = metarl("new", "my_tasks", "--out", place, cwd=tmp_path)
+        made = here("new", "my_tasks", "--out", place, cwd=tmp_path)
         assert made.returncode == 2
         assert f"{place} is there already" in made.stderr
-    below = metarl("new", "my_tasks", "--out", "a_file/deeper", cwd=tmp_path)
+    below = here("new", "my_tasks", "--out", "a_file/deeper", cwd=tmp_path)
     assert below.returncode == 2
     assert len(below.stderr.strip().splitlines()) == 1
     assert (tmp_path / "a_file").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_file", "taken"]
-    deep = metarl("new", "my_tasks", "--out", "some/where", cwd=tmp_path)
+    deep = here("new", "my_tasks", "--out", "some/where", cwd=tmp_path)
     assert deep.returncode == 0, deep.stderr
     assert (tmp_path / "some/where/my_tasks/reach.py").exists()

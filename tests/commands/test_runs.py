@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from console import TOY, metarl
+from console import TOY, here, metarl
 
 from metarl.adapt.results import AdaptationResult
 from metarl.runs.command import method_of, subject_of
@@ -21,10 +21,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("all") / "runs"
     words = ("train", TOY, "--method", "dagger", "--set", "num_worlds=8", "minibatch=64")
     for name, seed in (("deep/a & b", 0), ("stopped", 1)):
-        made = metarl(*words, "--seed", seed, "--iterations", 2, "--out", folder / name)
+        made = here(*words, "--seed", seed, "--iterations", 2, "--out", folder / name)
         assert made.returncode == 0, made.stderr
     (folder / "stopped/result.json").unlink()
-    assert metarl("report", folder / "deep/a & b").returncode == 0
+    assert here("report", folder / "deep/a & b", "--no-film").returncode == 0
     (folder / "adapted").mkdir()
     rates = np.array([[0.0, 0.0], [1.0, 0.5]])  # after no update and after one, of two tasks
     result = AdaptationResult("fine-tune", "toy/reach", rates, rates, rates, 400, 7.0)
@@ -97,14 +97,14 @@ def test_a_damaged_matrix_is_listed_as_that(tmp_path: Path):
 
 
 def test_nothing_there_is_said(tmp_path: Path):
-    none = metarl("runs", tmp_path)
+    none = here("runs", tmp_path)
     assert none.returncode == 0
     assert "no run in" in none.stdout
     for place in (tmp_path / "gone", Path(__file__)):
-        missing = metarl("runs", place)
+        missing = here("runs", place)
         assert missing.returncode == 2
         assert len(missing.stderr.strip().splitlines()) == 1
-    assert metarl("runs", cwd=tmp_path).returncode == 2  # no folder runs here
+    assert here("runs", cwd=tmp_path).returncode == 2  # no folder runs here
 
 
 def test_what_is_damaged_hides_nothing(tmp_path: Path):

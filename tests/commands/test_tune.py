@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from console import HERE, metarl
+from console import HERE, here, metarl
 
 from metarl import cli
 from metarl.commands.arguments import read_command
@@ -85,7 +85,7 @@ def test_the_page_stands_alone(place):
 
 
 def test_it_is_listed_among_runs(place):
-    found = json.loads(metarl("runs", place, "--json").stdout)
+    found = json.loads(here("runs", place, "--json").stdout)
     [run] = [row for row in found if row["folder"] == "out"]
     assert (run["method"], run["subject"], run["state"]) == ("tune, ppo", FAMILY, "finished")
     assert run["measure"] == "return"
@@ -96,7 +96,7 @@ def test_it_is_listed_among_runs(place):
 
 def test_the_same_command_runs_nothing_again_and_answers_programs(place):
     before = {path: path.stat().st_mtime_ns for path in (place / "out/cells").iterdir()}
-    done = metarl(*WORDS, "--trials", "3", "--out", place / "out", "--json")
+    done = here(*WORDS, "--trials", "3", "--out", place / "out", "--json")
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in (place / "out/cells").iterdir()} == before
     answered = json.loads(done.stdout)
@@ -126,7 +126,7 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on(tmp_path):
     assert running.returncode == 130, err
     assert "of 4 trainings; the same command goes on" in err
     assert 1 <= len(list(cells.glob("*.json"))) < 4
-    done = metarl(*words, timeout=600)
+    done = here(*words)
     assert done.returncode == 0, done.stderr
     assert len(json.loads((tmp_path / "out/tuning.json").read_text())["trials"]) == 4
 
@@ -156,7 +156,7 @@ def test_it_starts_from_a_policy(tmp_path, place):
     source = place / "out/trials/0000-s0"
     words = ["tune", FAMILY, "--method", "ppo", "--from", str(source), "--search", "epochs=1..2"]
     words += [*TINY, "--seeds", "1", "--trials", "2", "--out", str(tmp_path / "out")]
-    done = metarl(*words, timeout=600)
+    done = here(*words)
     assert done.returncode == 0, done.stderr
     for trial in (0, 1):
         assert (tmp_path / f"out/trials/{trial:04d}-s0/start.json").exists()

@@ -6,7 +6,7 @@ import imageio.v3 as iio
 import mujoco
 import numpy as np
 import pytest
-from console import TOY, metarl, policy_file
+from console import TOY, here, metarl, policy_file
 
 from metarl import cli
 from metarl.commands import live as live_module
@@ -31,8 +31,8 @@ def test_watch_writes_a_film(tmp_path):
 @pytest.mark.parametrize("policy", ["random", "still"])
 def test_watch_other_policies(tmp_path, policy):
     out = tmp_path / "film.mp4"
-    done = metarl(
-        "watch", TOY, "--policy", policy, "--episodes", 1, "--out", out, "--no-live",
+    done = here(
+        "watch", "toy:toy/short", "--policy", policy, "--episodes", 1, "--out", out, "--no-live",
         "--split", "test", "--seed", 5,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -43,7 +43,7 @@ def test_watch_other_policies(tmp_path, policy):
 def test_watch_a_checkpoint(tmp_path):
     saved = policy_file(tmp_path / "policy.safetensors")
     out = tmp_path / "film.mp4"
-    done = metarl("watch", TOY, "--policy", saved, "--episodes", 1, "--out", out)
+    done = here("watch", "toy:toy/short", "--policy", saved, "--episodes", 1, "--out", out)
     assert done.returncode == 0, done.stderr
     assert out.exists()
 
@@ -54,7 +54,7 @@ def test_watch_a_checkpoint(tmp_path):
 )
 def test_watch_refuses_a_foreign_checkpoint(tmp_path, robot, changes, says):
     saved = policy_file(tmp_path / "policy.safetensors", robot, **changes)
-    done = metarl("watch", TOY, "--policy", saved, "--out", tmp_path / "film.mp4")
+    done = here("watch", TOY, "--policy", saved, "--out", tmp_path / "film.mp4")
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
@@ -127,15 +127,15 @@ def test_no_window_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(watch_module, "display_answers", lambda: True)
     monkeypatch.setattr(mujoco.viewer, "launch_passive", launch)
     out = tmp_path / "film.mp4"
-    assert cli.main(["watch", "toy/reach", "--episodes", "1", "--out", str(out)]) == 0
+    assert cli.main(["watch", "toy/short", "--episodes", "1", "--out", str(out)]) == 0
     assert "no live window: no screen here\n" in capsys.readouterr().out
     assert out.exists()
 
 
 def test_a_dish_may_be_named(tmp_path):
-    done = metarl("watch", "kitchen/season", "--dish", "soup", "--out", tmp_path / "film.mp4")
+    done = here("watch", "kitchen/season", "--dish", "soup", "--out", tmp_path / "film.mp4")
     assert done.returncode == 2
     assert "unknown option of kitchen/season 'dish'" in done.stderr
-    done = metarl("watch", "kitchen/dishes", "--dish", "soup", "--out", tmp_path / "film.mp4")
+    done = here("watch", "kitchen/dishes", "--dish", "soup", "--out", tmp_path / "film.mp4")
     assert done.returncode == 2
     assert "tomato-egg-soup" in done.stderr

@@ -20,7 +20,8 @@ from metarl.film.captions import burn, tile, tiled_frames
 from metarl.film.encoder import HOLD_S, write_film
 from metarl.film.episode import episode_frames, film_episode, film_renderer
 from metarl.film.render import Renderer
-from metarl.report.before_after import FRAMES, film_adaptation, lapse
+from metarl.report import before_after
+from metarl.report.before_after import film_adaptation, lapse
 from metarl.rl.ppo import PpoConfig, PpoTrainer
 from metarl.runs.checkpoint import Checkpoint
 from metarl.sim.worlds import Worlds
@@ -231,9 +232,11 @@ def test_two_episodes_side_by_side(reach):
     assert frames[0].shape == (64, 96 + 4 + 96, 3)
 
 
-def test_films_of_adaptation_show_long_episodes_in_time_lapse(tmp_path):
+def test_films_of_adaptation_show_long_episodes_in_time_lapse(tmp_path, monkeypatch):
+    monkeypatch.setattr(before_after, "FRAMES", 20)
+
     class Long(Reach):
-        horizon = 2 * FRAMES + 2  # in threes, the end included
+        horizon = 2 * 20 + 2  # in threes, the end included
 
     family, keep = Long(), []
     start = Checkpoint(*PpoTrainer(family, PpoConfig(num_worlds=2, hidden=(8,))).checkpoint())

@@ -295,15 +295,16 @@ def test_pictures_are_scaled_alike_whatever_their_layout(spec):
 # Eyes that were trained before ------------------------------------------------------------------
 
 
-@pytest.fixture
-def seeing(tmp_path, initial):
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory, initial):
     """A checkpoint of eyes that see spots."""
+    path = tmp_path_factory.mktemp("seeing") / "eyes.safetensors"
     config = dataclasses.replace(TINY, num_worlds=16, iterations=8, epochs=4)
     trainer = EyesTrainer(Spot(), config, initial=initial, num_threads=1)
     for _ in range(config.iterations):
         trainer.iterate()
-    save_checkpoint(tmp_path / "eyes.safetensors", *trainer.checkpoint())
-    return str(tmp_path / "eyes.safetensors"), part("eyes", state_of(trainer))
+    save_checkpoint(path, *trainer.checkpoint())
+    return str(path), part("eyes", state_of(trainer))
 
 
 def swapped(initial, before, **changes) -> EyesTrainer:

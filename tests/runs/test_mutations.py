@@ -27,7 +27,9 @@ VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 0.5, 1e308, float("inf"), float("nan"), 10**30, 2**63, "x", "", "\ud800",
     "\x1b[31m", "x" * 10_000, [], [[]], {}, {"a": []}, [1] * 1000, ["a"], [-1], [10**9], DEEP,
 )  # fmt: skip
-SMALL = ("--num-tasks", "1", "--episodes", "1", "--eval-episodes", "1", "--updates", "1")
+SMALL = (
+    "--num-tasks", "1", "--episodes", "1", "--eval-episodes", "1", "--updates", "1", "--no-film",
+)  # fmt: skip
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
