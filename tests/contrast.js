@@ -1,7 +1,14 @@
 // Every visible text of the page with its contrast to what lies behind it (WCAG 2.2, 1.4.3).
 const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 
+const known = new Map(); // a page has few colours, and each is asked for often
+
 function colour(text) {
+  if (!known.has(text)) known.set(text, drawn(text));
+  return [...known.get(text)];
+}
+
+function drawn(text) {
   canvas.canvas.width = canvas.canvas.height = 1;
   canvas.fillStyle = text;
   canvas.fillRect(0, 0, 1, 1);

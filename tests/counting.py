@@ -59,13 +59,17 @@ class Square(Cell):
 
 if (
     __name__ == "__main__"
-):  # a benchmark that a test interrupts: counting.py FOLDER [--ray [ADDRESS S]]
+):  # a benchmark that a test interrupts: counting.py FOLDER [--ray [ADDRESS S [CELLS [GONE_S]]]]
     folder, *ray = sys.argv[1:]
     workers, sleeps_s = None, 60.0
     if ray:
+        from metarl.cluster import instance
         from metarl.grid.on_ray import LOCAL, RayWorkers
 
         workers = RayWorkers(ray[1] if ray[1:] else LOCAL, None if ray[1:] else 2)
         sleeps_s = float(ray[2]) if ray[2:] else sleeps_s
-    slow = [Square(number=n, sleeps_s=0.0 if n < 2 else sleeps_s) for n in range(6)]
+        if ray[4:]:
+            instance._GONE_S = float(ray[4])
+    cells = int(ray[3]) if ray[3:] else 6
+    slow = [Square(number=n, sleeps_s=0.0 if n < 2 else sleeps_s) for n in range(cells)]
     run_cells(slow, Store(Path(folder)), workers=workers)

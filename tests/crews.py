@@ -15,7 +15,10 @@ class Sum:
     def __init__(self, first: int, fails: bool = False):
         if fails:
             raise FamilyError("no worlds")
-        self.total = first
+        self.first = self.total = first
+
+    def anew(self):
+        self.total = self.first
 
     def add(self, number):
         self.total += number

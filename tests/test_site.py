@@ -95,10 +95,10 @@ def test_it_can_be_read_in_light_and_dark(site):
     with browser(width=1400, height=900) as driver:
         for page in ("index", "docs/perception", "docs/commands", "docs/api/worlds"):
             for scheme in ("light", "dark"):
+                prefer(driver, scheme)
+                driver.get((site / f"{page}.html").as_uri())
                 for width in (400, 1400):
-                    prefer(driver, scheme)
                     resize(driver, width, 900)
-                    driver.get((site / f"{page}.html").as_uri())
                     paper = driver.find_element("tag name", "body").value_of_css_property("color")
                     assert ("rgba(0, 0, 0" in paper) == (
                         scheme == "light"

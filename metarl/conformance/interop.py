@@ -29,7 +29,7 @@ def sb3_accepts(subject: Subject) -> str:
 def _checked(subject: Subject, check: Callable[[FamilyEnv], None]) -> None:
     kinds: tuple[Observation, ...] = ("flat", "dict")
     for observation in kinds:
-        env = FamilyEnv(subject.family, seed=0, observation=observation)
+        env = subject.env(observation, seed=0)
         env.action_space.seed(0)
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -21,7 +21,7 @@ def are_observed(subject: Subject) -> str:
     family = subject.family
     if not family.cameras:
         raise Skipped("no camera may be observed")
-    env = FamilyEnv(family, observation="pixels", picture_size=_SIZE)
+    env = subject.env("pixels", picture_size=_SIZE)
     for name in family.cameras:
         Camera(env.worlds, _SIZE, name)
     try:

@@ -10,7 +10,10 @@ import numpy as np
 
 from metarl.errors import MetaRLError
 from metarl.family import TaskFamily
+from metarl.interop.gym_env import FamilyEnv
+from metarl.interop.spaces import Observation
 from metarl.sim.kinds import make_worlds
+from metarl.sim.models import Kept, compiled_once
 from metarl.sim.worlds import Worlds
 from metarl.types import Split, Step
 
@@ -46,11 +49,13 @@ class Subject:
         family: The family.
         num_tasks: Tasks on which policies are judged.
         judged: How often who succeeded where, as far as it is known: (who, split) -> share.
+        compiled: Its models, each compiled once.
     """
 
     family: TaskFamily[Any]
     num_tasks: int = 64
     judged: dict[tuple[str, Split], float] = dataclasses.field(default_factory=dict)
+    compiled: Kept = dataclasses.field(default_factory=dict)
 
     def worlds(
         self,
@@ -63,10 +68,16 @@ class Subject:
         task_visible: bool = False,
     ) -> Worlds:
         """Make fresh worlds."""
-        return make_worlds(
-            self.family, num_worlds, seed=seed, num_threads=num_threads, split=split,
-            first_stream=first_stream, task_visible=task_visible,
-        )  # fmt: skip
+        with compiled_once(self.compiled):
+            return make_worlds(
+                self.family, num_worlds, seed=seed, num_threads=num_threads, split=split,
+                first_stream=first_stream, task_visible=task_visible,
+            )  # fmt: skip
+
+    def env(self, observation: Observation, **options: Any) -> FamilyEnv:
+        """Make a fresh environment of Gymnasium's."""
+        with compiled_once(self.compiled):
+            return FamilyEnv(self.family, observation=observation, **options)
 
     @property
     def num_steps(self) -> int:

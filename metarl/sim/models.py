@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,33 @@ def compile_model(source: object, origin: str) -> mujoco.MjModel:
             to files outside of its folder, or has numbers that are not finite; the message has
             the file and the line, or the element and the field.
     """
+    kept = _kept.get()
+    if kept is None or not isinstance(source, str) or not source.lstrip().startswith("<"):
+        return _checked(source, origin)
+    if source not in kept:
+        kept[source] = _checked(source, origin)
+    return copy.copy(kept[source])
+
+
+Kept = dict[str, mujoco.MjModel]  # MJCF text -> what it compiles to
+_kept: ContextVar[Kept | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def compiled_once(kept: Kept) -> Iterator[None]:
+    """Compile the same text once, for who makes the same worlds many times.
+
+    Args:
+        kept: What has been compiled, and will be; whoever asks gets a copy.
+    """
+    token = _kept.set(kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def _checked(source: object, origin: str) -> mujoco.MjModel:
     model = source if isinstance(source, mujoco.MjModel) else _compile(source, origin)
     require_finite(model, origin)
     if model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP.value:

@@ -6,13 +6,14 @@ import importlib.util
 import sys
 
 import pytest
-from console import TOY, metarl
+from console import HERE, metarl
 
 from metarl import cli
 from metarl.commands.train import default_folder
 from metarl.runs.run import latest_checkpoint
 
 HAS_WARP = importlib.util.find_spec("mujoco_warp") is not None
+SHORT = "toy:toy/short"
 BENCHMARK = """
 seeds = 1
 arms = ["fine-tune"]
@@ -75,11 +76,17 @@ def test_folders_tell_them_apart():
 
 
 @pytest.mark.skipif(not HAS_WARP, reason="mujoco-warp is not installed")
-def test_what_was_trained_on_it_goes_on_there_and_runs_on_the_other(tmp_path):
+def test_what_was_trained_on_it_goes_on_there_and_runs_on_the_other(tmp_path, monkeypatch, capsys):
+    """A process of a user's own, then this one, which loads the kernels once for all commands."""
+    monkeypatch.chdir(HERE)
+
+    def here(*words):
+        return cli.main([str(word) for word in words])
+
     run = tmp_path / "run"
     small = ["--method", "ppo", "--set", "num_worlds=4"]
     done = metarl(
-        "train", TOY, *small, "--physics", "warp", "--iterations", 1, "--out", run, timeout=600
+        "train", SHORT, *small, "--physics", "warp", "--iterations", 1, "--out", run, timeout=600
     )
     assert done.returncode == 0, done.stderr
     assert "CUDA" not in done.stdout + done.stderr
@@ -87,20 +94,19 @@ def test_what_was_trained_on_it_goes_on_there_and_runs_on_the_other(tmp_path):
     def trained_on():
         return latest_checkpoint(run)[1].meta["family"]
 
-    assert trained_on() == "toy/reach@physics=warp"
-    done = metarl("train", TOY, *small, "--resume", "--iterations", 2, "--out", run, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert trained_on() == "toy/reach@physics=warp"
+    assert trained_on() == "toy/short@physics=warp"
+    again = [*small, "--resume", "--out", run]
+    assert here("train", SHORT, *again, "--iterations", 2) == 0, capsys.readouterr().err
+    assert trained_on() == "toy/short@physics=warp"
     assert latest_checkpoint(run)[0] == 2
-    words = ["--resume", "--iterations", 3, "--out", run]
-    for given in ((TOY, "--physics", "mujoco"), (f"{TOY}@physics=mujoco",)):
-        done = metarl("train", *given, *small, *words)
-        assert done.returncode == 2
-        assert "is a run of ppo on toy/reach@physics=warp" in done.stderr
+    for given in ((SHORT, "--physics", "mujoco"), (f"{SHORT}@physics=mujoco",)):
+        capsys.readouterr()
+        assert here("train", *given, *again, "--iterations", 3) == 2
+        assert "is a run of ppo on toy/short@physics=warp" in capsys.readouterr().err
     few = ["--num-tasks", 2, "--updates", 1, "--episodes", 2, "--eval-episodes", 2, "--no-film"]
     for physics in ("mujoco", "warp"):
         out = tmp_path / physics
         words = ["--physics", physics, "--strategy", "fine-tune", "--out", out, *few]
-        done = metarl("adapt", run, TOY, *words, timeout=600)
-        assert done.returncode == 0, done.stderr
-        assert "has changed" not in done.stderr
+        status, said = here("adapt", run, SHORT, *words), capsys.readouterr().err
+        assert status == 0, said
+        assert "has changed" not in said

@@ -191,7 +191,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
     """A head and another node, in processes of their own: its stdin loses the other, or ends both."""
     process = subprocess.Popen(
@@ -216,6 +216,7 @@ def test_a_lost_node_costs_its_cells_alone(cluster, tmp_path):
         "--ray",
         cluster.address,
         "3",
+        "4",
     ]
     process = subprocess.Popen(script, stderr=subprocess.PIPE, text=True)
     _until(process, lambda: len(ran(folder)) >= 4)  # two run at once, and sleep
@@ -225,13 +226,12 @@ def test_a_lost_node_costs_its_cells_alone(cluster, tmp_path):
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 0, said
     counts = {key: ran(folder).count(key) for key in set(ran(folder))}
-    assert len(Store(folder).read()) == 6
+    assert len(Store(folder).read()) == 4
     assert max(counts.values()) == 2  # one node's cell was begun again
-    assert sum(counts.values()) == 7
+    assert sum(counts.values()) == 5
 
 
 @needs_ray
-@pytest.mark.slow
 def test_a_cluster_that_goes_is_told_and_the_finished_stay(cluster, tmp_path):
     folder = tmp_path / "bench"
     script = [
@@ -241,15 +241,17 @@ def test_a_cluster_that_goes_is_told_and_the_finished_stay(cluster, tmp_path):
         "--ray",
         cluster.address,
         "60",
+        "6",
+        "8",
     ]
     process = subprocess.Popen(script, stderr=subprocess.PIPE, text=True)
-    _until(process, lambda: len(ran(folder)) >= 4)
+    _until(process, lambda: len(ran(folder)) >= 3)  # of two nodes or one: it may be lost already
     for pid in family_of(cluster.pid):
         os.kill(pid, signal.SIGKILL)
     begun_s = time.monotonic()
     said = process.communicate(timeout=60)[1]
     assert time.monotonic() - begun_s < 45
-    assert f"the Ray cluster at {cluster.address} has not answered for 20 s" in said
+    assert f"the Ray cluster at {cluster.address} has not answered for 8 s" in said
     assert set(Store(folder).read()) == {"square-0", "square-1"}
 
 
@@ -261,9 +263,9 @@ def test_a_cluster_that_is_not_there_is_told_within_the_limit():
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         begun_s = time.monotonic()
         with pytest.raises(
-            ConfigError, match=rf"{address} within 5 s; start one \(ray start --head\)"
+            ConfigError, match=rf"{address} within 2 s; start one \(ray start --head\)"
         ):
-            _ = RayWorkers(address, limit_s=5.0).size
+            _ = RayWorkers(address, limit_s=2.0).size
         assert time.monotonic() - begun_s < 12
     begun_s = time.monotonic()
     with pytest.raises(ConfigError, match=f"nobody answers at {address} .*refused.*; start one"):
@@ -275,7 +277,7 @@ def test_a_cluster_that_is_not_there_is_told_within_the_limit():
 def test_a_benchmark_and_a_matrix_on_ray(tmp_path):
     (tmp_path / "mine.toml").write_text(
         """seeds = 1
-without = ["ceiling"]
+without = ["scratch", "fine-tune", "control", "ceiling"]
 protocol = { num_tasks = 2, episodes = 2, updates = 1, eval_episodes = 1 }
 arms = ["untrained-inner-loop"]
 [families."pair:pair/same"]
@@ -290,6 +292,7 @@ start = { method = "ppo", iterations = 1, settings = { num_worlds = 8, minibatch
     assert here.returncode == 0, here.stderr
     one, other = (Store(tmp_path / name).read() for name in ("out", "here"))
     assert set(one) == set(other)
+    assert any(key.startswith("adapt.") for key in one)
     for key, record in one.items():
         if key.startswith("adapt."):
             results = [r.result["results"] for r in (record, other[key])]

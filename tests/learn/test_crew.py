@@ -23,16 +23,26 @@ needs_ray = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster(cores=2, goes_on="go on") as made:
+    with Cluster(cores=3, goes_on="go on") as made:
         made.connect()
         yield made
 
 
-@pytest.fixture
-def crew(cluster):
+@pytest.fixture(scope="module")
+def made(cluster):
     made = Crew(cluster, Sum, [(10,), (20,)], ["tens", "twenties"])
     yield made
     made.close()
+
+
+@pytest.fixture
+def crew(made):
+    """Two workers as they were made, whatever has become of them: who was lost is there again."""
+    made.begin()
+    made._restarts = [0, 0]
+    made.ask({0: ("anew",), 1: ("anew",)})
+    made._restarts = [0, 0]
+    return made
 
 
 def test_tensors_travel_as_arrays():
@@ -87,14 +97,14 @@ def test_what_goes_wrong_in_a_worker_comes_up_here(crew):
 
 @needs_ray
 def test_workers_that_cannot_be_are_told(cluster, crew, monkeypatch):
-    with pytest.raises(ConfigError, match="workers is 3; the Ray cluster has 2 cores, and each"):
-        Crew(cluster, Sum, [(1,)] * 3, ["a", "b", "c"])
+    with pytest.raises(ConfigError, match="workers is 4; the Ray cluster has 3 cores, and each"):
+        Crew(cluster, Sum, [(1,)] * 4, ["a", "b", "c", "d"])
     monkeypatch.setattr(module, "START_S", 2.0)
     begun_s = time.monotonic()
     with pytest.raises(
-        ConfigError, match=r"worker 1 of 1 \(a\) has not started within 2 s; the Ray"
+        ConfigError, match=r"worker \d of 2 \([ab]\) has not started within 2 s; the Ray"
     ):
-        Crew(cluster, Sum, [(1,)], ["a"])  # the others take both cores
+        Crew(cluster, Sum, [(1,)] * 2, ["a", "b"])  # the others take two cores of three
     assert time.monotonic() - begun_s < 10.0
 
 

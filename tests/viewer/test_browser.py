@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import browser, needed, picture, prefer, text, until
+from chromium import browser, needed, picture, prefer, resize, text, until
 from contrast import faint
 
 pytest.importorskip("viser", reason="needs the extra web")
@@ -38,6 +38,21 @@ def watching() -> Iterator[tuple[subprocess.Popen, str]]:
         process.kill()
 
 
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Any]:
+    with browser() as driver:
+        yield driver
+
+
+@pytest.fixture
+def driver(opened: Any) -> Iterator[Any]:
+    """A browser that all tests share; each leaves it as it was."""
+    yield opened
+    opened.get("about:blank")
+    for command in ("Emulation.setEmulatedMedia", "Emulation.clearDeviceMetricsOverride"):
+        opened.execute_cdp_cmd(command, {})
+
+
 def seconds(driver: Any) -> float:
     return float(text(driver).partition(" s, score")[0].rpartition(", ")[2])
 
@@ -46,32 +61,32 @@ def click(driver: Any, name: str) -> None:
     driver.find_element("xpath", f"//button[contains(., '{name}')]").click()
 
 
-def test_a_person_watches(watching):
+def test_a_person_watches(driver, watching):
     process, url = watching
-    with browser(url + SMALL) as driver:
-        until(lambda: "knob at" in text(driver))
-        first = seconds(driver)
-        until(lambda: seconds(driver) != first)
-        click(driver, "Pause")
-        until(lambda: "Play" in text(driver))
-        time.sleep(0.5)
-        stopped = seconds(driver)
-        time.sleep(0.5)
-        assert seconds(driver) == stopped
-        scene = picture(driver)[:, :400]
-        assert len(np.unique(scene.reshape(-1, 3), axis=0)) > 500  # something is drawn
+    driver.get(url + SMALL)
+    until(lambda: "knob at" in text(driver))
+    first = seconds(driver)
+    until(lambda: seconds(driver) != first)
+    click(driver, "Pause")
+    until(lambda: "Play" in text(driver))
+    time.sleep(0.5)
+    stopped = seconds(driver)
+    time.sleep(0.5)
+    assert seconds(driver) == stopped
+    scene = picture(driver)[:, :400]
+    assert len(np.unique(scene.reshape(-1, 3), axis=0)) > 500  # something is drawn
 
-        driver.refresh()  # it survives a reload, where it was
-        until(lambda: "knob at" in text(driver))
-        assert seconds(driver) == stopped
-        with browser(url + SMALL) as other:
-            until(lambda: "knob at" in text(other))
-            assert seconds(other) == stopped
-            click(other, "Play")  # both see the same
-            until(lambda: "Pause" in text(driver))
-        # The other one went away.
-        now = seconds(driver)
-        until(lambda: seconds(driver) != now)
+    driver.refresh()  # it survives a reload, where it was
+    until(lambda: "knob at" in text(driver))
+    assert seconds(driver) == stopped
+    with browser(url + SMALL) as other:
+        until(lambda: "knob at" in text(other))
+        assert seconds(other) == stopped
+        click(other, "Play")  # both see the same
+        until(lambda: "Pause" in text(driver))
+    # The other one went away.
+    now = seconds(driver)
+    until(lambda: seconds(driver) != now)
     process.send_signal(signal.SIGINT)
     assert process.stdout.read().strip().endswith("closed")
     assert process.wait(20) == 0
@@ -85,34 +100,33 @@ def page(takes):
     page.close()
 
 
-def test_it_is_light_or_dark_as_the_browser_prefers_and_can_be_read(page):
-    with browser(page.url + SMALL) as driver:
-        for scheme in ("dark", "light"):  # while it is open
-            prefer(driver, scheme)
-            dark = scheme == "dark"
-            until(lambda: "score" in text(driver) and ("darkMode" in driver.current_url) == dark)  # noqa: B023
-            until(lambda: driver.execute_script("return !!document.getElementById('metarl')"))
-            paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
-            assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 150) == dark
-            until(lambda: not faint(driver), 20.0)
-            assert faint(driver) == []
+def test_it_is_light_or_dark_as_the_browser_prefers_and_can_be_read(driver, page):
+    driver.get(page.url + SMALL)
+    for scheme in ("dark", "light"):  # while it is open
+        prefer(driver, scheme)
+        dark = scheme == "dark"
+        until(lambda: "score" in text(driver) and ("darkMode" in driver.current_url) == dark)  # noqa: B023
+        until(lambda: driver.execute_script("return !!document.getElementById('metarl')"))
+        paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 150) == dark
+        until(lambda: not faint(driver), 20.0)
+        assert faint(driver) == []
 
 
-def test_before_and_after_are_seen_whole_side_by_side(page):
-    with browser(page.url + SMALL, 1000, 500) as driver:
-        until(lambda: "score" in text(driver))
-        [client] = page.server.get_clients().values()
-        size = driver.execute_script(
-            "const c = document.querySelector('canvas'); return [c.clientWidth, c.clientHeight]"
-        )
-        until(lambda: abs(client.camera.aspect - size[0] / size[1]) < 0.02)
-        time.sleep(1.0)
-        spans = [
-            on_screen(client.camera, np.concatenate([side.reach[:, :3]])) for side in page._sides
-        ]
-        for low, high in spans:
-            assert (np.abs([low, high]) < 1.0).all()
-        assert spans[0][1][0] < spans[1][0][0]  # one ends where the other has not begun
+def test_before_and_after_are_seen_whole_side_by_side(driver, page):
+    resize(driver, 1000, 500)
+    driver.get(page.url + SMALL)
+    until(lambda: "score" in text(driver))
+    [client] = page.server.get_clients().values()
+    size = driver.execute_script(
+        "const c = document.querySelector('canvas'); return [c.clientWidth, c.clientHeight]"
+    )
+    until(lambda: abs(client.camera.aspect - size[0] / size[1]) < 0.02)
+    time.sleep(1.0)
+    spans = [on_screen(client.camera, np.concatenate([side.reach[:, :3]])) for side in page._sides]
+    for low, high in spans:
+        assert (np.abs([low, high]) < 1.0).all()
+    assert spans[0][1][0] < spans[1][0][0]  # one ends where the other has not begun
 
 
 def on_screen(camera: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,31 +140,31 @@ def on_screen(camera: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return places.min(axis=0), places.max(axis=0)
 
 
-def test_a_mouse_turns_the_scene_and_keys_do_what_a_mouse_does(page):
+def test_a_mouse_turns_the_scene_and_keys_do_what_a_mouse_does(driver, page):
     from selenium.webdriver import ActionChains, Keys
 
-    with browser(page.url + SMALL) as driver:
-        until(lambda: "knob at" in text(driver))
-        time.sleep(1.0)  # the first look has settled
-        now, before = seconds(driver), picture(driver)[:, :400].astype(int)
-        canvas = driver.find_element("css selector", "canvas")
-        drag = ActionChains(driver).move_to_element_with_offset(canvas, -150, 0)
-        drag.click_and_hold().move_by_offset(80, 0).move_by_offset(40, 20).release().perform()
-        until(lambda: (abs(picture(driver)[:, :400].astype(int) - before) > 30).mean() > 0.05)
-        assert seconds(driver) == now  # the scene alone has moved
+    driver.get(page.url + SMALL)
+    until(lambda: "knob at" in text(driver))
+    time.sleep(1.0)  # the first look has settled
+    now, before = seconds(driver), picture(driver)[:, :400].astype(int)
+    canvas = driver.find_element("css selector", "canvas")
+    drag = ActionChains(driver).move_to_element_with_offset(canvas, -150, 0)
+    drag.click_and_hold().move_by_offset(80, 0).move_by_offset(40, 20).release().perform()
+    until(lambda: (abs(picture(driver)[:, :400].astype(int) - before) > 30).mean() > 0.05)
+    assert seconds(driver) == now  # the scene alone has moved
 
-        slider = driver.find_element("css selector", "[role=slider]")
-        slider.send_keys(Keys.ARROW_RIGHT * 6)  # a control step of 0.05 s each
-        until(lambda: abs(seconds(driver) - now - 0.3) < 0.01)
-        slider.send_keys(Keys.ARROW_LEFT * 4)
-        until(lambda: abs(seconds(driver) - now - 0.1) < 0.01)
+    slider = driver.find_element("css selector", "[role=slider]")
+    slider.send_keys(Keys.ARROW_RIGHT * 6)  # a control step of 0.05 s each
+    until(lambda: abs(seconds(driver) - now - 0.3) < 0.01)
+    slider.send_keys(Keys.ARROW_LEFT * 4)
+    until(lambda: abs(seconds(driver) - now - 0.1) < 0.01)
 
-        driver.execute_script("document.activeElement.blur()")
-        for _ in range(40):  # what can be clicked is reached by Tab, and pressed by Enter
-            ActionChains(driver).send_keys(Keys.TAB).perform()
-            if driver.switch_to.active_element.text.strip() == "Play":
-                break
-        else:
-            raise AssertionError("Play is not reached by Tab")
-        ActionChains(driver).send_keys(Keys.ENTER).perform()
-        until(lambda: "Pause" in text(driver))
+    driver.execute_script("document.activeElement.blur()")
+    for _ in range(40):  # what can be clicked is reached by Tab, and pressed by Enter
+        ActionChains(driver).send_keys(Keys.TAB).perform()
+        if driver.switch_to.active_element.text.strip() == "Play":
+            break
+    else:
+        raise AssertionError("Play is not reached by Tab")
+    ActionChains(driver).send_keys(Keys.ENTER).perform()
+    until(lambda: "Pause" in text(driver))

@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-import pytest
 import torch
 from alike import same
 from toy import Reach
@@ -107,7 +106,6 @@ def test_one_batched_adam_is_one_adam_a_task():
             torch.testing.assert_close(step.params[name][k], p.detach(), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
 def test_it_really_learns_to_adapt():
     config = MamlConfig(
         num_tasks=20, inner_updates=2, inner_rate=0.1, outer_rate=3e-3, iterations=20, gamma=0.99

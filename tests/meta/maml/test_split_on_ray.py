@@ -43,6 +43,21 @@ SETTINGS = {
 }
 
 
+@pytest.fixture(scope="module")
+def flag(tmp_path_factory):
+    """A file that is not there yet; whatever process finds it dies in mid-simulation."""
+    with pytest.MonkeyPatch.context() as patch:
+        path = tmp_path_factory.mktemp("flag") / "flag"
+        patch.setenv(FLAG, str(path))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def cluster(flag):
+    with Cluster(cores=2, goes_on="go on") as made:
+        yield made
+
+
 def trainer_of(iterations=2):
     config = MamlConfig(iterations=iterations, **SETTINGS)
     return MamlTrainer(make_family(FAMILY), config, num_threads=1)
@@ -70,30 +85,37 @@ def working() -> list[int]:
     return sorted(found)
 
 
-def test_whoever_dies_the_numbers_are_the_same(tmp_path, monkeypatch, caplog):
-    flag = tmp_path / "flag"
-    monkeypatch.setenv(FLAG, str(flag))  # whatever process finds it dies in mid-simulation
+def dismiss(split):
+    """The cluster is free for others."""
+    split._crew.close()
+    end_s = time.monotonic() + 30
+    while working():
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+
+
+def test_whoever_dies_the_numbers_are_the_same(cluster, flag, caplog):
     whole = trainer_of()
     for _ in range(2):
         whole.iterate()
     states = []
     for dies in (False, True):
         trainer = trainer_of()
-        with Cluster(cores=2, goes_on="go on") as cluster:
-            trainer.split_over(cluster, FAMILY, 2)
-            assert len(working()) == 2
-            trainer.iterate()
-            if dies:
-                flag.touch()
-                compute = trainer.gradients
+        split = trainer.split_over(cluster, FAMILY, 2)
+        assert len(working()) == 2
+        trainer.iterate()
+        if dies:
+            flag.touch()
+            compute = trainer.gradients
 
-                def kills_first(*given, compute=compute, trainer=trainer):
-                    trainer.gradients = compute
-                    os.kill(working()[0], signal.SIGKILL)
-                    return compute(*given)
+            def kills_first(*given, compute=compute, trainer=trainer):
+                trainer.gradients = compute
+                os.kill(working()[0], signal.SIGKILL)
+                return compute(*given)
 
-                trainer.gradients = kills_first
-            trainer.iterate()
+            trainer.gradients = kills_first
+        trainer.iterate()
+        dismiss(split)
         states.append(trainer.state_dict())
         alike(whole.state_dict(), states[-1])
     assert not flag.exists()
@@ -103,13 +125,13 @@ def test_whoever_dies_the_numbers_are_the_same(tmp_path, monkeypatch, caplog):
     assert same(*states)  # to the bit
 
 
-def test_stopped_and_resumed_equals_never_stopped(tmp_path):
-    iterations = 20
+def test_stopped_and_resumed_equals_never_stopped(cluster, tmp_path):
+    iterations = 12
     straight = trainer_of(iterations)
-    with Cluster(cores=2, goes_on="go on") as cluster:
-        straight.split_over(cluster, FAMILY, 2)
-        for _ in range(iterations):
-            straight.iterate()
+    split = straight.split_over(cluster, FAMILY, 2)
+    for _ in range(iterations):
+        straight.iterate()
+    dismiss(split)
     run, words = tmp_path / "run", ["--iterations", str(iterations), "--ray"]
     words += ["--set", *(f"{n}={json.dumps(value)}" for n, value in SETTINGS.items())]
     command = [sys.executable, "-m", "metarl", "train", FAMILY, "--workers", "2", "--out", run]
@@ -149,7 +171,7 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path):
             assert same(a["policy"], b["policy"])
             assert same(a["rates"], b["rates"])
             assert same(a["worlds"]["counters"], b["worlds"]["counters"])
-        else:  # twenty iterations let the last bits grow
+        else:  # a dozen iterations let the last bits grow
             assert read_metrics(folder)[-1]["return_after"] == pytest.approx(
                 read_metrics(run)[-1]["return_after"], rel=0.05
             )

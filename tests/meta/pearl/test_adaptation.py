@@ -7,7 +7,7 @@ import pytest
 import torch
 from alike import same
 from guesses import TINY, Half, generator
-from toy import Reach
+from toy import Reach, knowing
 
 from metarl.adapt.evaluate import evaluate_adaptation, start_adaptation
 from metarl.adapt.protocol import Protocol
@@ -103,6 +103,19 @@ def test_a_checkpoint_without_an_encoder_is_refused(checkpoint):
     foreign = Checkpoint(checkpoint.tensors, {**checkpoint.meta, "config": config})
     with pytest.raises(CheckpointError, match="num_critics"):
         evaluate_adaptation(Reach(), "pearl", foreign, FEW)
+
+
+def test_for_a_policy_that_knows_what_to_do_it_finds_out_where_the_goal_is():
+    config = PearlConfig(
+        num_tasks=12, episodes=3, updates=2, iterations=7, hidden=(2,), encoder_hidden=(32, 32)
+    )
+    known = knowing(Worlds(Reach(), 1, num_threads=1).spec).state_dict()
+    trainer = PearlTrainer(Reach(), config, initial=known, num_threads=1)
+    rows = [trainer.iterate() for _ in range(config.iterations)]
+    assert rows[0]["error"] > 0.4
+    assert np.mean([r["error"] for r in rows[-3:]]) < 0.25
+    assert np.mean([r["success_before"] for r in rows[-3:]]) < 0.2
+    assert np.mean([r["success_after"] for r in rows[-3:]]) > 0.4
 
 
 @pytest.mark.slow

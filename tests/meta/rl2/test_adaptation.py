@@ -9,7 +9,7 @@ import pytest
 import torch
 from alike import same
 from memories import TINY, Short, lively
-from toy import Reach
+from toy import Reach, knowing
 
 from metarl.adapt.evaluate import evaluate_adaptation
 from metarl.adapt.meeting import meet_in
@@ -142,6 +142,33 @@ def test_other_checkpoints_are_refused(checkpoint: Checkpoint):
     config = {**checkpoint.meta["config"], "num_critics": 2}
     with pytest.raises(CheckpointError, match="num_critics"):
         by_memory(Checkpoint(checkpoint.tensors, {**checkpoint.meta, "config": config}), meeting)
+
+
+def test_a_memory_tells_the_task_better_with_every_episode():
+    config = Rl2Config(
+        num_tasks=24, trial=2, memory=16, embed=(16,), hidden=(2,), iterations=5, task_loss=60
+    )
+    known = knowing(Worlds(Brief(), 1, num_threads=1).spec).state_dict()
+    trainer = Rl2Trainer(Brief(), config, initial=known, num_threads=1)
+    rows = [trainer.iterate() for _ in range(config.iterations)]
+    assert rows[-1]["task_error"] < 0.8 * rows[0]["task_error"]
+    worlds = Worlds(Brief(), 60, num_threads=1, split="test")
+    worlds.assign(repeat(worlds.sample("test", np.arange(0, 60, 2)), 2))
+    learned = Checkpoint(*trainer.checkpoint())
+    g = torch.Generator().manual_seed(0)
+    adaptation = by_memory(learned, meet_in(worlds, num_tasks=30, updates=2, generator=g))
+
+    def error() -> float:
+        with torch.no_grad():
+            told = adaptation.policy.memory.forward_head(adaptation.memory)
+        return float(np.abs(told.numpy() - worlds.task.goal_m / 0.2).mean())
+
+    errors = [error()]
+    for _ in range(2):
+        adaptation.update()
+        errors.append(error())
+    assert errors[1] < 0.85 * errors[0]
+    assert errors[2] < 0.65 * errors[0]
 
 
 @pytest.mark.slow

@@ -33,13 +33,18 @@ def own_cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_it_is_made_once_and_found(own_cache):
+def test_it_is_made_once_and_found_and_what_is_half_there_is_made_anew(own_cache):
     told = []
     with pytest.raises(
         MissingDependencyError, match="`metarl tiny install` makes it, or METARL_TINY_P"
     ):
         TINY.path()
+    (TINY.folder / "bin").mkdir(parents=True)
+    (TINY.folder / "bin" / "python").write_text("half")
+    with pytest.raises(MissingDependencyError, match="has none: it cannot be started"):
+        TINY.path()
     made = TINY.install(None, told.append)
+    assert made.is_symlink()
     assert made.is_relative_to(own_cache)
     assert told == [
         "fetching tinything==1.2.0 with what these need (nothing else, 1 kB), into"
@@ -50,14 +55,6 @@ def test_it_is_made_once_and_found(own_cache):
     assert again == made
     assert told[1].startswith("tinything 1.2.0 is there already")
     assert [path.name for path in TINY.folder.parent.iterdir()] == [TINY.folder.name]
-
-
-def test_what_is_half_there_is_made_anew():
-    (TINY.folder / "bin").mkdir(parents=True)
-    (TINY.folder / "bin" / "python").write_text("half")
-    with pytest.raises(MissingDependencyError, match="has none: it cannot be started"):
-        TINY.path()
-    assert TINY.install(None, print).is_symlink()
 
 
 def test_what_pip_does_not_find_leaves_nothing():
