@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -202,9 +203,9 @@ def write_conflicts(runs: Path, folder: Path, command: str) -> list[Path]:
     """Write how much skills hindered each other, of the trainings whose run folders are still there.
 
     Of every two skills, the cosine between their gradients, mean over iterations; and the mean over pairs.
-    Where there is no such run folder, the file that is kept stays.
+    What is kept of other trainings stays.
     """
-    found = {}
+    found, kept = {}, folder / CONFLICTS
     for run in sorted((runs / "trainings").glob("*")):
         rows = read_metrics(run)
         pairs = [name for name in (rows[0] if rows else {}) if name.startswith(f"{COSINE}/")]
@@ -218,5 +219,6 @@ def write_conflicts(runs: Path, folder: Path, command: str) -> list[Path]:
             found[arm] = {"mean": float(np.mean(list(each.values()))), "pairs": each}
     if not found:
         return []
-    write_json(folder / CONFLICTS, {"trainings": found, **made_with(command)})
-    return [folder / CONFLICTS]
+    known = json.loads(kept.read_text())["trainings"] if kept.exists() else {}
+    write_json(kept, {"trainings": known | found, **made_with(command)})
+    return [kept]

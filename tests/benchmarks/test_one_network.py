@@ -127,3 +127,11 @@ def test_it_runs_resumes_and_leaves_one_small_file(script, toys, tmp_path, capsy
     assert not (tmp_path / "clone" / "cells").exists()
     assert (results / "network.md").read_text() == table
     assert "other-noise" in capsys.readouterr().out
+    # What one run folder knows is added to what is kept of others.
+    [other] = (config.runs / "trainings").glob("other-noise.s0-*")
+    (tmp_path / "other" / "trainings").mkdir(parents=True)
+    other.rename(tmp_path / "other" / "trainings" / "other-noise.s1-again")
+    tables = importlib.import_module("shared.skill_tables")
+    assert tables.write_conflicts(tmp_path / "other", results, "again")
+    conflicts = json.loads((results / "conflicts.json").read_text())["trainings"]
+    assert list(conflicts) == ["other-noise.s0", "together.s0", "other-noise.s1"]

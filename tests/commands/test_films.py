@@ -110,6 +110,6 @@ def test_a_film_that_is_stopped_leaves_nothing(tmp_path, number):
         assert film.stderr.readline().startswith(b"filming")
         assert len(list(tmp_path.iterdir())) == 1
         film.send_signal(number)
-        film.communicate(timeout=60)
-    assert film.returncode == 128 + number
+        said = film.communicate(timeout=60)[1].decode()
+    assert film.returncode == 128 + number, said
     assert list(tmp_path.iterdir()) == []
